@@ -1,0 +1,72 @@
+"""Every error that a user can meet; open to all stages.
+
+A message says what is wrong with the value, what was expected and what to do next.
+"""
+
+
+class FecError(Exception):
+    """Parent of every error that is told to the user in one line instead of a traceback."""
+
+
+class BadOption(FecError):
+    """An option or a configuration value is outside of what it may be."""
+
+
+class BadAnnotations(FecError):
+    """An annotation file cannot be used at all."""
+
+
+class MissingData(FecError):
+    """A folder or a file that a command reads is not there."""
+
+
+class OutputExists(FecError):
+    """A command would overwrite something that it did not make."""
+
+
+class BadImage(FecError):
+    """A picture cannot be used as a face."""
+
+
+class UnknownFace(FecError):
+    """A triplet names a face that has no row."""
+
+
+class UnknownBackbone(FecError):
+    """No backbone has this name."""
+
+
+class WeightsNotFound(FecError):
+    """A backbone's weights are not at hand and cannot be fetched."""
+
+
+class WeightsMismatch(FecError):
+    """Weights are not the ones that were asked for, or do not fit the network."""
+
+
+class CacheMismatch(FecError):
+    """A cache holds features of another recipe than the one asked for."""
+
+
+class CacheDamaged(FecError):
+    """A file of a cache is missing, truncated or altered."""
+
+
+class CacheNotFound(FecError):
+    """No cache answers the question."""
+
+
+class StorageFailed(FecError):
+    """The disk would not take what was to be written."""
+
+
+class NothingToTrain(FecError):
+    """No usable triplets are left."""
+
+
+class FacesLeak(FecError):
+    """The same faces stand on two sides of a split."""
+
+
+class HeadMismatch(FecError):
+    """A saved head and the features offered to it do not belong together."""

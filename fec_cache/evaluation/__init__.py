@@ -1,0 +1,1 @@
+"""Sixth stage: figures that can be believed."""

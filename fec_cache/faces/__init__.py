@@ -1,0 +1,1 @@
+"""Second stage: unique faces and their pixels."""

@@ -1,0 +1,1 @@
+"""Third stage: frozen backbones and the cache of their features."""

@@ -1,0 +1,1 @@
+"""Fifth stage: trained pair classifiers on cached features."""

@@ -1,0 +1,1 @@
+"""Fourth stage: triplets and pairs as row numbers, and their splits."""

@@ -1,0 +1,1 @@
+"""Seventh stage: many heads, each tried once."""

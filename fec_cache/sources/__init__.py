@@ -1,0 +1,1 @@
+"""First stage: annotations and pictures, from wherever they come."""

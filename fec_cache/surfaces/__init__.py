@@ -1,0 +1,1 @@
+"""Last stage: what people and programs touch."""
