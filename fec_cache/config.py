@@ -1,0 +1,213 @@
+"""What can be set, with its defaults and limits: written here once and read everywhere.
+
+Everything that changes a feature stands in `FeatureRecipe`; everything that changes a trained
+head stands in `HeadConfig` and `TrainConfig`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fec_cache.errors import BadOption
+
+RECIPE_VERSION = 1
+STORE_DTYPES = ("float16", "float32")
+HEADS = ("concat", "symmetric", "embedding")
+LOSSES = ("bce", "triplet")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+PREPARATIONS = ("none", "l2", "standardize")
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise `BadOption` unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise BadOption(f"{name} is {value!r}, but it must be one of: {', '.join(allowed)}.")
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise `BadOption` unless `value` is finite and low <= value <= high."""
+    if not (math.isfinite(value) and low <= value <= high):
+        wanted = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+        raise BadOption(f"{name} is {value}, but it must be {wanted}.")
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """How a box becomes the square picture that the backbone sees.
+
+    The box is grown to a square around its centre, with `margin` of the longer side added on each
+    side, and resized to `input_size` pixels with antialiasing. Where the square leaves the image,
+    the image's edge pixels are repeated.
+    """
+
+    input_size: int = 224
+    margin: float = 0.1
+    pad: str = "edge"
+    resize: str = "bilinear-antialias"
+    colour: str = "RGB"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_range("input size", self.input_size, 1, 4096)
+        check_range("margin", self.margin, 0.0, 2.0)
+        check_choice("pad", self.pad, ("edge",))
+        check_choice("resize", self.resize, ("bilinear-antialias",))
+        check_choice("colour order", self.colour, ("RGB",))
+
+
+@dataclass(frozen=True)
+class FeatureRecipe:
+    """Everything that changes a feature, and nothing else.
+
+    `weights` is `sha256:<hex of the weights file>` or `random:<seed>:<digest of the tensors>`.
+    `width` is D, the length of one feature vector; `shape` is the vector unflattened.
+    """
+
+    backbone: str
+    weights: str
+    layer: str
+    shape: tuple[int, ...]
+    crop: CropConfig
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    precision: str = "fp32"
+    flip: bool = False
+    store_dtype: str = "float16"
+    version: int = RECIPE_VERSION
+
+    def __post_init__(self) -> None:
+        """Check every field that a user can set."""
+        check_choice("store dtype", self.store_dtype, STORE_DTYPES)
+        check_choice("precision", self.precision, ("fp32",))
+
+    @property
+    def width(self) -> int:
+        """D: how many numbers one face has."""
+        return math.prod(self.shape)
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the backbone was never trained, so that figures mean little."""
+        return self.weights.startswith("random:")
+
+    @property
+    def weights_label(self) -> str:
+        """The weights in few letters, for tables: `random:0` or `sha256:f37072fd`."""
+        return ":".join(self.weights.split(":")[:2])[:15]
+
+    @property
+    def label(self) -> str:
+        """Backbone and layer in the words of the command line, random weights named."""
+        plain = f"{self.backbone}:{self.layer}"
+        return f"{plain} ({self.weights_label} weights)" if self.has_random_weights else plain
+
+    def canonical_json(self) -> str:
+        """The recipe as JSON with sorted keys and no spaces, one spelling for one recipe."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of the canonical JSON, 64 hex digits."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the cache folder, e.g. `resnet18-avgpool-3f9c2a71`."""
+        words = f"{self.backbone}-{self.layer}".replace(":", "-").replace("/", "-")
+        return f"{words}-{self.fingerprint[:8]}"
+
+    def differences(self, other: "FeatureRecipe") -> list[str]:
+        """Each field that differs, with both values, in words."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return [f"{k}: {mine[k]} here, {theirs[k]} there" for k in mine if mine[k] != theirs[k]]
+
+    @classmethod
+    def from_json(cls, text: str) -> "FeatureRecipe":
+        """Read a recipe back.
+
+        Raises:
+            ValueError, TypeError, KeyError: the text is not a recipe of this version.
+        """
+        fields = json.loads(text)
+        fields["crop"] = CropConfig(**fields["crop"])
+        for name in ("shape", "mean", "std"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The shape of a pair classifier. The defaults are the original recipe.
+
+    `prepare` is what happens to features before the first layer: `none`, `l2` (unit length) or
+    `standardize` (mean 0 and variance 1 per feature, fitted on training faces, then unit length
+    times sqrt(D)). Empty means: the head's own default.
+    """
+
+    head: str = "concat"
+    hidden: tuple[int, ...] = (256,)
+    dropout: float = 0.0
+    embedding_dim: int = 16
+    prepare: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_choice("head", self.head, HEADS)
+        for width in self.hidden:
+            check_range("hidden", width, 1, 65536)
+        check_range("dropout", self.dropout, 0.0, 0.95)
+        check_range("embedding dim", self.embedding_dim, 1, 4096)
+        if self.prepare:
+            check_choice("prepare", self.prepare, PREPARATIONS)
+
+    @property
+    def preparation(self) -> str:
+        """The preparation in force: what was asked for, or the head's own default."""
+        return self.prepare or ("none" if self.head == "concat" else "standardize")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a head is trained. The defaults are the original recipe.
+
+    `patience` stops after so many epochs without a better validation triplet accuracy; 0 never
+    stops early. The best epoch is kept in either case.
+    """
+
+    lr: float = 1e-3
+    epochs: int = 20
+    batch_size: int = 32
+    loss: str = "bce"
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_range("lr", self.lr, 1e-12, 1e3)
+        check_range("epochs", self.epochs, 1, 100_000)
+        check_range("batch size", self.batch_size, 1, 10_000_000)
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_range("weight decay", self.weight_decay, 0.0, 1e3)
+        check_range("patience", self.patience, 0, math.inf)
+        check_range("seed", self.seed, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Which triplets count, and how train.csv is parted into training and validation."""
+
+    min_agreement: float = 0.0
+    validation_share: float = 0.1
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_range("min agreement", self.min_agreement, 0.0, 1.0)
+        check_range("validation share", self.validation_share, 0.01, 0.9)
+        check_range("split seed", self.split_seed, 0, 2**63 - 1)
