@@ -1,0 +1,77 @@
+"""Faces -> pieces of work, each of which becomes one shard.
+
+A piece depends only on the faces in their order, never on what a killed run left behind, so that
+resuming, repairing and retrying are one operation and a redone shard has the same bytes.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from fec_cache.faces.table import Face
+
+SHARD_FACES = 1024
+_SHARD_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """The faces of one shard to be; `plan` is the digest of their ids in order.
+
+    A retry holds faces that failed in an earlier run.
+    """
+
+    faces: tuple[Face, ...]
+    plan: str
+    is_retry: bool = False
+
+
+def faces_per_shard(width: int, itemsize: int, wanted: int = SHARD_FACES) -> int:
+    """How many faces a shard may hold so that it stays under 64 MiB, at least one."""
+    return max(1, min(wanted, _SHARD_BYTES // (width * itemsize)))
+
+
+def plan_work(
+    faces: Sequence[Face],
+    stored: Collection[str],
+    failed: Collection[str],
+    done_plans: Collection[str],
+    shard_faces: int,
+) -> tuple[WorkItem, ...]:
+    """Part the faces that have no feature yet into pieces of work.
+
+    Args:
+        faces: all unique faces in stable order, those with a feature too.
+        stored: ids of faces with a feature.
+        failed: ids of faces that failed before.
+        done_plans: digests of the pieces that were sealed.
+        shard_faces: faces in a piece, at most.
+
+    Returns:
+        Untouched pieces first, then faces added since to pieces begun, then the retries.
+    """
+    whole: list[WorkItem] = []
+    rest: list[Face] = []
+    for chunk in _chunks(faces, shard_faces):
+        item = _item(chunk)
+        if item.plan in done_plans:
+            continue
+        open_faces = [f for f in chunk if f.face_id not in stored and f.face_id not in failed]
+        if len(open_faces) == len(chunk):
+            whole.append(item)
+        else:
+            rest.extend(open_faces)
+    retries = [f for f in faces if f.face_id in failed and f.face_id not in stored]
+    added = [_item(chunk) for chunk in _chunks(rest, shard_faces)]
+    again = [_item(chunk, is_retry=True) for chunk in _chunks(retries, shard_faces)]
+    return (*whole, *added, *again)
+
+
+def _item(faces: Sequence[Face], is_retry: bool = False) -> WorkItem:
+    # A retry of a whole piece holds the same faces; it must not pass for the piece itself.
+    text = "\n".join(["retry"] * is_retry + [face.face_id for face in faces])
+    return WorkItem(tuple(faces), hashlib.sha256(text.encode()).hexdigest()[:32], is_retry)
+
+
+def _chunks(faces: Sequence[Face], size: int) -> Iterable[Sequence[Face]]:
+    return (faces[i : i + size] for i in range(0, len(faces), size))

@@ -1,0 +1,113 @@
+"""One sealed HDF5 shard: `face_id` and `features`, immutable once written.
+
+Layout (docs/cache-format.md): root attributes `format_version`, `fingerprint`; dataset `face_id`
+[n] S32; dataset `features` [n, D] float16 or float32; both with Fletcher32 checksums.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.errors import CacheDamaged
+from fec_cache.faces.table import FACE_ID_LENGTH
+from fec_cache.features.storage import write_atomically
+
+FORMAT_VERSION = 1
+FACE_ID_DTYPE = f"S{FACE_ID_LENGTH}"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one shard holds: `face_ids` n strings, `features` [n, D]."""
+
+    face_ids: tuple[str, ...]
+    features: npt.NDArray[np.floating]
+
+
+def write_shard(
+    path: Path, fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.floating]
+) -> str:
+    """Seal a shard.
+
+    The file is built in memory and written by our own writer: HDF5 itself crashes on a full disk.
+
+    Args:
+        path: where the shard is to lie.
+        fingerprint: of the recipe the features were made by.
+        face_ids: n ids of 32 letters.
+        features: [n, D] float16 or float32.
+
+    Returns:
+        Sha256 of the file, 64 hex digits.
+
+    Raises:
+        StorageFailed: the disk would not take it.
+    """
+    image = _build(fingerprint, face_ids, features)
+    write_atomically(path, image)
+    return hashlib.sha256(image).hexdigest()
+
+
+def read_shard(path: Path, sha256: str, fingerprint: str) -> Shard:
+    """Read a shard whole, after checking every byte of it.
+
+    Raises:
+        CacheDamaged: missing, altered, truncated, or of another recipe.
+    """
+    content = checked_bytes(path, sha256)
+    try:
+        with h5py.File.in_memory(content) as file:
+            found = file.attrs["fingerprint"]
+            ids = file["face_id"][:]
+            features = file["features"][:]
+    except (OSError, KeyError, ValueError) as error:
+        raise CacheDamaged(_damage(path, f"is no shard of ours ({error})")) from error
+    if found != fingerprint:
+        raise CacheDamaged(_damage(path, f"belongs to recipe {found[:8]}, not {fingerprint[:8]}"))
+    return Shard(tuple(face_id.decode() for face_id in ids), features)
+
+
+def checked_bytes(path: Path, sha256: str) -> bytes:
+    """A shard's bytes, if they are the ones that were sealed.
+
+    Raises:
+        CacheDamaged: the file is missing or differs from what the manifest says.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+        raise CacheDamaged(_damage(path, problem)) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CacheDamaged(_damage(path, "is not what was sealed: its sha256 differs"))
+    return content
+
+
+def _build(fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.floating]) -> bytes:
+    num_faces, width = features.shape
+    rows = max(1, min(num_faces, _CHUNK_BYTES // max(1, width * features.itemsize)))
+    with h5py.File.in_memory() as file:
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["fingerprint"] = fingerprint
+        file.create_dataset(
+            "face_id",
+            data=np.array(face_ids, dtype=FACE_ID_DTYPE),
+            chunks=(num_faces,),
+            fletcher32=True,
+        )
+        file.create_dataset("features", data=features, chunks=(rows, width), fletcher32=True)
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _damage(path: Path, problem: str) -> str:
+    return (
+        f"Shard {path} {problem}. Run the same `fec extract` again: it drops the damaged shard "
+        "and computes only its faces anew."
+    )

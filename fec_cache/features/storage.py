@@ -1,0 +1,70 @@
+"""Bytes -> disk, whole or not at all."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from fec_cache.errors import StorageFailed
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either there whole, on disk, or not there at all.
+
+    Temporary name in the same folder, fsync, rename, fsync of the folder.
+
+    Raises:
+        StorageFailed: the disk is full, read-only or failing; what was there before stays.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _remove_quietly(temporary)
+        raise _failure(path, len(content), error) from error
+    except BaseException:
+        _remove_quietly(temporary)
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that a killed run left in a folder."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        _remove_quietly(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # other systems cannot open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_quietly(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _failure(path: Path, size_bytes: int, error: OSError) -> StorageFailed:
+    try:
+        free = f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free"
+    except OSError:
+        free = "the folder cannot be reached"
+    return StorageFailed(
+        f"{path} ({size_bytes / 1e6:.1f} MB) could not be written: {error.strerror or error}; "
+        f"{free}. Everything written before is safe: make room or name another folder, then run "
+        "the same command again."
+    )
