@@ -1,0 +1,165 @@
+"""Triplets -> row numbers and labels: `TripletTable` and `PairTable`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.errors import UnknownFace
+from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet
+
+Rows = npt.NDArray[np.int64]
+
+# Pair j of a triplet is the pair without face j: it is the similar one where face j is odd.
+PAIRS_OF_TRIPLET = ((1, 2), (0, 2), (0, 1))
+
+
+@dataclass(frozen=True)
+class TripletTable:
+    """T triplets as numbers.
+
+    `rows` [T, 3] int64 into the feature matrix; `odd` [T] int64, the odd face's place 0..2 by
+    majority of the raters; `types` [T] int64, 0 one-class, 1 two-class, 2 three-class; `votes`
+    [T, 3] int64, how many raters named each face.
+    """
+
+    rows: Rows
+    odd: Rows
+    types: Rows
+    votes: Rows
+
+    def __len__(self) -> int:
+        """T."""
+        return len(self.rows)
+
+    def take(self, keep: npt.NDArray[np.generic]) -> "TripletTable":
+        """The triplets that a mask [T] or an index array selects."""
+        return TripletTable(self.rows[keep], self.odd[keep], self.types[keep], self.votes[keep])
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """P pairs: `rows` [P, 2] int64 into the feature matrix and `is_similar` [P] bool."""
+
+    rows: Rows
+    is_similar: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TripletCounts:
+    """What became of each row of an annotation file; the parts add up to `num_rows`."""
+
+    num_rows: int
+    num_rejected: int
+    num_without_feature: int
+    num_same_face: int
+    num_ties: int
+    num_below_agreement: int
+    num_used: int
+
+    def in_words(self) -> str:
+        """One line for people, losses named only where there are some."""
+        losses = (
+            (self.num_rejected, "rejected"),
+            (self.num_without_feature, "without a feature"),
+            (self.num_same_face, "with one face twice"),
+            (self.num_ties, "tied between raters"),
+            (self.num_below_agreement, "below the asked agreement"),
+        )
+        told = ", ".join(f"{count} {words}" for count, words in losses if count)
+        return f"{self.num_rows} rows: {self.num_used} used" + (f", {told}" if told else "")
+
+
+def build_triplets(
+    triplets: Sequence[Triplet],
+    face_ids: Mapping[FaceRef, str],
+    rows: Mapping[str, int],
+    min_agreement: float = 0.0,
+    num_rejected: int = 0,
+) -> tuple[TripletTable, TripletCounts]:
+    """Label triplets by majority and point them into the feature matrix.
+
+    Args:
+        triplets: as annotated.
+        face_ids: identity of each face that has an image.
+        rows: face_id -> row of the feature matrix.
+        min_agreement: smallest share of raters that must stand behind the majority.
+        num_rejected: rows of the file that could not be parsed, for the counts.
+
+    Returns:
+        The usable triplets in order, and what became of the others: faces without a feature, one
+        face twice (the same picture under two names), ties, too little agreement.
+    """
+    indices = np.array([_rows_of(triplet, face_ids, rows) for triplet in triplets], np.int64)
+    indices = indices.reshape(-1, 3)
+    votes = np.array([_votes_of(triplet) for triplet in triplets], np.int64).reshape(-1, 3)
+    types = np.array([TRIPLET_TYPES.index(triplet.type) for triplet in triplets], np.int64)
+    top = np.sort(votes, axis=1)
+    checks = {
+        "without_feature": (indices < 0).any(axis=1),
+        "same_face": _has_same_face(indices),
+        "ties": top[:, 2] == top[:, 1],
+        "below_agreement": top[:, 2] < min_agreement * votes.sum(axis=1) - 1e-9,
+    }
+    usable = np.ones(len(triplets), bool)
+    counts: dict[str, int] = {}
+    for name, is_bad in checks.items():
+        counts[f"num_{name}"] = int((usable & is_bad).sum())
+        usable &= ~is_bad
+    table = TripletTable(indices, votes.argmax(axis=1), types, votes).take(usable)
+    num_rows = len(triplets) + num_rejected
+    return table, TripletCounts(num_rows, num_rejected, num_used=len(table), **counts)
+
+
+def pairs_from_triplets(table: TripletTable) -> PairTable:
+    """Turn each triplet into one similar and two different pairs.
+
+    Returns:
+        `rows` [3T, 2] int64 and `is_similar` [3T] bool, in triplet order; within a triplet the
+        pair without the first face comes first.
+
+    Source: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283.
+    """
+    rows = table.rows[:, PAIRS_OF_TRIPLET].reshape(-1, 2)
+    is_similar = (table.odd[:, None] == np.arange(3)).reshape(-1)
+    return PairTable(rows, is_similar)
+
+
+def count_contradictions(table: TripletTable) -> int:
+    """How many distinct pairs are similar in one triplet and different in another."""
+    pairs = pairs_from_triplets(table)
+    if not len(pairs.rows):
+        return 0
+    _, codes = np.unique(np.sort(pairs.rows, axis=1), axis=0, return_inverse=True)
+    codes = codes.reshape(-1)
+    similar = np.bincount(codes, weights=pairs.is_similar)
+    return int(((similar > 0) & (similar < np.bincount(codes))).sum())
+
+
+def rows_of_faces(face_ids: Sequence[str], rows: Mapping[str, int]) -> Rows:
+    """Rows of faces that must be there: [n] int64.
+
+    Raises:
+        UnknownFace: one of them has no row.
+    """
+    for face_id in face_ids:
+        if face_id not in rows:
+            raise UnknownFace(f"Face {face_id} has no feature. Run: fec extract")
+    return np.array([rows[face_id] for face_id in face_ids], np.int64)
+
+
+def _rows_of(
+    triplet: Triplet, face_ids: Mapping[FaceRef, str], rows: Mapping[str, int]
+) -> tuple[int, ...]:
+    return tuple(rows.get(face_ids.get(face, ""), -1) for face in triplet.faces)
+
+
+def _votes_of(triplet: Triplet) -> tuple[int, ...]:
+    return tuple(triplet.answers.count(face) for face in (1, 2, 3))
+
+
+def _has_same_face(rows: Rows) -> npt.NDArray[np.bool_]:
+    first, second, third = rows.T
+    same: npt.NDArray[np.bool_] = (first == second) | (first == third) | (second == third)
+    return same
