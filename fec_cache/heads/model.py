@@ -1,0 +1,139 @@
+"""`PairHead(a, b) -> logits`: the trained part, on two faces' features."""
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fec_cache.config import HeadConfig
+
+
+class PairHead(nn.Module):
+    """Says how similar two faces are from their features.
+
+    `forward` gives logits; their sigmoid after calibration is P(similar). The preparation of the
+    features and the calibration are buffers, saved with the weights.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    calibration: Tensor
+
+    def __init__(self, config: HeadConfig, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.width = width
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+
+    def fit_preparation(self, features: Tensor) -> None:
+        """Learn mean and scale from the training faces.
+
+        Args:
+            features: [N, D] float32, each training face once.
+        """
+        if self.config.preparation == "standardize":
+            self.mean.copy_(features.mean(dim=0))
+            deviation = features.std(dim=0, correction=0)
+            self.scale.copy_(torch.where(deviation > 1e-6, 1.0 / deviation, 0.0))
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """What the first layer sees of features [B, D]: [B, D] float32."""
+        if self.config.preparation == "none":
+            return features
+        centred = (features - self.mean) * self.scale
+        return functional.normalize(centred, dim=-1) * math.sqrt(self.width)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits [B] of features a and b, both [B, D] float32."""
+        return self.compare(self.prepare(a), self.prepare(b))
+
+    @abstractmethod
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits [B] of prepared features."""
+
+    def distance(self, logits: Tensor) -> Tensor:
+        """Distance in [0, 1] for the triplet loss: P(different) before calibration."""
+        return torch.sigmoid(-logits)
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """Calibrated P(similar) of logits, in [0, 1]."""
+        return torch.sigmoid(self.calibration[0] * logits + self.calibration[1])
+
+
+class ConcatHead(PairHead):
+    """[a; b] -> Linear -> ReLU -> ... -> Linear: the original recipe. Not symmetric."""
+
+    def __init__(self, config: HeadConfig, width: int) -> None:
+        super().__init__(config, width)
+        self.layers = _mlp(2 * width, config.hidden, 1, config.dropout)
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits [B] of prepared features [B, D]."""
+        logits: Tensor = self.layers(torch.cat([a, b], dim=-1))
+        return logits.squeeze(-1)
+
+
+class SymmetricHead(PairHead):
+    """MLP on [abs(a - b), a * b]: exactly symmetric."""
+
+    def __init__(self, config: HeadConfig, width: int) -> None:
+        super().__init__(config, width)
+        self.layers = _mlp(2 * width, config.hidden, 1, config.dropout)
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits [B] of prepared features [B, D]."""
+        logits: Tensor = self.layers(torch.cat([(a - b).abs(), a * b], dim=-1))
+        return logits.squeeze(-1)
+
+
+class EmbeddingHead(PairHead):
+    """Projection to unit vectors; logit = scale * (threshold - squared distance).
+
+    Exactly symmetric. 16 dimensions are FECNet's (arXiv:1811.11283).
+    """
+
+    def __init__(self, config: HeadConfig, width: int) -> None:
+        super().__init__(config, width)
+        self.layers = _mlp(width, config.hidden, config.embedding_dim, config.dropout)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
+        self.threshold = nn.Parameter(torch.tensor(1.0))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embedding [B, E] of unit length of features [B, D]."""
+        return self._embed_prepared(self.prepare(features))
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logits [B] of prepared features [B, D]."""
+        gap = self._embed_prepared(a) - self._embed_prepared(b)
+        return self.log_scale.exp() * (self.threshold - gap.square().sum(dim=-1))
+
+    def distance(self, logits: Tensor) -> Tensor:
+        """Squared distance of the embeddings, in [0, 4]."""
+        return self.threshold - logits / self.log_scale.exp()
+
+    def _embed_prepared(self, prepared: Tensor) -> Tensor:
+        return functional.normalize(self.layers(prepared), dim=-1)
+
+
+def build_head(config: HeadConfig, width: int) -> PairHead:
+    """A fresh head for features of `width` numbers, initialised from torch's random state."""
+    kinds: dict[str, type[PairHead]] = {
+        "concat": ConcatHead,
+        "symmetric": SymmetricHead,
+        "embedding": EmbeddingHead,
+    }
+    return kinds[config.head](config, width)
+
+
+def _mlp(width: int, hidden: tuple[int, ...], out: int, dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for num_units in hidden:
+        layers += [nn.Linear(width, num_units), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = num_units
+    return nn.Sequential(*layers, nn.Linear(width, out))

@@ -1,0 +1,67 @@
+"""Features and row numbers -> logits, for validation, evaluation and prediction."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fec_cache.heads.model import PairHead
+from fec_cache.pairs.build import PAIRS_OF_TRIPLET
+
+_BATCH = 16384
+
+
+def triplet_logits(head: PairHead, prepared: Tensor, rows: Tensor) -> Tensor:
+    """Logits of the three pairs of each triplet: [T, 3]; pair j is the pair without face j.
+
+    Args:
+        head: in evaluation mode.
+        prepared: [N, D] float32, features as `head.prepare` gives them.
+        rows: [T, 3] int64.
+    """
+    parts = []
+    with torch.inference_mode():
+        for batch in rows.split(_BATCH):
+            faces = prepared[batch]
+            pairs = [head.compare(faces[:, i], faces[:, j]) for i, j in PAIRS_OF_TRIPLET]
+            parts.append(torch.stack(pairs, dim=1))
+    return torch.cat(parts) if parts else torch.empty((0, 3))
+
+
+def odd_accuracy(logits: Tensor, odd: Tensor) -> float:
+    """Share of triplets whose most similar pair is the raters'; k equal pairs count 1/k each."""
+    best = logits == logits.max(dim=1, keepdim=True).values
+    hit = best.gather(1, odd[:, None]).squeeze(1).double()
+    return float((hit / best.sum(dim=1).clamp(min=1)).mean())
+
+
+def similarity_of(
+    head: PairHead, features: npt.NDArray[np.floating], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Logits of triplets, from plain arrays: [T, 3] float32 for rows [T, 3]."""
+    head.eval()
+    with torch.inference_mode():
+        prepared = head.prepare(torch.from_numpy(features.astype(np.float32)))
+        logits = triplet_logits(head, prepared, torch.from_numpy(rows))
+    scores: npt.NDArray[np.float32] = logits.float().numpy()
+    return scores
+
+
+def probability_of(head: PairHead, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Calibrated P(similar) of logits of any shape."""
+    with torch.inference_mode():
+        result: npt.NDArray[np.float32] = head.probability(torch.from_numpy(logits)).numpy()
+    return result
+
+
+def pair_logits(
+    head: PairHead, a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
+    """Logits [B] of features a and b, both [B, D]."""
+    head.eval()
+    with torch.inference_mode():
+        logits = head(
+            torch.from_numpy(a.astype(np.float32)), torch.from_numpy(b.astype(np.float32))
+        )
+    result: npt.NDArray[np.float32] = logits.numpy()
+    return result
