@@ -1,0 +1,189 @@
+"""Layer words, the same for every backbone, and how a network is read by them.
+
+Within `features`: `backbones` builds a network, `stages` finds in it what the words mean, this
+module makes it answer with one vector per word, `extract` stores the vectors.
+
+`avgpool`       what the classifier reads: the global pool, [C] (a ViT's class token)
+`layerK`        average over the map of stage K, [C]; stages 1, 2, 3, 4 lie at stride 4, 8, 16, 32
+`layerK:gridN`  that map, average-pooled to N x N cells, [C, N, N], row-major when flattened
+`layerK:map`    the whole map, [H * W, C]: one row per place, places in reading order
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+
+from fec_cache.errors import BadOption
+
+POOL = "avgpool"
+NUM_STAGES = 4
+LAYER_WORD = re.compile(rf"{POOL}|(layer[1-{NUM_STAGES}])(?::(map|grid([1-9][0-9]*)))?")
+
+
+class Form(Enum):
+    """How a module lays out what it gives."""
+
+    POOLED = "[B, C], or [B, C, ...] with places still to be averaged"
+    CHANNELS_FIRST = "[B, C, H, W]"
+    CHANNELS_LAST = "[B, H, W, C]"
+    TOKENS = "[B, P + H * W, C], P of them no place in the image"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One place in a network that can be read.
+
+    `path` is the module's dotted name, "" for the network itself; `side` is H = W of its map.
+    """
+
+    path: str
+    form: Form
+    channels: int
+    side: int = 1
+
+    def map_of(self, output: Tensor) -> Tensor:
+        """Give the module's output as a map [B, C, H, W] float32."""
+        if self.form is Form.CHANNELS_LAST:
+            output = output.permute(0, 3, 1, 2)
+        elif self.form is Form.TOKENS:
+            places = output[:, -self.side * self.side :].transpose(1, 2)  # [B, C, H * W]
+            output = places.reshape(*places.shape[:2], self.side, self.side)
+        # Under autocast the map is half precision; its mean deserves better.
+        return output.float()
+
+
+@dataclass(frozen=True)
+class Readout:
+    """One layer word, bound to a stage: how the stage becomes a vector."""
+
+    word: str
+    stage: Stage
+    grid: int | None = None
+    is_map: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one face's feature before it was flattened."""
+        if self.is_map:
+            return (self.stage.side * self.stage.side, self.stage.channels)
+        if self.grid is not None:
+            return (self.stage.channels, self.grid, self.grid)
+        return (self.stage.channels,)
+
+    @property
+    def width(self) -> int:
+        """D, the number of values of one face's feature."""
+        return math.prod(self.shape)
+
+    def read(self, output: Tensor) -> Tensor:
+        """Turn the stage's output for B images into features [B, D] float32."""
+        if self.stage.form is Form.POOLED:
+            return output.float().flatten(2).mean(2) if output.ndim > 2 else output.float()
+        maps = self.stage.map_of(output)
+        if self.is_map:
+            # A copy even where a view would do: the network may go on to work in place.
+            places = maps.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+            return places.flatten(1)
+        if self.grid is not None:
+            return nn.functional.adaptive_avg_pool2d(maps, self.grid).flatten(1)
+        return maps.mean((2, 3))
+
+
+def check_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Give the layer words without repetitions, or raise `BadOption` for one that is none."""
+    words = (words,) if isinstance(words, str) else tuple(dict.fromkeys(words))
+    if not words:
+        raise BadOption(f"No layer was asked for. Name one or more, such as {POOL}.")
+    for word in words:
+        if not LAYER_WORD.fullmatch(word):
+            raise BadOption(
+                f"{word!r} is no layer. Layers are {POOL} and layer1 to layer{NUM_STAGES}, "
+                f"the latter also as layer3:grid4 (4 x 4 cells) and layer4:map (the whole map)."
+            )
+    return words
+
+
+def bind_words(words: Sequence[str], stages: Mapping[str, Stage], backbone: str) -> list[Readout]:
+    """Bind layer words to the stages of a network.
+
+    Args:
+        words: layer words.
+        stages: what `find_stages` found.
+        backbone: the network's name, for messages.
+
+    Raises:
+        BadOption: a word is no layer, names a stage that this network lacks, or asks for a grid
+            that is finer than the map.
+    """
+    readouts = []
+    for word in check_words(words):
+        name, _, _ = word.partition(":")
+        if name not in stages:
+            raise BadOption(f"{backbone} has no {name}. It has: {_list_words(stages)}.")
+        match = LAYER_WORD.fullmatch(word)
+        grid = match and match[3]
+        readout = Readout(word, stages[name], int(grid) if grid else None, word.endswith(":map"))
+        side = readout.stage.side
+        if readout.grid is not None and readout.grid > side:
+            raise BadOption(
+                f"{word} is finer than {name} of {backbone}, whose map is {side} x {side}. "
+                f"Ask for {name}:grid{side} or coarser."
+            )
+        readouts.append(readout)
+    return readouts
+
+
+def _list_words(stages: Mapping[str, Stage]) -> str:
+    named = [f"{name}[:gridN|:map]" for name in sorted(stages) if name != POOL]
+    return ", ".join([POOL, *named])
+
+
+class FeatureReader(nn.Module):
+    """A frozen network that answers images [B, 3, S, S] with {layer word: features [B, D]}.
+
+    It stays in evaluation mode whatever `train()` is told, and none of its parameters is trained.
+    """
+
+    def __init__(self, network: nn.Module, readouts: Sequence[Readout]) -> None:
+        super().__init__()
+        self.network = network
+        self._words = tuple(readout.word for readout in readouts)
+        self._taken: dict[str, Tensor] = {}
+        for path in dict.fromkeys(readout.stage.path for readout in readouts):
+            here = tuple(readout for readout in readouts if readout.stage.path == path)
+            network.get_submodule(path).register_forward_hook(_Tap(here, self._taken))
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "FeatureReader":
+        """Stay in evaluation mode: batch statistics and dropout would make features random."""
+        del mode
+        super().train(False)
+        return self
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Give the features of B normalised images [B, 3, S, S], each [B, D] float32."""
+        self.network(images)
+        features = {word: self._taken[word] for word in self._words}
+        self._taken.clear()
+        return features
+
+
+class _Tap:
+    """A forward hook that reads a module's output the moment it is there.
+
+    Not later: DenseNet and others go on to change it in place.
+    """
+
+    def __init__(self, readouts: Sequence[Readout], taken: dict[str, Tensor]) -> None:
+        self.readouts = readouts
+        self.taken = taken
+
+    def __call__(self, module: nn.Module, args: object, output: Tensor) -> None:
+        for readout in self.readouts:
+            self.taken[readout.word] = readout.read(output)
