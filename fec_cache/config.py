@@ -144,14 +144,14 @@ class HeadConfig:
 
     `prepare` is what happens to features before the first layer: `none`, `l2` (unit length) or
     `standardize` (mean 0 and variance 1 per feature, fitted on training faces, then unit length
-    times sqrt(D)). Empty means: the head's own default.
+    times sqrt(D)). None means: the head's own default.
     """
 
     head: str = "concat"
     hidden: tuple[int, ...] = (256,)
     dropout: float = 0.0
     embedding_dim: int = 16
-    prepare: str = ""
+    prepare: str | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -160,7 +160,7 @@ class HeadConfig:
             check_range("hidden", width, 1, 65536)
         check_range("dropout", self.dropout, 0.0, 0.95)
         check_range("embedding dim", self.embedding_dim, 1, 4096)
-        if self.prepare:
+        if self.prepare is not None:
             check_choice("prepare", self.prepare, PREPARATIONS)
 
     @property
