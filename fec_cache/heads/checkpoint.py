@@ -128,6 +128,18 @@ def load_head(folder: Path) -> tuple[PairHead, RunConfig]:
     return head, config
 
 
+def load_history(folder: Path) -> tuple[Epoch, ...]:
+    """The epochs of a run; none where its history is missing or unreadable."""
+    try:
+        with (folder / HISTORY_NAME).open(encoding="utf-8", newline="") as file:
+            return tuple(
+                Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
+                for row in csv.DictReader(file)
+            )
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()
+
+
 def newest_run(runs_dir: Path) -> Path:
     """The run whose configuration was written last.
 

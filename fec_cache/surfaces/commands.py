@@ -1,0 +1,185 @@
+"""The command line: parse, one call, print. Stages are imported inside of commands."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fec_cache import __version__
+from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.errors import FecError
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.head_commands import evaluate, grid_search, predict, train_head
+from fec_cache.surfaces.options import (
+    console_options,
+    device_option,
+    run_option,
+    word_list,
+    workspace_options,
+)
+
+INTERRUPTED = 130
+
+
+class FecGroup(click.Group):
+    """Turns the package's errors into one line and exit code 1, an interrupt into 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except FecError as error:
+            raise click.ClickException(str(error)) from error
+        except (KeyboardInterrupt, click.Abort):
+            click.echo(
+                "Interrupted. What was finished is saved: run the same command again to go on.",
+                err=True,
+            )
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read the output has gone; click knows what to do
+            raise
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise click.ClickException(
+                f"The system would not do it: {error.strerror or error}{where}. "
+                "Check the path, its permissions and the free space, then run the command again."
+            ) from error
+
+
+@click.group(cls=FecGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fec")
+def fec() -> None:
+    """Say whether two faces show similar expressions.
+
+    Stage one, `fec extract`, runs every face once through a frozen network and stores its features.
+    Stage two, `fec train-head` and `fec grid-search`, trains classifiers on them in seconds.
+    """
+
+
+@fec.command()
+@click.option("--out", type=click.Path(path_type=Path), default="data", show_default=True)
+@click.option("--faces", default=900, show_default=True, help="How many faces to draw.")
+@click.option("--triplets", default=4000, show_default=True, help="How many triplets to judge.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same files.")
+@console_options
+def synthesize(console: Console, out: Path, faces: int, triplets: int, seed: int) -> None:
+    """Draw a synthetic set in FEC's format: faces with known truth, simulated raters."""
+    from fec_cache.surfaces.data_jobs import run_synthesize
+
+    outcome = run_synthesize(out, faces, triplets, seed, console)
+    console.result(outcome.in_words(), outcome.to_dict())
+
+
+@fec.command("import-folder")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--triplets", default=0, help="How many in all. [default: three per picture]")
+@click.option("--test-share", default=0.2, show_default=True, help="Share of people in test.csv.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same files.")
+@console_options
+def import_folder(
+    console: Console, source: Path, out: Path, triplets: int, test_share: float, seed: int
+) -> None:
+    """Make a set from labelled pictures: a folder per expression, or a CSV.
+
+    The CSV has the columns image, identity, expression (left, right, top, bottom may be there too).
+    The answers come from labels, not from raters, and are marked so.
+    """
+    from fec_cache.sources.folder import FolderConfig
+    from fec_cache.surfaces.data_jobs import run_import
+
+    config = FolderConfig(triplets=triplets, test_share=test_share, seed=seed)
+    outcome = run_import(source, out, config, console)
+    console.result(outcome.in_words(), outcome.to_dict())
+
+
+@fec.command()
+@workspace_options("data_dir", "cache_dir")
+@click.option("--backbone", default="resnet18", show_default=True, help="A torchvision model, ...")
+@click.option(
+    "--layer",
+    "layers",
+    type=word_list,
+    metavar="WORDS",
+    default="avgpool",
+    show_default=True,
+    help="avgpool, layer1 to layer4, layer3:grid4, layer4:map; several parted by commas.",
+)
+@click.option("--weights", default=None, help="A file, or random:SEED. [default: the trained ones]")
+@click.option("--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box.")
+@click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True)
+@device_option
+@click.option("--batch-size", default=32, show_default=True, help="Faces in one forward pass.")
+@click.option("--workers", default=0, help="Threads that decode pictures. [default: one per core]")
+@click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
+@click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")
+@console_options
+def extract(
+    console: Console,
+    workspace: Workspace,
+    backbone: str,
+    layers: tuple[str, ...],
+    weights: str | None,
+    crop_margin: float,
+    store_dtype: str,
+    device: str,
+    batch_size: int,
+    workers: int,
+    shard_faces: int,
+    rehash: bool,
+) -> None:
+    """Stage one: run every face once through a frozen backbone and store its features.
+
+    Resumes where an earlier run ended, and tries faces again that failed.
+    """
+    from fec_cache.features.extract import ExtractOptions
+    from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
+
+    options = ExtractOptions(device, batch_size, workers, shard_faces)
+    request = ExtractRequest(backbone, layers, weights, crop_margin, store_dtype, options, rehash)
+    outcome = run_extract(workspace, request, console)
+    console.result(outcome.in_words(), outcome.to_dict())
+
+
+@fec.command()
+@workspace_options("data_dir", "cache_dir", "runs_dir")
+@run_option
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: in the run]")
+@click.option("--allow-overlap", is_flag=True, help="Insist although test faces were trained on.")
+@console_options
+def report(
+    console: Console,
+    workspace: Workspace,
+    run_name: str | None,
+    out: Path | None,
+    allow_overlap: bool,
+) -> None:
+    """Write one self-contained HTML page on a trained head: figures, plots, pictures."""
+    from fec_cache.surfaces.report_job import run_report
+
+    path = run_report(workspace, run_name, out, allow_overlap, console)
+    console.result(f"Report: {path}", {"report": str(path)})
+
+
+@fec.command()
+@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True)
+@click.option("--faces", default=900, show_default=True, help="How many faces to draw.")
+@click.option("--triplets", default=4000, show_default=True, help="How many triplets to judge.")
+@click.option("--backbone", default=None, help="[default: the best one whose weights are at hand]")
+@console_options
+def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str | None) -> None:
+    """Do the whole job on synthetic faces, with no download, and write a report."""
+    from fec_cache.surfaces.demo import run_demo
+
+    outcome = run_demo(out, faces, triplets, backbone, console)
+    console.result(outcome.in_words(), outcome.to_dict())
+
+
+for command in (train_head, grid_search, evaluate, predict):
+    fec.add_command(command)
+
+
+def main() -> None:
+    """Entry point of `fec` and of `python cli.py`."""
+    fec(prog_name="fec")

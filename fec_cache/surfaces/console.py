@@ -1,0 +1,166 @@
+"""What a command says: results on standard output, progress and warnings on standard error."""
+
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+_PLAIN_EVERY_S = 5.0
+_TABLE_WIDTH = 160
+Step = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Console:
+    """How much is said and in which form.
+
+    `verbosity` -1 says only results and errors, 0 progress too, 1 details too.
+    """
+
+    as_json: bool = False
+    verbosity: int = 0
+
+    def say(self, text: str) -> None:
+        """A line for people; nothing under --json or -q."""
+        if not self.as_json and self.verbosity >= 0:
+            click.echo(text)
+
+    def result(self, text: str, fields: Mapping[str, Any]) -> None:
+        """The result: text for people, or the fields as one JSON object for machines."""
+        if self.as_json:
+            click.echo(json.dumps(_without_nan(fields), default=str, allow_nan=False))
+        else:
+            click.echo(text)
+
+    def warn(self, text: str) -> None:
+        """A line that a person ought to see, on standard error."""
+        if self.verbosity >= 0:
+            click.echo(f"Note: {text}", err=True)
+
+    @contextmanager
+    def progress(self, label: str, unit: str) -> Iterator[Step]:
+        """Progress of long work: a bar on a terminal, a plain line now and then elsewhere.
+
+        Yields:
+            A function that is told what is done, what is to do, and a detail to show.
+        """
+        if self.verbosity < 0 or self.as_json:
+            yield lambda done, total, detail="": None  # type: ignore[misc]
+        elif sys.stderr.isatty():
+            with _rich_steps(label, unit) as step:
+                yield step
+        else:
+            yield _PlainSteps(label, unit)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as text; the first column is left-aligned, the others right."""
+    from io import StringIO
+
+    from rich import box
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(columns):
+        drawn.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    text = StringIO()
+    RichConsole(file=text, width=_TABLE_WIDTH, color_system=None, markup=False).print(drawn)
+    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as percent; a dash where it is not defined."""
+    return "-" if math.isnan(share) else f"{100.0 * share:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that people would use."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def set_up_logging(verbosity: int) -> None:
+    """Show the package's warnings on standard error, details too from verbosity 1."""
+    level = {-1: logging.ERROR, 0: logging.WARNING}.get(verbosity, logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger("fec_cache")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+
+
+class _PlainSteps:
+    """Progress where there is no terminal: a line every few seconds, and the last one."""
+
+    def __init__(self, label: str, unit: str) -> None:
+        self._label, self._unit = label, unit
+        self._started = self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int, detail: str = "") -> None:
+        now = time.monotonic()
+        if now - self._told < _PLAIN_EVERY_S and done < total:
+            return
+        self._told = now
+        elapsed = max(now - self._started, 1e-9)
+        left = duration((total - done) * elapsed / max(done, 1))
+        tail = f", {detail}" if detail else ""
+        click.echo(
+            f"{self._label}: {done}/{total} {self._unit}, {done / elapsed:.0f}/s, "
+            f"{left} left{tail}",
+            err=True,
+        )
+
+
+@contextmanager
+def _rich_steps(label: str, unit: str) -> Iterator[Step]:
+    from rich.console import Console as RichConsole
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None, rate="", detail="")
+        started = time.monotonic()
+
+        def step(done: int, total: int, detail: str = "") -> None:
+            rate = done / max(time.monotonic() - started, 1e-9)
+            bar.update(
+                task, completed=done, total=total, rate=f"{rate:.0f} {unit}/s", detail=detail
+            )
+
+        yield step
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: what is not defined becomes null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

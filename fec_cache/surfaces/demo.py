@@ -1,0 +1,168 @@
+"""The whole job on synthetic faces: what `fec demo` and `make demo` show."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
+from fec_cache.errors import WeightsNotFound
+from fec_cache.features.backbones import load_backbone, weights_at_hand
+from fec_cache.features.extract import ExtractOptions
+from fec_cache.search.space import Point, grid
+from fec_cache.sources.annotations import FaceRef
+from fec_cache.surfaces.console import Console, duration, percent, table
+from fec_cache.surfaces.data_jobs import run_synthesize
+from fec_cache.surfaces.evaluate_job import EvaluateOutcome, Prediction, run_evaluate, run_predict
+from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.head_jobs import HeadRequest, run_search, run_train
+from fec_cache.surfaces.report_job import run_report
+
+log = logging.getLogger(__name__)
+
+FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
+LAYER = "avgpool"
+GRID = {
+    "head": ("concat", "symmetric", "embedding"),
+    "hidden": ((128,), (256,)),
+    "lr": (1e-4, 1e-3),
+}
+
+
+@dataclass(frozen=True)
+class DemoOutcome:
+    """What the demo shows at its end."""
+
+    original: EvaluateOutcome
+    best: EvaluateOutcome
+    predictions: tuple[Prediction, ...]
+    report: Path
+    duration_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "original": self.original.to_dict(),
+            "best": self.best.to_dict(),
+            "predictions": [prediction.to_dict() for prediction in self.predictions],
+            "report": str(self.report),
+            "duration_s": self.duration_s,
+        }
+
+    def in_words(self) -> str:
+        """For people: the table and where the report is."""
+        head = self.best.config.head
+        named = f"best of the grid ({head.head} {'-'.join(map(str, head.hidden))})"
+        raters = [percent(group.rater_accuracy) for group in self.best.evaluation.groups]
+        rows = [
+            ["chance", *["33.3 %"] * len(raters)],
+            ["original recipe", *_accuracies(self.original)],
+            [named, *_accuracies(self.best)],
+            ["raters, leave one out", *raters],
+        ]
+        groups = [group.name for group in self.best.evaluation.groups]
+        overall = self.best.evaluation.overall
+        title = (
+            f"Triplet accuracy on {overall.num_triplets} test triplets of synthetic faces, "
+            f"{self.best.config.recipe.label}"
+        )
+        return "\n".join(
+            [
+                table(title, ["", *groups], rows),
+                f"95 % interval of the best head, all triplets: {percent(overall.low)} to "
+                f"{percent(overall.high)}. Drawn faces and simulated raters: no figure for FEC.",
+                f"Whole demo: {duration(self.duration_s)}",
+                f"Report: {self.report}",
+            ]
+        )
+
+
+def run_demo(
+    out: Path, faces: int, triplets: int, backbone: str | None, console: Console
+) -> DemoOutcome:
+    """Synthesize, extract, train, search, evaluate, predict, report.
+
+    Raises:
+        WeightsNotFound: no backbone's weights are at hand.
+        FecError: see the stages.
+    """
+    started = time.perf_counter()
+    workspace = Workspace(out / "data", out / "cache", out / "runs")
+    chosen = backbone or choose_backbone(console)
+    console.say(run_synthesize(workspace.data_dir, faces, triplets, 0, console).in_words())
+    extracted = run_extract(workspace, _extraction(chosen), console)
+    console.say(extracted.in_words())
+    features = HeadRequest(features=extracted.summary.folders[0].name)
+    original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), console)
+    console.say(original.in_words())
+    best = run_search(workspace, features, grid(GRID), False, console)
+    console.say(best.in_words(len(best.ranked)))
+    evaluations = [
+        run_evaluate(workspace, folder, False, console) for folder in (original.folder, best.folder)
+    ]
+    predictions = _predict_two(workspace, evaluations[1], console)
+    report = run_report(workspace, best.folder.name, out / "report.html", False, console)
+    spent = time.perf_counter() - started
+    return DemoOutcome(evaluations[0], evaluations[1], predictions, report, spent)
+
+
+def choose_backbone(console: Console) -> str:
+    """The best backbone whose weights are at hand or can be fetched, saying which and why.
+
+    Raises:
+        WeightsNotFound: none is.
+    """
+    place = weights_at_hand(FIRST_CHOICE)
+    if place:
+        console.say(f"Backbone {FIRST_CHOICE}: its weights are in {place}")
+        return FIRST_CHOICE
+    try:
+        load_backbone(FIRST_CHOICE)
+    except WeightsNotFound as error:
+        if not weights_at_hand(SECOND_CHOICE):
+            raise
+        console.say(
+            f"Backbone {SECOND_CHOICE} ({weights_at_hand(SECOND_CHOICE)}): the weights of "
+            f"{FIRST_CHOICE} are not on this machine and could not be downloaded"
+        )
+        log.info("%s", error)
+        return SECOND_CHOICE
+    console.say(f"Backbone {FIRST_CHOICE}: its weights were downloaded")
+    return FIRST_CHOICE
+
+
+def _extraction(backbone: str) -> ExtractRequest:
+    return ExtractRequest(
+        backbone=backbone,
+        layers=(LAYER,),
+        weights=None,
+        crop_margin=CropConfig.margin,
+        store_dtype=FeatureRecipe.store_dtype,
+        options=ExtractOptions(),
+    )
+
+
+def _predict_two(
+    workspace: Workspace, outcome: EvaluateOutcome, console: Console
+) -> tuple[Prediction, ...]:
+    """The pair that the raters of the first test triplet call similar, and one they do not."""
+    triplet, odd = outcome.labelled.table.rows[0].tolist(), int(outcome.labelled.table.odd[0])
+    alike = [row for place, row in enumerate(triplet) if place != odd]
+    predictions = []
+    for name, rows in (("similar", alike), ("different", [alike[0], triplet[odd]])):
+        first, second = (outcome.labelled.picture_of[row] for row in rows)
+        prediction = _predict(workspace, outcome.folder, first, second)
+        predictions.append(prediction)
+        console.say(f"Two test faces that raters call {name}: {prediction.in_words()}")
+    return tuple(predictions)
+
+
+def _predict(workspace: Workspace, folder: Path, first: FaceRef, second: FaceRef) -> Prediction:
+    paths = (workspace.images_dir / first.image_path, workspace.images_dir / second.image_path)
+    return run_predict(folder, paths, (first.box, second.box), None, "auto")
+
+
+def _accuracies(outcome: EvaluateOutcome) -> list[str]:
+    return [percent(group.accuracy) for group in outcome.evaluation.groups]

@@ -1,0 +1,130 @@
+"""Stage one as one call: annotations -> faces -> features in the cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fec_cache.features.backbones import load_backbone
+from fec_cache.features.cache import FeatureCache
+from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
+from fec_cache.features.recipes import recipes_of
+from fec_cache.sources.annotations import write_rejected
+from fec_cache.surfaces.console import Console, duration
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.workspace import (
+    read_splits,
+    table_of_faces,
+    warn_of_random_weights,
+)
+
+
+@dataclass(frozen=True)
+class ExtractRequest:
+    """What `fec extract` was asked for."""
+
+    backbone: str
+    layers: Sequence[str]
+    weights: str | None
+    crop_margin: float
+    store_dtype: str
+    options: ExtractOptions
+    rehash: bool = False
+
+
+@dataclass(frozen=True)
+class ExtractOutcome:
+    """What it did."""
+
+    summary: ExtractSummary
+    backbone: str
+    weights: str
+    num_rows: int
+    num_rejected: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        summary = self.summary
+        seconds = summary.seconds
+        fields = {k: v for k, v in _counters(summary).items() if k not in ("seconds", "folders")}
+        return {
+            "backbone": self.backbone,
+            "weights": self.weights,
+            "caches": [str(folder) for folder in summary.folders],
+            "rows": self.num_rows,
+            "rejected_rows": self.num_rejected,
+            **fields,
+            "stage_seconds": {name: getattr(seconds, name) for name in STAGES},
+        }
+
+    def in_words(self) -> str:
+        """For people."""
+        summary = self.summary
+        lines = [
+            f"{summary.num_faces} faces: {summary.num_computed} computed now, "
+            f"{summary.num_cached} cached before, {summary.num_failed} with an unusable picture, "
+            f"{summary.num_missing} without an image",
+        ]
+        if summary.num_same:
+            lines.append(f"{summary.num_same} of them are other names of a picture counted already")
+        if self.num_rejected:
+            lines.append(f"{self.num_rejected} of {self.num_rows} rows rejected: see rejected.csv")
+        if summary.num_computed:
+            rate = summary.num_computed / summary.duration_s
+            lines.append(f"{duration(summary.duration_s)}, {rate:.0f} faces/s; {_slowest(summary)}")
+        lines += [f"Features: {folder}" for folder in summary.folders]
+        return "\n".join(lines)
+
+
+STAGES = ("read", "decode", "network", "write")
+
+
+def _slowest(summary: ExtractSummary) -> str:
+    """Seconds of work of each stage, most first."""
+    spent = {name: getattr(summary.seconds, name) for name in STAGES}
+    ordered = sorted(spent.items(), key=lambda entry: -entry[1])
+    return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
+
+
+def run_extract(workspace: Workspace, request: ExtractRequest, console: Console) -> ExtractOutcome:
+    """Bring the caches of a backbone's layers up to the data folder.
+
+    Raises:
+        FecError: see the stages; what was sealed before stays.
+    """
+    annotations = read_splits(workspace, console)
+    backbone = load_backbone(request.backbone, request.weights, request.layers)
+    console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
+    recipes = recipes_of(backbone, request.crop_margin, request.store_dtype)
+    faces = table_of_faces(workspace, annotations, console, request.rehash)
+    caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
+    warn_of_random_weights(caches[0], console)
+    rejected = [row for part in annotations for row in part.rejected]
+    for cache in caches:
+        write_rejected(cache.folder / "rejected.csv", rejected)
+    with console.progress("Extracting", "faces") as step:
+
+        def on_progress(progress: ExtractProgress) -> None:
+            step(progress.faces_done, progress.faces_total, _detail(progress))
+
+        summary = extract(
+            faces, workspace.images_dir, backbone, caches, request.options, on_progress
+        )
+    if summary.num_failed or summary.num_missing:
+        console.warn(
+            f"{summary.num_failed + summary.num_missing} faces could not be used; "
+            f"why is told in {summary.folders[0] / 'failures.csv'}"
+        )
+    num_rows = sum(part.num_rows for part in annotations)
+    return ExtractOutcome(summary, backbone.name, backbone.weights.source, num_rows, len(rejected))
+
+
+def _detail(progress: ExtractProgress) -> str:
+    spent = {name: getattr(progress.seconds, name) for name in STAGES}
+    total = sum(spent.values()) or 1.0
+    name = max(spent, key=lambda stage: spent[stage])
+    return f"mostly {name} ({100 * spent[name] / total:.0f} % of the work)"
+
+
+def _counters(summary: ExtractSummary) -> dict[str, Any]:
+    """The counters of a summary; its clock holds a lock, which cannot be copied."""
+    return {name: getattr(summary, name) for name in summary.__dataclass_fields__}

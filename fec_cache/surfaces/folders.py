@@ -1,0 +1,18 @@
+"""The folders that every command works in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where the data, the caches and the trained heads lie."""
+
+    data_dir: Path = Path("data")
+    cache_dir: Path = Path("cache")
+    runs_dir: Path = Path("runs")
+
+    @property
+    def images_dir(self) -> Path:
+        """Where the images lie."""
+        return self.data_dir / "images"

@@ -1,0 +1,215 @@
+"""Commands of stage two: train-head, grid-search, evaluate, predict."""
+
+from pathlib import Path
+
+import click
+
+from fec_cache.config import (
+    HEADS,
+    LOSSES,
+    OPTIMIZERS,
+    PREPARATIONS,
+    HeadConfig,
+    PairConfig,
+    TrainConfig,
+)
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.options import (
+    box_sides,
+    config_options,
+    console_options,
+    device_option,
+    features_option,
+    float_list,
+    hidden_list,
+    hidden_sizes,
+    int_list,
+    pair_options,
+    run_option,
+    word_list,
+    workspace_options,
+)
+
+_PREPARE_HELP = "none, l2 or standardize. [default: none for concat, else standardize]"
+_TOP_SHOWN = 10
+
+
+_HEAD = (
+    click.option("--head", type=click.Choice(HEADS), default=HeadConfig.head, show_default=True),
+    click.option(
+        "--hidden",
+        type=hidden_sizes,
+        default="256",
+        show_default=True,
+        metavar="WIDTHS",
+        help="Widths of hidden layers, as 512-128; none for none.",
+    ),
+    click.option("--dropout", default=HeadConfig.dropout, show_default=True),
+    click.option("--embedding-dim", default=HeadConfig.embedding_dim, show_default=True),
+    click.option("--prepare", type=click.Choice(PREPARATIONS), default=None, help=_PREPARE_HELP),
+)
+_TRAIN = (
+    click.option("--lr", default=TrainConfig.lr, show_default=True, help="Step size."),
+    click.option("--epochs", default=TrainConfig.epochs, show_default=True),
+    click.option(
+        "--batch-size",
+        default=TrainConfig.batch_size,
+        show_default=True,
+        help="Pairs a step; with the triplet loss, triplets.",
+    ),
+    click.option("--loss", type=click.Choice(LOSSES), default=TrainConfig.loss, show_default=True),
+    click.option(
+        "--optimizer",
+        type=click.Choice(OPTIMIZERS),
+        default=TrainConfig.optimizer,
+        show_default=True,
+    ),
+    click.option("--weight-decay", default=TrainConfig.weight_decay, show_default=True),
+    click.option(
+        "--patience",
+        default=TrainConfig.patience,
+        show_default=True,
+        help="Stop after so many epochs without a better one; 0 never stops early.",
+    ),
+    click.option("--seed", default=TrainConfig.seed, show_default=True),
+)
+_name_option = click.option(
+    "--name", default=None, help="Name of the run. [default: made from the settings]"
+)
+
+
+@click.command("train-head")
+@workspace_options("data_dir", "cache_dir", "runs_dir")
+@features_option
+@config_options(HeadConfig, "head_config", _HEAD)
+@config_options(TrainConfig, "train_config", _TRAIN)
+@pair_options
+@_name_option
+@device_option
+@console_options
+def train_head(
+    console: Console,
+    workspace: Workspace,
+    features: str | None,
+    head_config: HeadConfig,
+    train_config: TrainConfig,
+    pairs: PairConfig,
+    name: str | None,
+    device: str,
+) -> None:
+    """Stage two: train a pair classifier on cached features. Defaults are the original recipe."""
+    from fec_cache.search.space import Point
+    from fec_cache.surfaces.head_jobs import HeadRequest, run_train
+
+    request = HeadRequest(features, pairs, name, device)
+    outcome = run_train(workspace, request, Point(head_config, train_config), console)
+    console.result(outcome.in_words(), outcome.to_dict())
+
+
+@click.command("grid-search")
+@workspace_options("data_dir", "cache_dir", "runs_dir")
+@features_option
+@click.option("--head", type=word_list, default="concat,symmetric,embedding", show_default=True)
+@click.option(
+    "--hidden",
+    type=hidden_list,
+    default="128,256",
+    show_default=True,
+    metavar="WIDTHS,...",
+    help="Settings of hidden layers, as 128,512-128,none.",
+)
+@click.option("--dropout", type=float_list, metavar="LIST", default="0", show_default=True)
+@click.option("--embedding-dim", type=int_list, metavar="LIST", default="16", show_default=True)
+@click.option("--prepare", type=word_list, metavar="LIST", default=None, help=_PREPARE_HELP)
+@click.option("--lr", type=float_list, metavar="LIST", default="1e-4,1e-3", show_default=True)
+@click.option("--epochs", type=int_list, metavar="LIST", default="20", show_default=True)
+@click.option("--batch-size", type=int_list, metavar="LIST", default="32", show_default=True)
+@click.option("--loss", type=word_list, metavar="LIST", default="bce", show_default=True)
+@click.option("--optimizer", type=word_list, metavar="LIST", default="adam", show_default=True)
+@click.option("--weight-decay", type=float_list, metavar="LIST", default="0", show_default=True)
+@click.option("--patience", type=int_list, metavar="LIST", default="0", show_default=True)
+@click.option("--seed", type=int_list, metavar="LIST", default="0", show_default=True)
+@pair_options
+@_name_option
+@click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
+@device_option
+@console_options
+def grid_search(
+    console: Console,
+    workspace: Workspace,
+    features: str | None,
+    prepare: tuple[str, ...] | None,
+    pairs: PairConfig,
+    name: str | None,
+    retry_failed: bool,
+    device: str,
+    **values: tuple[object, ...],
+) -> None:
+    """Try every combination of settings; resumes by default and keeps the best head.
+
+    Every option takes a list: --lr 1e-4,1e-3 --hidden 128,256 --head concat,symmetric. Settings are
+    ranked by validation triplet accuracy, averaged over the seeds; the test split is not looked at.
+    """
+    from fec_cache.search.space import grid
+    from fec_cache.surfaces.head_jobs import HeadRequest, run_search
+
+    points = grid({"prepare": prepare or (None,), **values})
+    request = HeadRequest(features, pairs, name, device)
+    outcome = run_search(workspace, request, points, retry_failed, console)
+    console.result(outcome.in_words(_TOP_SHOWN), outcome.to_dict())
+
+
+@click.command("evaluate")
+@workspace_options("data_dir", "cache_dir", "runs_dir")
+@run_option
+@click.option("--allow-overlap", is_flag=True, help="Insist although test faces were trained on.")
+@console_options
+def evaluate(
+    console: Console,
+    workspace: Workspace,
+    run_name: str | None,
+    allow_overlap: bool,
+) -> None:
+    """Measure a trained head on the test split: triplet accuracy by type, with intervals."""
+    from fec_cache.surfaces.evaluate_job import find_run, run_evaluate
+
+    folder = find_run(workspace, run_name)
+    outcome = run_evaluate(workspace, folder, allow_overlap, console)
+    console.result(outcome.in_words(), outcome.to_dict())
+
+
+@click.command("predict")
+@click.argument("picture_a", metavar="A", type=click.Path(path_type=Path))
+@click.argument("picture_b", metavar="B", type=click.Path(path_type=Path))
+@click.option(
+    "--box",
+    "boxes",
+    type=box_sides,
+    multiple=True,
+    metavar="L,R,T,B",
+    help="The face as fractions; once for both, or once each. [default: the whole picture]",
+)
+@workspace_options("runs_dir")
+@run_option
+@click.option("--weights", default=None, help="The backbone's weights file, if not found.")
+@device_option
+@console_options
+def predict(
+    console: Console,
+    picture_a: Path,
+    picture_b: Path,
+    boxes: tuple[tuple[float, float, float, float], ...],
+    workspace: Workspace,
+    run_name: str | None,
+    weights: str | None,
+    device: str,
+) -> None:
+    """Say whether two pictures show similar or different expressions."""
+    from fec_cache.surfaces.evaluate_job import find_run, run_predict
+
+    if len(boxes) > 2:
+        raise click.UsageError("--box may be given once for both pictures, or once for each.")
+    folder = find_run(workspace, run_name)
+    outcome = run_predict(folder, (picture_a, picture_b), boxes, weights, device)
+    console.result(outcome.in_words(), outcome.to_dict())

@@ -1,0 +1,108 @@
+"""A run, whatever of it is there -> its report page."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.errors import BadImage, CacheMismatch, CacheNotFound, MissingData
+from fec_cache.evaluation.report import evaluate_head
+from fec_cache.faces.images import load_face
+from fec_cache.features.storage import write_atomically
+from fec_cache.heads.checkpoint import RunConfig, load_config, load_head, load_history
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_baseline, find_run, run_evaluate
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.head_jobs import RESULTS_NAME
+from fec_cache.surfaces.report_page import NamedEvaluation, Picture, ReportData, render_report
+
+REPORT_NAME = "report.html"
+ORIGINAL = "original recipe"
+
+
+def run_report(
+    workspace: Workspace,
+    run_name: str | None,
+    out: Path | None,
+    allow_overlap: bool,
+    console: Console,
+) -> Path:
+    """Write the report of a run; what is missing is said on the page.
+
+    Raises:
+        MissingData: there is no such run.
+        FacesLeak: test faces were seen in training.
+    """
+    folder = find_run(workspace, run_name)
+    config = load_config(folder)
+    outcome = _evaluate(workspace, folder, allow_overlap, console)
+    data = ReportData(
+        name=folder.name,
+        config=config,
+        history=load_history(folder),
+        evaluation=outcome.evaluation if outcome else None,
+        table=outcome.labelled.table if outcome else None,
+        baseline=_baseline(workspace, folder, config, outcome),
+        results=_results(folder),
+        picture=_pictures(workspace, outcome),
+        notes=_notes(config, outcome),
+    )
+    path = out or folder / REPORT_NAME
+    write_atomically(path, render_report(data).encode())
+    return path
+
+
+def _evaluate(
+    workspace: Workspace, folder: Path, allow_overlap: bool, console: Console
+) -> EvaluateOutcome | None:
+    try:
+        return run_evaluate(workspace, folder, allow_overlap, console)
+    except (MissingData, CacheMismatch, CacheNotFound) as error:
+        console.warn(f"The report has no test figures: {error}")
+        return None
+
+
+def _baseline(
+    workspace: Workspace, folder: Path, config: RunConfig, outcome: EvaluateOutcome | None
+) -> NamedEvaluation | None:
+    found = find_baseline(workspace, config)
+    if outcome is None or found is None or found == folder:
+        return None
+    head, _ = load_head(found)
+    labelled = outcome.labelled
+    return NamedEvaluation(ORIGINAL, evaluate_head(head, labelled.matrix.features, labelled.table))
+
+
+def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
+    def picture(row: int) -> npt.NDArray[np.uint8] | None:
+        if outcome is None or row not in outcome.labelled.picture_of:
+            return None
+        ref = outcome.labelled.picture_of[row]
+        try:
+            return load_face(workspace.images_dir, ref, outcome.config.recipe.crop)
+        except BadImage:
+            return None
+
+    return picture
+
+
+def _notes(config: RunConfig, outcome: EvaluateOutcome | None) -> tuple[str, ...]:
+    recipe = config.recipe
+    notes = [str(config.data.get("origin") or "")]
+    if recipe.has_random_weights:
+        notes.append(
+            f"{recipe.backbone} has {recipe.weights_label} weights: it was never trained, and "
+            "figures on its features say little."
+        )
+    if outcome is not None and outcome.num_overlap:
+        notes.append(f"{outcome.num_overlap} test faces were seen in training.")
+    return tuple(note for note in notes if note)
+
+
+def _results(folder: Path) -> tuple[dict[str, str], ...]:
+    try:
+        with (folder / RESULTS_NAME).open(encoding="utf-8", newline="") as file:
+            return tuple(csv.DictReader(file))
+    except OSError:
+        return ()

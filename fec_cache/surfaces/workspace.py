@@ -1,0 +1,159 @@
+"""From folders to tables: what training, search, evaluation and report all begin with."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fec_cache.config import PairConfig
+from fec_cache.errors import MissingData, NothingToTrain
+from fec_cache.faces.digests import ImageDigests
+from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
+from fec_cache.features.cache import FeatureCache, FeatureMatrix
+from fec_cache.features.catalogue import select_cache
+from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
+from fec_cache.pairs.split import Split, split_triplets
+from fec_cache.sources.annotations import (
+    SPLITS,
+    Annotations,
+    FaceRef,
+    find_annotations,
+    read_annotations,
+    write_rejected,
+)
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.folders import Workspace
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Triplets of one split, as rows of one cache's matrix.
+
+    `picture_of` names, for each row of the matrix that a triplet uses, a face that shows it.
+    """
+
+    cache: FeatureCache
+    matrix: FeatureMatrix
+    table: TripletTable
+    counts: TripletCounts
+    picture_of: dict[int, FaceRef]
+    digest: str
+
+    def face_ids(self) -> set[str]:
+        """Ids of all faces that stand in a triplet."""
+        return {self.matrix.face_ids[row] for row in set(self.table.rows.ravel().tolist())}
+
+
+def read_splits(workspace: Workspace, console: Console) -> list[Annotations]:
+    """Annotations of train.csv and, where there is one, test.csv; rejected rows are told."""
+    found = []
+    for split in SPLITS:
+        try:
+            path = find_annotations(workspace.data_dir, split)
+        except MissingData:
+            if split == "train":
+                raise
+            console.warn(f"{workspace.data_dir} has no test split; only train.csv is used.")
+            continue
+        found.append(read_annotations(path))
+    return found
+
+
+def table_of_faces(
+    workspace: Workspace, annotations: list[Annotations], console: Console, rehash: bool = False
+) -> FaceTable:
+    """The unique faces of annotations, identified by their images' bytes.
+
+    Raises:
+        MissingData: not one face has an image.
+    """
+    refs = unique_refs(triplet for part in annotations for triplet in part.triplets)
+    workspace.cache_dir.mkdir(parents=True, exist_ok=True)
+    with console.progress("Looking at images", "images") as step:
+        faces = identify_faces(
+            refs,
+            workspace.images_dir,
+            ImageDigests(workspace.cache_dir, rehash),
+            lambda done, total: step(done, total, ""),
+        )
+    if not faces.present:
+        first = faces.missing[0]
+        raise MissingData(
+            f"None of the {len(refs)} faces has an image. The first, {first.ref.image_path}: "
+            f"{first.reason}. Expected the images in {workspace.images_dir}."
+        )
+    return faces
+
+
+def load_labelled(
+    workspace: Workspace,
+    split: str,
+    cache: FeatureCache,
+    min_agreement: float,
+    console: Console,
+) -> Labelled:
+    """Read a split's triplets and point them into a cache's matrix.
+
+    Raises:
+        NothingToTrain: no triplet has features for all three faces.
+    """
+    annotations = read_annotations(find_annotations(workspace.data_dir, split))
+    rejected_path = workspace.runs_dir / f"rejected-{split}.csv"
+    write_rejected(rejected_path, annotations.rejected)
+    faces = table_of_faces(workspace, [annotations], console)
+    matrix = cache.load()
+    ids, rows = faces.ids(), matrix.rows()
+    table, counts = build_triplets(
+        annotations.triplets, ids, rows, min_agreement, len(annotations.rejected)
+    )
+    console.say(f"{annotations.path.name}: {counts.in_words()}")
+    if counts.num_rejected:
+        console.warn(f"rejected rows are listed in {rejected_path}")
+    if not len(table):
+        raise NothingToTrain(
+            f"{annotations.path} gives no usable triplet with the features of "
+            f"{cache.folder.name} ({counts.in_words()}). Run: fec extract --data "
+            f"{workspace.data_dir} --backbone {cache.recipe.backbone} --layer {cache.recipe.layer}"
+        )
+    pictures = {rows[i]: ref for ref, i in ids.items() if i in rows}
+    digest = hashlib.sha256(table.rows.tobytes() + table.votes.tobytes()).hexdigest()[:16]
+    return Labelled(cache, matrix, table, counts, pictures, digest)
+
+
+def load_training(
+    workspace: Workspace, features: str | None, pairs: PairConfig, console: Console
+) -> tuple[Labelled, Split]:
+    """Training and validation triplets on the cache that is meant."""
+    cache = select_cache(workspace.cache_dir, features)
+    console.say(f"Features: {cache.recipe.label} from {cache.folder}")
+    warn_of_random_weights(cache, console)
+    labelled = load_labelled(workspace, "train", cache, pairs.min_agreement, console)
+    split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
+    console.say(
+        f"Split by {split.method}: {len(split.train)} training and {len(split.validation)} "
+        f"validation triplets, {split.num_dropped} dropped between them"
+    )
+    return labelled, split
+
+
+def warn_of_random_weights(cache: FeatureCache, console: Console) -> None:
+    """Say so wherever features come from a backbone that was never trained."""
+    if cache.recipe.has_random_weights:
+        console.warn(
+            f"{cache.recipe.backbone} has {cache.recipe.weights_label} weights: it was never "
+            "trained, and figures on its features say little."
+        )
+
+
+def origin_note(data_dir: Path) -> str:
+    """What a reader must know of where a set's answers come from; empty for raters' own."""
+    for marker, note in (
+        ("imported.json", "The triplets were made from labels; they stand in for raters' answers."),
+        ("synthetic.json", "The faces are drawn and the raters simulated: a synthetic set."),
+    ):
+        try:
+            json.loads((data_dir / marker).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return note
+    return ""
