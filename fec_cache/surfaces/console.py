@@ -68,14 +68,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     from rich.console import Console as RichConsole
     from rich.table import Table
 
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
         drawn.add_column(name, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*row)
     text = StringIO()
     RichConsole(file=text, width=_TABLE_WIDTH, color_system=None, markup=False).print(drawn)
-    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())
+    return "\n".join([title, *(line.rstrip() for line in text.getvalue().splitlines())])
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -60,7 +60,7 @@ class EvaluateOutcome:
                 group.name,
                 str(group.num_triplets),
                 percent(group.accuracy),
-                f"{percent(group.low)} to {percent(group.high)}",
+                f"{percent(group.low)} to {percent(group.high)}" if group.num_triplets else "-",
                 percent(group.rater_accuracy),
             ]
             for group in self.evaluation.groups

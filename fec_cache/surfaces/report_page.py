@@ -1,0 +1,286 @@
+"""A run and its figures -> one HTML page that needs nothing but itself."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
+from fec_cache.evaluation.metrics import bootstrap_interval, triplet_credit
+from fec_cache.evaluation.report import Evaluation, GroupAccuracy
+from fec_cache.heads.checkpoint import RunConfig
+from fec_cache.heads.train import Epoch
+from fec_cache.pairs.build import PairTable, TripletTable, pairs_from_triplets
+from fec_cache.search.results import FIGURES
+from fec_cache.surfaces.plots import (
+    NO_FIGURE,
+    THIN_SPACE,
+    draw_figures,
+    jpeg_uri,
+    kept_epoch,
+    percent,
+)
+
+NUM_PAIRS = 8
+NUM_WRONG = 6
+# A bootstrap of a handful of triplets is far too sure of itself: all right by luck has no spread.
+ENOUGH_TRIPLETS = 30
+_INTERVAL = f"95{THIN_SPACE}% interval"
+Picture = Callable[[int], npt.NDArray[np.uint8] | None]
+
+
+@dataclass(frozen=True)
+class NamedEvaluation:
+    """Figures of another head on the same triplets, and what to call it."""
+
+    name: str
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What a report is made of; parts that are not at hand are None or empty.
+
+    `evaluation` is on the test split and `table` holds its triplets; `results` are the rows of a
+    search's `results.csv`, best first. `picture` gives the face crop [S, S, 3] uint8 RGB of a row
+    of the feature matrix, or None. `notes` are warnings, shown on top.
+    """
+
+    name: str
+    config: RunConfig
+    history: tuple[Epoch, ...]
+    evaluation: Evaluation | None
+    table: TripletTable | None
+    baseline: NamedEvaluation | None
+    results: tuple[dict[str, str], ...]
+    picture: Picture
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    rows: tuple[int, ...]
+    probability: str
+    raters: str
+    is_disputed: bool
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    rows: tuple[int, ...]
+    votes: tuple[int, ...]
+    raters_odd: int
+    head_odd: int
+    probabilities: tuple[str, ...]
+
+
+def render_report(data: ReportData) -> str:
+    """One self-contained HTML page: no script, and nothing to load from anywhere.
+
+    The same data give the same text.
+    """
+    folder = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=folder,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent, interval=_interval, plain=_plain, words=_words, cell=_cell
+    )
+    evaluation, table = data.evaluation, data.table
+    if evaluation is not None and not evaluation.overall.num_triplets:
+        evaluation = None
+    other = data.baseline.evaluation if data.baseline else None
+    picture = functools.cache(lambda row: jpeg_uri(data.picture(row)))
+    ends = _ends(table, evaluation) if table and evaluation else ((), ())
+    wrong = _most_confident_wrong(table, evaluation) if table and evaluation else ()
+    return environment.get_template("report.html").render(
+        data=data,
+        evaluation=evaluation,
+        verdict=_verdict(data, evaluation) if evaluation else "",
+        is_original=_is_original(data.config),
+        figures=draw_figures(data.history, evaluation, data.table, other),
+        kept=kept_epoch(data.history),
+        search=_search_settings(data.results),
+        commands=_commands(data.config),
+        ends=ends,
+        wrong=wrong,
+        picture=picture,
+        has_pictures=any(
+            picture(row) for shown in (*ends[0], *ends[1], *wrong) for row in shown.rows
+        ),
+    )
+
+
+def _verdict(data: ReportData, evaluation: Evaluation) -> str:
+    group = evaluation.overall
+    if group.num_triplets < ENOUGH_TRIPLETS:
+        return (
+            f"On only {group.num_triplets} test triplets, too few to judge it by, this head finds "
+            f"the face that the raters set apart in {percent(group.accuracy)} of cases; chance is "
+            f"{percent(evaluation.chance)}."
+        )
+    clauses = [_beside_chance(group, evaluation.chance)]
+    if data.baseline is not None:
+        clauses.append(_beside_baseline(evaluation, data.baseline, data.table))
+    clauses.append(_beside_raters(group))
+    return (
+        f"On {group.num_triplets:,} test triplets this head finds the face that the raters set "
+        f"apart in {percent(group.accuracy)} of cases ({_INTERVAL} {_interval(group)}): "
+        f"{', '.join(clauses[:-1])}, and {clauses[-1]}."
+    )
+
+
+def _beside_chance(group: GroupAccuracy, chance: float) -> str:
+    outside = "above" if group.low > chance else "below" if group.high < chance else ""
+    return f"{outside or 'not distinguishable from'} chance ({percent(chance)})"
+
+
+def _beside_baseline(
+    evaluation: Evaluation, baseline: NamedEvaluation, table: TripletTable | None
+) -> str:
+    accuracy = baseline.evaluation.overall.accuracy
+    difference = evaluation.overall.accuracy - accuracy
+    told = f"the {baseline.name} ({percent(accuracy)}"
+    if table is None:
+        return f"beside {told})"
+    # Both heads answer the same triplets: the interval of the difference is the honest one, since
+    # two overlapping intervals can hide a difference that is certain.
+    ours, theirs = (
+        triplet_credit(e.similarity, table.odd) for e in (evaluation, baseline.evaluation)
+    )
+    low, high = bootstrap_interval(ours - theirs)
+    told += f"; {_INTERVAL} of the difference {100 * low:+.1f} to {100 * high:+.1f} points)"
+    if low <= 0.0 <= high:
+        return f"not distinguishable from {told}"
+    return f"{_points(difference)} {'above' if difference > 0 else 'below'} {told}"
+
+
+def _beside_raters(group: GroupAccuracy) -> str:
+    raters = group.rater_accuracy
+    if math.isnan(raters):
+        return "the raters’ own accuracy is unknown, as no triplet has answers of two raters"
+    if group.low <= raters <= group.high:
+        return f"not distinguishable from a single rater ({percent(raters)})"
+    side = "below" if group.accuracy < raters else "above"
+    return f"{_points(group.accuracy - raters)} {side} a single rater ({percent(raters)})"
+
+
+def _ends(table: TripletTable, evaluation: Evaluation) -> tuple[list[_Pair], list[_Pair]]:
+    """The most and the least similar pairs by the head; each list names a pair once."""
+    pairs = pairs_from_triplets(table)
+    unique = np.unique(np.sort(pairs.rows, axis=1), axis=0, return_inverse=True)
+    ids = unique[1].reshape(-1)
+    # Probabilities near 0 and 1 round to ties; their logits still tell pairs apart.
+    order = np.lexsort((evaluation.similarity.reshape(-1), evaluation.probability.reshape(-1)))
+
+    def firsts(order: npt.NDArray[np.int64]) -> list[_Pair]:
+        places = np.sort(np.unique(ids[order], return_index=True)[1])
+        chosen = order[places][: min(NUM_PAIRS, len(unique[0]) // 2)]
+        return [_pair(evaluation, pairs, place, ids == ids[place]) for place in chosen]
+
+    return firsts(order[::-1]), firsts(order)
+
+
+def _pair(
+    evaluation: Evaluation, pairs: PairTable, place: int, is_same: npt.NDArray[np.bool_]
+) -> _Pair:
+    said = pairs.is_similar[is_same]
+    probability = float(evaluation.probability.reshape(-1)[place])
+    raters = f"similar in {said.sum()} of {len(said)}"
+    if said.all() or not said.any():
+        raters = "similar" if said.all() else "different"
+    is_disputed = (probability >= evaluation.threshold) != (said.mean() > 0.5)
+    return _Pair(tuple(pairs.rows[place].tolist()), percent(probability), raters, is_disputed)
+
+
+def _most_confident_wrong(table: TripletTable, evaluation: Evaluation) -> tuple[_Wrong, ...]:
+    """Triplets in which the head's pair lies furthest above the raters' pair, in logits."""
+    places = np.arange(len(table))
+    head_odd = evaluation.similarity.argmax(axis=1)
+    margin = evaluation.similarity[places, head_odd] - evaluation.similarity[places, table.odd]
+    worst = np.argsort(-margin, kind="stable")[:NUM_WRONG]
+    return tuple(
+        _Wrong(
+            rows=tuple(table.rows[t].tolist()),
+            votes=tuple(table.votes[t].tolist()),
+            raters_odd=int(table.odd[t]),
+            head_odd=int(head_odd[t]),
+            probabilities=tuple(
+                percent(float(evaluation.probability[t, j])) for j in (head_odd[t], table.odd[t])
+            ),
+        )
+        for t in worst
+        if margin[t] > 0
+    )
+
+
+def _search_settings(results: tuple[dict[str, str], ...]) -> tuple[list[str], list[str]]:
+    """Names of a search's settings: those that vary, and those that are the same in all points."""
+    names = [name for name in (results or ({},))[0] if name not in {"key", *FIGURES}]
+    varied = [name for name in names if len({row.get(name) for row in results}) > 1]
+    return varied, [name for name in names if name not in varied and results[0][name]]
+
+
+def _cell(text: str, name: str) -> str:
+    seconds = f"{{:.1f}}{THIN_SPACE}s".format
+    forms = {"val_triplet_accuracy": percent, "val_loss": "{:.3f}".format, "duration_s": seconds}
+    try:
+        return forms[name](float(text))
+    except (KeyError, ValueError):
+        return text or NO_FIGURE
+
+
+def _is_original(config: RunConfig) -> bool:
+    same_seed = dataclasses.replace(config.train, seed=TrainConfig.seed)
+    return config.head == HeadConfig() and same_seed == TrainConfig()
+
+
+def _commands(config: RunConfig) -> tuple[str, str]:
+    """The commands of both stages, with the options that are not at their defaults."""
+    recipe = config.recipe
+    extract = [f"fec extract --backbone {recipe.backbone} --layer {recipe.layer}"]
+    if recipe.has_random_weights:
+        extract.append(f"--weights {recipe.weights_label}")
+    if recipe.crop.margin != CropConfig.margin:
+        extract.append(f"--crop-margin {recipe.crop.margin}")
+    if recipe.store_dtype != FeatureRecipe.store_dtype:
+        extract.append(f"--store-dtype {recipe.store_dtype}")
+    train = [f"fec train-head --features {recipe.folder_name}"]
+    for ours in (config.head, config.train, config.pairs):
+        for name, default in dataclasses.asdict(type(ours)()).items():
+            if (value := getattr(ours, name)) != default:
+                # Counts as they are typed: without the commas of `_plain`.
+                told = _plain(value) if isinstance(value, tuple) else value
+                train.append(f"--{name.replace('_', '-')} {told}")
+    return " ".join(extract), " ".join(train)
+
+
+def _plain(value: object) -> str:
+    """A setting or count in words: layers as `512-128`, nested counts as a list."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(name))} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "-".join(str(part) for part in value) or "none"
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("num_").replace("val_", "validation_").replace("_", " ")
+
+
+def _interval(group: GroupAccuracy) -> str:
+    return "" if math.isnan(group.low) else f"{100 * group.low:.1f} to {percent(group.high)}"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * abs(difference):.1f} points"

@@ -1,0 +1,483 @@
+import base64
+import dataclasses
+import functools
+import io
+import math
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
+from fec_cache.evaluation.metrics import bootstrap_interval, triplet_credit
+from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
+from fec_cache.heads.checkpoint import RunConfig
+from fec_cache.heads.model import build_head
+from fec_cache.heads.train import Epoch
+from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.surfaces.plots import jpeg_uri, percent, roc_points
+from fec_cache.surfaces.report_page import NamedEvaluation, ReportData, render_report
+
+NUM_FACES, NUM_TRIPLETS, WIDTH = 50, 240, 8
+THIN = "\N{NARROW NO-BREAK SPACE}"
+RECIPE = FeatureRecipe(
+    backbone="resnet18",
+    weights="sha256:" + "f3" * 32,
+    layer="avgpool",
+    shape=(WIDTH,),
+    crop=CropConfig(),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.2, 0.2, 0.2),
+)
+HISTORY = tuple(
+    Epoch(number, 0.7 - number / 50, 0.6, accuracy, 0.5)
+    for number, accuracy in enumerate((0.4, 0.52, 0.48, 0.52, 0.5), start=1)
+)
+
+
+@functools.cache
+def noise(row):
+    return np.random.default_rng(row).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+
+
+def run_config(head=None, train=None, **recipe):
+    return RunConfig(
+        dataclasses.replace(RECIPE, **recipe),
+        head or HeadConfig(),
+        train or TrainConfig(),
+        PairConfig(),
+        {"folder": "data", "rows": {"num_rows": 1300, "num_ties": 7}},
+    )
+
+
+def triplets(features, rng):
+    rows = np.stack([rng.choice(NUM_FACES, 3, replace=False) for _ in range(NUM_TRIPLETS)])
+    pairs = np.array(PAIRS_OF_TRIPLET)
+    faces = features[rows]
+    distances = np.linalg.norm(faces[:, pairs[:, 0]] - faces[:, pairs[:, 1]], axis=2)
+    odd = distances.argmin(axis=1)
+    votes = np.eye(3, dtype=np.int64)[odd] * 4 + np.eye(3, dtype=np.int64)[(odd + 1) % 3]
+    return TripletTable(rows, odd, rng.integers(0, 3, NUM_TRIPLETS), votes)
+
+
+@pytest.fixture(scope="module")
+def full():
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(NUM_FACES, WIDTH)).astype(np.float32)
+    table = triplets(features, rng)
+    heads = [build_head(HeadConfig(name), WIDTH) for name in ("embedding", "concat")]
+    evaluations = [evaluate_head(head, features, table, draws=200) for head in heads]
+    return ReportData(
+        name="embedding-1",
+        config=run_config(HeadConfig("embedding")),
+        history=HISTORY,
+        evaluation=evaluations[0],
+        table=table,
+        baseline=NamedEvaluation("original recipe", evaluations[1]),
+        results=(),
+        picture=noise,
+        notes=("The faces are drawn.",),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(full):
+    return render_report(full)
+
+
+@pytest.fixture(scope="module")
+def figures_only(full):
+    return dataclasses.replace(full, history=(), table=None, picture=lambda row: None)
+
+
+def with_overall(data, **fields):
+    groups = data.evaluation.groups
+    overall = dataclasses.replace(groups[-1], **fields)
+    evaluation = dataclasses.replace(data.evaluation, groups=(*groups[:-1], overall))
+    return dataclasses.replace(data, evaluation=evaluation)
+
+
+def plain(html):
+    # Not `split()`: that would take the thin spaces for gaps between words.
+    return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]*>", " ", html)).strip(" ")
+
+
+def verdict(page):
+    return plain(re.search(r'<p class="verdict.*?</p>', page, re.DOTALL)[0])
+
+
+def table_row(page, name):
+    body = re.search(rf'<th scope="row">{name}.*?</tr>', page, re.DOTALL)[0]
+    return [plain(cell) for cell in re.findall(r"<td>.*?</td>", body, re.DOTALL)]
+
+
+def section(page, heading):
+    return page.split(f"<h2>{heading}</h2>")[1].split("</section>")[0]
+
+
+def shown_pairs(html):
+    found = re.findall(r"<li>(.*?)</li>", html, re.DOTALL)
+    return [
+        (frozenset(map(int, re.findall(r"Face in row (\d+)", tile))), plain(tile)) for tile in found
+    ]
+
+
+def expected_cells(evaluation):
+    groups = (evaluation.groups[-1], *evaluation.groups[:-1])
+    return [f"{percent(g.accuracy)} {100 * g.low:.1f} to {100 * g.high:.1f}{THIN}%" for g in groups]
+
+
+def test_table_shows_the_figures_of_the_records(page, full):
+    pairs = full.evaluation.pairs
+    tail = [percent(pairs.accuracy), percent(pairs.balanced_accuracy), f"{pairs.auc:.3f}"]
+    assert table_row(page, "this head") == expected_cells(full.evaluation) + tail
+    assert table_row(page, "original recipe")[:4] == expected_cells(full.baseline.evaluation)
+    raters = [full.evaluation.groups[i].rater_accuracy for i in (3, 0, 1, 2)]
+    assert table_row(page, "raters")[:4] == [percent(share) for share in raters]
+
+
+def test_floor_stands_beside_pair_accuracy(page):
+    assert table_row(page, "floor")[4:] == [f"66.7{THIN}%", f"50.0{THIN}%", "0.500"]
+    assert f"always says “different” scores 66.7{THIN}%" in plain(section(page, "Pairs"))
+
+
+def test_verdict_names_accuracy_interval_and_triplets(page, full):
+    overall = full.evaluation.overall
+    told = verdict(page)
+    assert told.startswith("On 240 test triplets")
+    assert f"in {percent(overall.accuracy)} of cases (95{THIN}% interval" in told
+    assert f"interval {100 * overall.low:.1f} to {percent(overall.high)})" in told
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.40, 0.50, "above chance"),
+        (0.30, 0.50, "not distinguishable from chance"),
+        (0.20, 0.30, "below chance"),
+    ],
+)
+def test_verdict_goes_by_the_interval(figures_only, low, high, words):
+    data = with_overall(figures_only, accuracy=(low + high) / 2, low=low, high=high)
+    assert f": {words} (33.3{THIN}%)" in verdict(render_report(data))
+
+
+def test_verdict_tests_the_difference_to_the_original_recipe_in_pairs(page, full):
+    ours, theirs = (
+        triplet_credit(e.similarity, full.table.odd)
+        for e in (full.evaluation, full.baseline.evaluation)
+    )
+    low, high = bootstrap_interval(ours - theirs)
+    told = f"interval of the difference {100 * low:+.1f} to {100 * high:+.1f} points"
+    assert told in verdict(page)
+
+
+def test_verdict_sees_no_difference_between_a_head_and_itself(full):
+    baseline = NamedEvaluation("original recipe", full.evaluation)
+    told = verdict(render_report(dataclasses.replace(full, baseline=baseline)))
+    assert "not distinguishable from the original recipe" in told
+
+
+@pytest.mark.parametrize(
+    ("raters", "words"),
+    [
+        (0.9, f"40.0 points below a single rater (90.0{THIN}%)"),
+        (0.5, f"not distinguishable from a single rater (50.0{THIN}%)"),
+        (math.nan, "the raters’ own accuracy is unknown, as no triplet has answers of two raters"),
+    ],
+)
+def test_verdict_sets_the_head_beside_the_raters(figures_only, raters, words):
+    data = with_overall(figures_only, accuracy=0.5, low=0.45, high=0.55, rater_accuracy=raters)
+    assert verdict(render_report(data)).endswith(f"and {words}.")
+
+
+def test_few_triplets_get_no_judgement(figures_only):
+    data = with_overall(figures_only, num_triplets=4, accuracy=1.0, low=1.0, high=1.0)
+    told = verdict(render_report(data))
+    assert told.startswith("On only 4 test triplets, too few to judge it by")
+    assert "above" not in told
+
+
+def test_a_single_rater_leaves_dashes_and_the_reason(figures_only):
+    groups = tuple(
+        dataclasses.replace(group, rater_accuracy=math.nan)
+        for group in figures_only.evaluation.groups
+    )
+    evaluation = dataclasses.replace(figures_only.evaluation, groups=groups)
+    page = render_report(dataclasses.replace(figures_only, evaluation=evaluation))
+    assert table_row(page, "raters") == ["–"] * 7
+    assert "No triplet here has answers of two raters, hence the dashes." in page
+
+
+def test_an_empty_type_is_a_dash(figures_only):
+    empty = GroupAccuracy("one-class", 0, math.nan, math.nan, math.nan, math.nan)
+    evaluation = dataclasses.replace(
+        figures_only.evaluation, groups=(empty, *figures_only.evaluation.groups[1:])
+    )
+    page = render_report(dataclasses.replace(figures_only, evaluation=evaluation))
+    assert table_row(page, "this head")[1] == "–"
+
+
+def test_names_and_notes_are_escaped(full):
+    evil = "<script>alert(1)</script>"
+    data = dataclasses.replace(
+        full,
+        name=evil,
+        notes=(evil,),
+        baseline=NamedEvaluation(evil, full.baseline.evaluation),
+        results=({"head": evil, "val_triplet_accuracy": "0.5"}, {"head": "b", "error": evil}),
+        config=dataclasses.replace(full.config, data={evil: evil}),
+    )
+    page = render_report(data)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 6
+
+
+def test_notes_stand_on_top_as_warnings(page):
+    assert '<p class="note" role="note"><b>Mind:</b> The faces are drawn.</p>' in page
+    assert page.index("The faces are drawn.") < page.index("<section>")
+
+
+def test_page_loads_nothing(page):
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+    assert "@import" not in page
+    sources = re.findall(r'\bsrc="([^"]*)', page)
+    assert len(sources) > 30
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)', page))
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)", page))
+    assert "default-src 'none'" in page
+
+
+def test_ids_and_their_uses_match(page):
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', page)) <= {
+        pair for name in ids for pair in ((name, ""), ("", name))
+    }
+
+
+def test_figures_take_their_colours_from_the_page(page):
+    figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(figures) == 5
+    for figure in figures:
+        assert set(re.findall(r"(?:fill|stroke): ([^;\"]*)", figure)) <= {
+            "none",
+            *(f"var(--{name})" for name in re.findall(r"--([a-z]+):", page)),
+        }
+        assert "font-family" not in figure
+
+
+def test_pictures_and_figures_have_alternatives(page):
+    assert all(' alt="Face in row ' in tag for tag in re.findall(r"<img[^>]*>", page))
+    labels = re.findall(r'<div role="img" aria-label="([^"]*)">', page)
+    assert len(labels) == 5
+    assert all(len(label) > 40 for label in labels)
+
+
+def test_same_data_same_page_even_at_once(page, full):
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(render_report, [full, full])) == {page}
+
+
+def test_page_stays_small_with_pictures_of_noise(page):
+    assert len(page.encode()) < 1_500_000
+
+
+def test_crops_become_small_jpegs():
+    kind, code = jpeg_uri(np.full((224, 224, 3), (200, 30, 60), np.uint8)).split(",")
+    image = Image.open(io.BytesIO(base64.b64decode(code)))
+    assert (kind, image.format, image.size) == ("data:image/jpeg;base64", "JPEG", (112, 112))
+    assert np.abs(np.asarray(image).astype(int) - (200, 30, 60)).max() < 5
+    assert jpeg_uri(None) == ""
+
+
+def test_pairs_shown_are_the_first_and_last_by_probability(page, full):
+    best = {}
+    for t, places in ((t, p) for t in range(NUM_TRIPLETS) for p in range(3)):
+        i, j = PAIRS_OF_TRIPLET[places]
+        pair = frozenset((int(full.table.rows[t, i]), int(full.table.rows[t, j])))
+        best[pair] = float(full.evaluation.probability[t, places])
+    ordered = sorted(best.items(), key=lambda item: -item[1])
+    html = section(page, "Faces")
+    most, rest = html.split("The least similar pairs")
+    least = rest.split("Confidently wrong")[0]
+    assert [faces for faces, _ in shown_pairs(most)] == [pair for pair, _ in ordered[:8]]
+    assert [faces for faces, _ in shown_pairs(least)] == [pair for pair, _ in ordered[:-9:-1]]
+    for (_, told), (_, probability) in zip(shown_pairs(most), ordered[:8], strict=True):
+        assert told.startswith(f"{percent(probability)} raters: ")
+
+
+def test_pairs_tell_what_the_raters_said():
+    """Faces 0 and 1 are similar in one triplet and different in the other."""
+    table = TripletTable(
+        rows=np.array([[0, 1, 2], [1, 0, 3]]),
+        odd=np.array([2, 0]),
+        types=np.array([0, 1]),
+        votes=np.array([[0, 1, 5], [4, 2, 0]]),
+    )
+    features = np.eye(4, dtype=np.float32)
+    features[1] = features[0] + 0.01
+    evaluation = evaluate_head(build_head(HeadConfig("embedding"), 4), features, table, draws=20)
+    data = ReportData(
+        "few", run_config(), (), evaluation, table, None, (), lambda row: noise(row), ()
+    )
+    html = section(render_report(data), "Faces")
+    faces, told = shown_pairs(html)[0]
+    assert faces == {0, 1}
+    assert told.endswith("raters: similar in 1 of 2")
+    wrong = html.split("Confidently wrong")[1]
+    votes = re.findall(r'<div class="face">(.*?)</div>', wrong, re.DOTALL)
+    assert [plain(face) for face in votes] == [
+        "4 of 6 votes raters: odd",
+        "2 of 6 votes",
+        "0 of 6 votes head: odd",
+    ]
+
+
+def test_wrong_triplets_are_the_most_confident_ones(page, full):
+    similarity, odd = full.evaluation.similarity, full.table.odd
+    margins = [float(s.max() - s[o]) for s, o in zip(similarity, odd, strict=True)]
+    worst = sorted(range(NUM_TRIPLETS), key=lambda t: -margins[t])[:6]
+    html = section(page, "Faces").split("Confidently wrong")[1]
+    tiles = re.findall(r"<li>(.*?)</li>", html, re.DOTALL)
+    shown = [list(map(int, re.findall(r"Face in row (\d+)", tile))) for tile in tiles]
+    assert shown == [full.table.rows[t].tolist() for t in worst]
+
+
+def test_a_head_without_mistakes_shows_none(full):
+    similarity = np.eye(3, dtype=np.float32)[full.table.odd]
+    evaluation = dataclasses.replace(full.evaluation, similarity=similarity)
+    page = render_report(dataclasses.replace(full, evaluation=evaluation))
+    assert "The head is wrong about no triplet." in page
+
+
+def test_no_pictures_at_hand_is_one_sentence(full):
+    page = render_report(dataclasses.replace(full, picture=lambda row: None))
+    assert "pictures are not at hand" in section(page, "Faces")
+    assert "<img" not in page
+
+
+def test_single_missing_picture_leaves_a_named_gap(page, full):
+    row = int(re.search(r"Face in row (\d+)", page)[1])
+    data = dataclasses.replace(full, picture=lambda r: None if r == row else noise(r))
+    assert f'aria-label="Face in row {row} of the feature matrix, picture not at hand"' in (
+        render_report(data)
+    )
+
+
+def test_missing_parts_name_the_command_that_makes_them():
+    data = ReportData("bare", run_config(), (), None, None, None, (), lambda row: None, ())
+    page = render_report(data)
+    assert "not been measured on the test split yet. fec evaluate does it." in verdict(page)
+    assert "fec evaluate" in section(page, "Which face is the odd one?")
+    assert "fec train-head" in section(page, "Learning")
+    assert "fec evaluate" in section(page, "Pairs")
+    assert "fec grid-search" in section(page, "Search")
+    assert "fec evaluate" in section(page, "Faces")
+    assert "<svg" not in page
+
+
+def test_evaluation_without_triplets_shows_figures_only(figures_only):
+    page = render_report(figures_only)
+    assert table_row(page, "this head")[:4] == expected_cells(figures_only.evaluation)
+    assert "beside the original recipe" in verdict(page)
+    assert "test triplets are not at hand" in section(page, "Pairs")
+
+
+def test_empty_test_split_is_said(figures_only):
+    data = with_overall(
+        figures_only, num_triplets=0, accuracy=math.nan, low=math.nan, high=math.nan
+    )
+    assert "There are no test triplets" in verdict(render_report(data))
+
+
+def test_missing_original_recipe_is_said(figures_only):
+    page = render_report(dataclasses.replace(figures_only, baseline=None))
+    assert "is not at hand for comparison" in page
+    original = dataclasses.replace(figures_only, baseline=None, config=run_config())
+    assert "is not at hand for comparison" not in render_report(original)
+    assert "the original recipe" in render_report(original)
+
+
+def test_kept_epoch_is_the_first_of_the_best(page):
+    assert "kept: epoch 2 of 5" in page
+    assert f"best {0.52:.1%} at epoch 2" in page
+
+
+def test_losses_of_different_kinds_are_not_set_side_by_side(full):
+    config = run_config(train=TrainConfig(loss="triplet"))
+    page = render_report(dataclasses.replace(full, config=config))
+    assert "The two do not compare." in section(page, "Learning")
+
+
+def test_a_single_epoch_is_drawn_at_a_whole_number(full):
+    html = section(render_report(dataclasses.replace(full, history=HISTORY[:1])), "Learning")
+    ticks = re.findall(r"<text[^>]*>([\d.]+)</text>", html.split("Triplet accuracy")[0])
+    assert "1" in ticks
+    assert "1.00" not in ticks
+
+
+def test_search_shows_the_best_fifteen_and_what_varied(figures_only):
+    results = [
+        {
+            "key": f"{rank:x}",
+            "lr": str(10.0**-rank),
+            "optimizer": "adam",
+            "val_triplet_accuracy": str(0.6 - rank / 100),
+            "val_loss": "0.51234",
+            "best_epoch": "7",
+            "duration_s": "2.44",
+            "error": "",
+        }
+        for rank in range(17)
+    ]
+    results.append({**results[0], "key": "f", "val_triplet_accuracy": "nan", "error": "no memory"})
+    html = section(
+        render_report(dataclasses.replace(figures_only, results=tuple(results))), "Search"
+    )
+    rows = re.findall(r"<tr>(<td>.*?)</tr>", html, re.DOTALL)
+    assert len(rows) == 15
+    assert plain(rows[0]) == f"1 60.0{THIN}% 1.0 0.512 7 2.4{THIN}s"
+    assert plain(rows[14]).startswith(f"15 46.0{THIN}% 1e-14")
+    assert "The best 15 of 18 settings" in html
+    assert "The same in all: optimizer adam." in html
+    assert "1 failed, the first with: no memory" in html
+
+
+def test_commands_name_what_is_not_at_its_default(figures_only):
+    head = HeadConfig("symmetric", (2048, 128))
+    train = TrainConfig(lr=3e-4, batch_size=1024)
+    recipe = {"weights": "random:7:ab12", "store_dtype": "float32"}
+    config = run_config(head, train, crop=CropConfig(margin=0.2), **recipe)
+    page = plain(
+        section(render_report(dataclasses.replace(figures_only, config=config)), "How it was made")
+    )
+    extract = "fec extract --backbone resnet18 --layer avgpool --weights random:7"
+    assert f"{extract} --crop-margin 0.2 --store-dtype float32 and" in page
+    folder = config.recipe.folder_name
+    options = "--head symmetric --hidden 2048-128 --lr 0.0003 --batch-size 1024"
+    assert f"fec train-head --features {folder} {options} ;" in page
+
+
+def test_data_stand_in_words(page):
+    made = plain(section(page, "How it was made"))
+    assert "rows rows 1,300, ties 7" in made
+    assert "folder data" in made
+
+
+@pytest.mark.parametrize("digits", [1, 8])
+def test_roc_points_enclose_the_auc(digits):
+    """Few digits make ties, whose slope must count half."""
+    rng = np.random.default_rng(1)
+    is_similar = rng.random(900) < 0.3
+    scores = np.round(rng.normal(size=900) + is_similar, digits)
+    false_rate, true_rate = roc_points(scores, is_similar)
+    area = float((np.diff(false_rate) * (true_rate[1:] + true_rate[:-1])).sum() / 2)
+    assert area == pytest.approx(roc_auc_score(is_similar, scores), abs=0.003)
+    assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
