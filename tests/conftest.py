@@ -1,0 +1,18 @@
+"""What all tests share: fixed seeds and a small synthetic workspace."""
+
+import random
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+    """Each test begins with the same random state."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - libraries draw from the old global state
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.manual_seed(0)

@@ -1,0 +1,107 @@
+"""The house rules: imports point upstream, modules and functions stay small."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "fec_cache"
+MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
+FLOORS = [
+    "errors",
+    "config",
+    "sources",
+    "faces",
+    "features",
+    "pairs",
+    "heads",
+    "evaluation",
+    "search",
+    "surfaces",
+]
+# One home per library; what bends the rule says why in its module's first lines.
+HOMES = {
+    "h5py": {"features"},
+    "torchvision": {"features"},
+    "timm": {"features"},
+    "sklearn": {"evaluation"},
+    "torch": {"features", "heads", "evaluation"},
+    "safetensors": {"features", "heads"},
+    "click": {"surfaces"},
+    "rich": {"surfaces"},
+    "matplotlib": {"surfaces"},
+    "jinja2": {"surfaces"},
+    "PIL": {"faces"},
+    "pandas": {"sources"},
+    "scipy": {"pairs"},
+    "filelock": {"features"},
+}
+GUESTS = {
+    ("PIL", "portrait"): "drawing is making a picture, not loading one",
+    ("PIL", "portrait_canvas"): "drawing",
+    ("PIL", "portrait_sketch"): "drawing",
+    ("PIL", "plots"): "packs crops into the report page",
+}
+
+
+def tree_of(path):
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+def floor_of(path):
+    parts = path.with_suffix("").parts
+    return parts[1] if len(parts) > 1 and parts[1] in FLOORS else None
+
+
+def imported_modules(path):
+    names = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_point_upstream(path):
+    own = floor_of(path)
+    for name in imported_modules(path):
+        parts = name.split(".")
+        if parts[0] != "fec_cache" or own is None or len(parts) == 1:
+            continue
+        assert FLOORS.index(parts[1]) <= FLOORS.index(own), f"{path} imports {name}, downstream"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_libraries_stay_at_home(path):
+    floor = floor_of(path)
+    for name in imported_modules(path):
+        library = name.split(".")[0]
+        if library in HOMES and floor not in HOMES[library]:
+            assert (library, path.stem) in GUESTS, f"{path} imports {library}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_modules_and_functions_are_small(path):
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 300
+    assert path.stem not in {"utils", "util", "helpers", "misc", "common"}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno + 1 <= 40, f"{path}: {node.name}"
+
+
+def test_every_module_is_on_a_floor():
+    strangers = [p for p in MODULES if floor_of(p) is None and p.name not in ("__init__.py",)]
+    assert strangers == []
+
+
+def test_extraction_never_sees_labels_and_heads_never_see_images():
+    for path in MODULES:
+        names = imported_modules(path)
+        if floor_of(path) == "features":
+            assert not any(name.startswith("fec_cache.pairs") for name in names)
+        if floor_of(path) in ("heads", "evaluation", "search", "pairs"):
+            assert "fec_cache.faces.images" not in names
