@@ -42,14 +42,16 @@ class GroupAccuracy:
 class PairFigures:
     """Figures on pairs. `base_rate` is the share of similar pairs, `floor` what a constant gets.
 
-    `accuracy` is taken at probability 0.5 before calibration, as the original recipe reported it;
-    `balanced_accuracy` at the decision threshold after calibration.
+    `accuracy` is taken at calibrated probability 0.5, `balanced_accuracy` at the threshold.
+    `accuracy_uncalibrated` is taken at logit 0, as the original recipe reported it; it means
+    something only for heads trained with BCE.
     """
 
     num_pairs: int
     base_rate: float
     floor: float
     accuracy: float
+    accuracy_uncalibrated: float
     balanced_accuracy: float
     auc: float
     num_contradicting: int
@@ -140,7 +142,8 @@ def _pair_figures(
         num_pairs=len(is_similar),
         base_rate=float(is_similar.mean()),
         floor=PAIR_FLOOR,
-        accuracy=float(((logits > 0) == is_similar).mean()),
+        accuracy=float(((chances >= 0.5) == is_similar).mean()),
+        accuracy_uncalibrated=float(((logits > 0) == is_similar).mean()),
         balanced_accuracy=pair_balanced_accuracy(chances >= DECISION_THRESHOLD, is_similar),
         auc=pair_auc(logits, is_similar),
         num_contradicting=count_contradictions(table),
