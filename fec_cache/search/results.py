@@ -69,4 +69,4 @@ def _order(outcome: Outcome) -> tuple[bool, float, str]:
 
 
 def _cell(value: object) -> object:
-    return "-".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    return "-".join(map(str, value)) if isinstance(value, list) else value

@@ -9,6 +9,23 @@ from dataclasses import dataclass
 
 from fec_cache.config import HeadConfig, TrainConfig
 
+# What a search without options tries: twelve points that take seconds each.
+DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
+    "head": ("concat", "symmetric", "embedding"),
+    "hidden": ((128,),),
+    "dropout": (0.5,),
+    "embedding_dim": (16,),
+    "prepare": (None,),
+    "lr": (3e-4, 1e-3),
+    "epochs": (20,),
+    "batch_size": (128,),
+    "loss": ("bce", "triplet"),
+    "optimizer": ("adamw",),
+    "weight_decay": (0.1,),
+    "patience": (0,),
+    "seed": (0,),
+}
+
 _HEAD_FIELDS = {field.name for field in dataclasses.fields(HeadConfig)}
 
 
@@ -20,8 +37,9 @@ class Point:
     train: TrainConfig
 
     def settings(self) -> dict[str, object]:
-        """All values, seed included, for tables and ledgers."""
-        return {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}
+        """All values, seed included, in JSON's own types: a ledger gives back what it was told."""
+        values = {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     def settings_key(self) -> str:
         """One spelling of everything but the seed: points that repeat each other share it."""

@@ -110,17 +110,23 @@ class _PlainSteps:
 
     def __call__(self, done: int, total: int, detail: str = "") -> None:
         now = time.monotonic()
-        if now - self._told < _PLAIN_EVERY_S and done < total:
+        is_end = done >= total and self._told > self._started
+        if now - self._told < _PLAIN_EVERY_S and not is_end:
             return
         self._told = now
         elapsed = max(now - self._started, 1e-9)
         left = duration((total - done) * elapsed / max(done, 1))
         tail = f", {detail}" if detail else ""
         click.echo(
-            f"{self._label}: {done}/{total} {self._unit}, {done / elapsed:.0f}/s, "
+            f"{self._label}: {done}/{total} {self._unit}, {_rate(done, elapsed)}, "
             f"{left} left{tail}",
             err=True,
         )
+
+
+def _rate(done: int, elapsed: float) -> str:
+    rate = done / elapsed
+    return f"{rate:.0f}/s" if rate >= 1 else f"{elapsed / max(done, 1):.1f} s each"
 
 
 @contextmanager
@@ -147,10 +153,8 @@ def _rich_steps(label: str, unit: str) -> Iterator[Step]:
         started = time.monotonic()
 
         def step(done: int, total: int, detail: str = "") -> None:
-            rate = done / max(time.monotonic() - started, 1e-9)
-            bar.update(
-                task, completed=done, total=total, rate=f"{rate:.0f} {unit}/s", detail=detail
-            )
+            rate = f"{unit}, {_rate(done, max(time.monotonic() - started, 1e-9))}"
+            bar.update(task, completed=done, total=total, rate=rate, detail=detail)
 
         yield step
 

@@ -10,7 +10,7 @@ from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
 from fec_cache.errors import WeightsNotFound
 from fec_cache.features.backbones import load_backbone, weights_at_hand
 from fec_cache.features.extract import ExtractOptions
-from fec_cache.search.space import Point, grid
+from fec_cache.search.space import DEFAULT_GRID, Point, grid
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
@@ -24,11 +24,6 @@ log = logging.getLogger(__name__)
 
 FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
 LAYER = "avgpool"
-GRID = {
-    "head": ("concat", "symmetric", "embedding"),
-    "hidden": ((128,), (256,)),
-    "lr": (1e-4, 1e-3),
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ def run_demo(
     features = HeadRequest(features=extracted.summary.folders[0].name)
     original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), console)
     console.say(original.in_words())
-    best = run_search(workspace, features, grid(GRID), False, console)
+    best = run_search(workspace, features, grid(DEFAULT_GRID), False, console)
     console.say(best.in_words(len(best.ranked)))
     evaluations = [
         run_evaluate(workspace, folder, False, console) for folder in (original.folder, best.folder)

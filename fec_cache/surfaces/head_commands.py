@@ -1,6 +1,8 @@
 """Commands of stage two: train-head, grid-search, evaluate, predict."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,9 +15,11 @@ from fec_cache.config import (
     PairConfig,
     TrainConfig,
 )
+from fec_cache.search.space import DEFAULT_GRID, Point, grid
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
+    Command,
     box_sides,
     config_options,
     console_options,
@@ -74,6 +78,18 @@ _TRAIN = (
     ),
     click.option("--seed", default=TrainConfig.seed, show_default=True),
 )
+
+
+def _list_option(name: str, parse: Callable[[str], Any], text: str = "") -> Command:
+    """An option that takes a list, with the default grid's values."""
+    values = DEFAULT_GRID[name]
+    listed = ",".join("-".join(map(str, v)) if isinstance(v, tuple) else f"{v}" for v in values)
+    flag = f"--{name.replace('_', '-')}"
+    return click.option(
+        flag, type=parse, metavar="LIST", default=listed, show_default=True, help=text
+    )
+
+
 _name_option = click.option(
     "--name", default=None, help="Name of the run. [default: made from the settings]"
 )
@@ -99,7 +115,6 @@ def train_head(
     device: str,
 ) -> None:
     """Stage two: train a pair classifier on cached features. Defaults are the original recipe."""
-    from fec_cache.search.space import Point
     from fec_cache.surfaces.head_jobs import HeadRequest, run_train
 
     request = HeadRequest(features, pairs, name, device)
@@ -110,26 +125,19 @@ def train_head(
 @click.command("grid-search")
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @features_option
-@click.option("--head", type=word_list, default="concat,symmetric,embedding", show_default=True)
-@click.option(
-    "--hidden",
-    type=hidden_list,
-    default="128,256",
-    show_default=True,
-    metavar="WIDTHS,...",
-    help="Settings of hidden layers, as 128,512-128,none.",
-)
-@click.option("--dropout", type=float_list, metavar="LIST", default="0", show_default=True)
-@click.option("--embedding-dim", type=int_list, metavar="LIST", default="16", show_default=True)
+@_list_option("head", word_list)
+@_list_option("hidden", hidden_list, "Hidden layers, as 128,512-128,none.")
+@_list_option("dropout", float_list)
+@_list_option("embedding_dim", int_list)
 @click.option("--prepare", type=word_list, metavar="LIST", default=None, help=_PREPARE_HELP)
-@click.option("--lr", type=float_list, metavar="LIST", default="1e-4,1e-3", show_default=True)
-@click.option("--epochs", type=int_list, metavar="LIST", default="20", show_default=True)
-@click.option("--batch-size", type=int_list, metavar="LIST", default="32", show_default=True)
-@click.option("--loss", type=word_list, metavar="LIST", default="bce", show_default=True)
-@click.option("--optimizer", type=word_list, metavar="LIST", default="adam", show_default=True)
-@click.option("--weight-decay", type=float_list, metavar="LIST", default="0", show_default=True)
-@click.option("--patience", type=int_list, metavar="LIST", default="0", show_default=True)
-@click.option("--seed", type=int_list, metavar="LIST", default="0", show_default=True)
+@_list_option("lr", float_list)
+@_list_option("epochs", int_list)
+@_list_option("batch_size", int_list)
+@_list_option("loss", word_list)
+@_list_option("optimizer", word_list)
+@_list_option("weight_decay", float_list)
+@_list_option("patience", int_list)
+@_list_option("seed", int_list, "Several seeds: settings are ranked by their mean.")
 @pair_options
 @_name_option
 @click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
@@ -151,7 +159,6 @@ def grid_search(
     Every option takes a list: --lr 1e-4,1e-3 --hidden 128,256 --head concat,symmetric. Settings are
     ranked by validation triplet accuracy, averaged over the seeds; the test split is not looked at.
     """
-    from fec_cache.search.space import grid
     from fec_cache.surfaces.head_jobs import HeadRequest, run_search
 
     points = grid({"prepare": prepare or (None,), **values})
