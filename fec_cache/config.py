@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,9 @@ class CropConfig:
         check_choice("pad", self.pad, ("edge",))
         check_choice("resize", self.resize, ("bilinear-antialias",))
         check_choice("colour order", self.colour, ("RGB",))
+        # 0 and 0.0 are one margin and must have one spelling, or one recipe had two fingerprints.
+        object.__setattr__(self, "input_size", operator.index(self.input_size))
+        object.__setattr__(self, "margin", _number(self.margin))
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,9 @@ class FeatureRecipe:
         """Check every field that a user can set."""
         check_choice("store dtype", self.store_dtype, STORE_DTYPES)
         check_choice("precision", self.precision, ("fp32",))
+        object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
+        object.__setattr__(self, "mean", tuple(map(_number, self.mean)))
+        object.__setattr__(self, "std", tuple(map(_number, self.std)))
 
     @property
     def width(self) -> int:
@@ -129,13 +136,17 @@ class FeatureRecipe:
         """Read a recipe back.
 
         Raises:
-            ValueError, TypeError, KeyError: the text is not a recipe of this version.
+            ValueError, TypeError, KeyError, BadOption: the text is not a recipe of this version.
         """
         fields = json.loads(text)
+        if fields["version"] != RECIPE_VERSION:
+            raise ValueError(f"version {fields['version']}, but {RECIPE_VERSION} is known here")
         fields["crop"] = CropConfig(**fields["crop"])
-        for name in ("shape", "mean", "std"):
-            fields[name] = tuple(fields[name])
         return cls(**fields)
+
+
+def _number(value: float) -> float:
+    return float(value) + 0.0  # -0.0 becomes 0.0
 
 
 @dataclass(frozen=True)

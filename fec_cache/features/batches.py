@@ -1,10 +1,11 @@
 """Faces -> batches of pictures, read and decoded by threads ahead of the network."""
 
+import hashlib
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,11 +17,11 @@ import numpy.typing as npt
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces.images import crop_face, decode_image
-from fec_cache.faces.table import Face
+from fec_cache.faces.table import Face, face_id_of
 
 _AHEAD_PER_WORKER = 32
-_Picture = npt.NDArray[np.uint8] | str
-_Result = list[tuple[Face, _Picture]]
+Picture = tuple[Face, npt.NDArray[np.uint8] | str]
+"""A face with its picture [S, S, 3], or with the reason why there is none."""
 
 
 @dataclass
@@ -56,49 +57,34 @@ class Decoder:
     num_workers: int
     seconds: StageSeconds
 
-    def batches(
-        self,
-        faces: Sequence[Face],
-        batch_size: int,
-        on_failed: Callable[[Face, str], None],
-    ) -> Iterator[Batch]:
-        """Batches of constant shape, in the order of the faces; unusable faces are told and left.
+    def pictures(self, faces: Iterable[Face]) -> Generator[Picture, None, None]:
+        """Each face with its picture [S, S, 3] uint8, or why there is none, in the faces' order.
+
+        The threads end with the iterator. They read ahead by some faces, so that they need not
+        wait while the network runs and shards are written.
 
         Args:
-            faces: what to read; faces of one image stand together and are decoded once.
-            batch_size: B.
-            on_failed: told each face that cannot be used, and why.
+            faces: what to read; faces of one image that stand together are decoded once.
         """
-        size = self.crop.input_size
-        kept: list[Face] = []
-        pictures = np.zeros((batch_size, size, size, 3), np.uint8)
-        for face, picture in self._pictures(faces):
-            if isinstance(picture, str):
-                on_failed(face, picture)
-                continue
-            pictures[len(kept)] = picture
-            kept.append(face)
-            if len(kept) == batch_size:
-                yield Batch(tuple(kept), pictures)
-                kept, pictures = [], np.zeros_like(pictures)
-        if kept:
-            yield Batch(tuple(kept), pictures)
+        waiting: deque[tuple[int, Future[list[Picture]]]] = deque()
+        num_ahead, most_ahead = 0, _AHEAD_PER_WORKER * self.num_workers
+        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="decode")
+        try:
+            for _, same in groupby(faces, lambda face: face.ref.image_path):
+                group = list(same)
+                waiting.append((len(group), pool.submit(self._load, group)))
+                num_ahead += len(group)
+                # A group picture may hold very many faces: it is faces that fill the memory.
+                while num_ahead >= most_ahead and waiting:
+                    num_faces, future = waiting.popleft()
+                    num_ahead -= num_faces
+                    yield from future.result()
+            while waiting:
+                yield from waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
-    def _pictures(self, faces: Sequence[Face]) -> Iterator[tuple[Face, _Picture]]:
-        groups = (list(group) for _, group in groupby(faces, lambda face: face.ref.image_path))
-        waiting: deque[Future[_Result]] = deque()
-        with ThreadPoolExecutor(self.num_workers) as pool:
-            try:
-                for group in groups:
-                    waiting.append(pool.submit(self._load, group))
-                    if len(waiting) >= _AHEAD_PER_WORKER * self.num_workers:
-                        yield from waiting.popleft().result()
-                while waiting:
-                    yield from waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _load(self, group: Sequence[Face]) -> _Result:
+    def _load(self, group: Sequence[Face]) -> list[Picture]:
         path = self.images_dir / group[0].ref.image_path
         started = time.perf_counter()
         try:
@@ -107,6 +93,13 @@ class Decoder:
             return [(face, f"cannot be read: {error.strerror or error}") for face in group]
         read = time.perf_counter()
         try:
+            # The file may have changed since the faces were named by its bytes, hours ago perhaps.
+            sha256 = hashlib.sha256(content).hexdigest()
+            if any(face_id_of(sha256, face.ref) != face.face_id for face in group):
+                raise BadImage(
+                    f"{path.name} has changed since the faces were counted. Run the same "
+                    "`fec extract` again, with --rehash."
+                )
             image = decode_image(content, path.name)
             return [(face, crop_face(image, face.ref.box, self.crop)) for face in group]
         except BadImage as error:
@@ -114,6 +107,42 @@ class Decoder:
         finally:
             self.seconds.add("read", read - started)
             self.seconds.add("decode", time.perf_counter() - read)
+
+
+def batches(
+    pictures: Iterable[Picture],
+    batch_size: int,
+    on_failed: Callable[[Face, str], None],
+) -> Iterator[Batch]:
+    """Batches of constant shape, in the order of the faces; unusable faces are told and left.
+
+    Args:
+        pictures: what `Decoder.pictures` gives.
+        batch_size: B.
+        on_failed: told each face that cannot be used, and why.
+    """
+    faces: list[Face] = []
+    filled: list[npt.NDArray[np.uint8]] = []
+    for face, picture in pictures:
+        if isinstance(picture, str):
+            on_failed(face, picture)
+            continue
+        faces.append(face)
+        filled.append(picture)
+        if len(faces) == batch_size:
+            yield _padded(faces, filled, batch_size)
+            faces, filled = [], []
+    if faces:
+        yield _padded(faces, filled, batch_size)
+
+
+def _padded(
+    faces: Sequence[Face], pictures: Sequence[npt.NDArray[np.uint8]], batch_size: int
+) -> Batch:
+    # Constant shape: with another number of faces, a network may round otherwise.
+    padded = np.zeros((batch_size, *pictures[0].shape), np.uint8)
+    padded[: len(pictures)] = pictures
+    return Batch(tuple(faces), padded)
 
 
 def default_workers() -> int:

@@ -1,9 +1,11 @@
 """The feature cache: one folder per recipe, made of sealed shards and a manifest."""
 
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import filelock
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import FeatureRecipe
-from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
+from fec_cache.errors import BadOption, CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
 from fec_cache.features.manifest import (
     FailedFace,
     Manifest,
@@ -21,10 +23,13 @@ from fec_cache.features.manifest import (
 )
 from fec_cache.features.plan import WorkItem
 from fec_cache.features.shards import Shard, read_shard, write_shard
-from fec_cache.features.storage import remove_leftovers, write_atomically
+from fec_cache.features.storage import remove_leftovers, remove_quietly, write_atomically
 
 RECIPE_NAME = "recipe.json"
 _LOCK_NAME = ".lock"
+_SHARDS_NAME = "shards"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class FeatureCache:
 
     folder: Path
     recipe: FeatureRecipe
+    # sha256 of a shard -> the faces in it, so that nothing sealed is read twice in one run
+    _known: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def create(cls, cache_dir: Path, recipe: FeatureRecipe) -> "FeatureCache":
@@ -60,17 +67,18 @@ class FeatureCache:
             StorageFailed: the folder cannot be written to.
         """
         folder = cache_dir / recipe.folder_name
-        if (folder / RECIPE_NAME).exists():
-            found = cls.open(folder)
-            if found.recipe != recipe:
-                raise CacheMismatch(
-                    f"{folder} holds features of another recipe than the one asked for "
-                    f"({'; '.join(recipe.differences(found.recipe))}). Name another --cache folder."
-                )
-            return found
-        text = json.dumps(json.loads(recipe.canonical_json()), indent=1, sort_keys=True)
-        write_atomically(folder / RECIPE_NAME, (text + "\n").encode())
-        return cls(folder, recipe)
+        path = folder / RECIPE_NAME
+        if not path.exists():
+            text = json.dumps(json.loads(recipe.canonical_json()), indent=1, sort_keys=True)
+            with cls(folder, recipe).locked():
+                write_atomically(path, (text + "\n").encode())
+        found = cls.open(folder)
+        if found.recipe != recipe:
+            raise CacheMismatch(
+                f"{folder} holds features of another recipe than the one asked for "
+                f"({'; '.join(recipe.differences(found.recipe))}). Name another --cache folder."
+            )
+        return found
 
     @classmethod
     def open(cls, folder: Path) -> "FeatureCache":
@@ -87,7 +95,12 @@ class FeatureCache:
             raise CacheNotFound(
                 f"{folder} is not a feature cache: it has no {RECIPE_NAME}. Run: fec extract"
             ) from error
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except OSError as error:
+            raise CacheDamaged(
+                f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the "
+                "disk."
+            ) from error
+        except (ValueError, TypeError, KeyError, BadOption) as error:
             raise CacheDamaged(
                 f"{path} cannot be read as a recipe ({error}). Delete the folder {folder} and run "
                 "`fec extract` again."
@@ -128,14 +141,19 @@ class FeatureCache:
             CacheDamaged: a shard is not what was sealed.
             CacheNotFound: the cache has no features yet.
         """
-        shards = [self.read(entry) for entry in self.manifest().shards if entry.rows]
-        if not shards:
+        manifest = self.manifest()
+        if not manifest.num_faces:
             raise CacheNotFound(
                 f"{self.folder} has no features yet. Run: fec extract --backbone "
                 f"{self.recipe.backbone} --layer {self.recipe.layer}"
             )
-        face_ids = tuple(face_id for shard in shards for face_id in shard.face_ids)
-        return FeatureMatrix(self.recipe, face_ids, np.concatenate([s.features for s in shards]))
+        # Filled shard by shard: joining them at the end would need the memory twice.
+        features = np.empty((manifest.num_faces, self.recipe.width), self.recipe.store_dtype)
+        face_ids: list[str] = []
+        for shard in map(self.read, manifest.shards):
+            features[len(face_ids) : len(face_ids) + len(shard.face_ids)] = shard.features
+            face_ids.extend(shard.face_ids)
+        return FeatureMatrix(self.recipe, tuple(face_ids), features)
 
     def seal(
         self,
@@ -147,66 +165,72 @@ class FeatureCache:
         """Add one finished piece of work.
 
         The shard comes first and the manifest last: a shard that the manifest does not name was
-        never written. A piece that another run sealed meanwhile is left as it is.
+        never written. Faces that another run stored meanwhile are left as they are.
 
         Raises:
             StorageFailed: the disk would not take it; the cache stays as it was.
+            CacheDamaged: another run's shard cannot be read, so that nobody knows its faces.
         """
-        with self._lock():
+        with self.locked():
             manifest = self.manifest()
-            if any(item.plan == shard.plan for shard in manifest.shards):
-                return
-            entry = self._write(manifest, item, face_ids, features, failed)
-            shards = manifest.shards
-            if item.is_retry:
-                shards = _without_failures(shards, set(face_ids))
-            if not item.is_retry or entry.rows:
-                shards = (*shards, entry)
-            write_manifest(self.folder, replace(manifest, shards=shards))
+            stored = self._stored(manifest)
+            rows = [row for row, face_id in enumerate(face_ids) if face_id not in stored]
+            fresh = [face_ids[row] for row in rows]
+            reasons = {face.face_id: face for face in failed if face.face_id not in stored}
+            shards = tuple(_told_anew(shard, reasons) for shard in manifest.shards)
+            known = {face.face_id for face in manifest.failed}
+            entry = self._write(manifest, item, fresh, features[rows])
+            entry = replace(
+                entry,
+                failed=tuple(face for face in reasons.values() if face.face_id not in known),
+                mended=tuple(face_id for face_id in fresh if face_id in known),
+            )
+            if entry.rows or entry.failed:
+                shards = tuple(sorted((*shards, entry), key=lambda shard: shard.number))
+            if shards != manifest.shards:
+                write_manifest(self.folder, replace(manifest, shards=shards))
+
+    def standing(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Ids of the faces with a feature, and of those that failed.
+
+        Raises:
+            CacheDamaged: a shard is not what was sealed.
+        """
+        manifest = self.manifest()
+        return self._stored(manifest), frozenset(face.face_id for face in manifest.failed)
 
     def drop_damaged(self) -> tuple[frozenset[str], tuple[str, ...]]:
-        """Check every shard and strike the damaged ones from the manifest.
+        """Check every shard, strike the damaged ones, and clear away what killed runs left.
 
         Returns:
             Ids of all faces with a sound feature, and what was struck, in words.
         """
-        stored: set[str] = set()
         problems: list[str] = []
-        with self._lock():
-            remove_leftovers(self.folder)
-            remove_leftovers(self.folder / "shards")
+        kept: list[ShardEntry] = []
+        with self.locked():
             manifest = self.manifest()
-            kept: list[ShardEntry] = []
             for entry in manifest.shards:
                 try:
-                    stored.update(self.read(entry).face_ids)
+                    self._remember(entry)
                     kept.append(entry)
                 except CacheDamaged as error:
                     problems.append(str(error))
+            sound = replace(manifest, shards=tuple(kept))
             if problems:
-                write_manifest(self.folder, replace(manifest, shards=tuple(kept)))
-        return frozenset(stored), tuple(problems)
-
-    def _write(
-        self,
-        manifest: Manifest,
-        item: WorkItem,
-        face_ids: Sequence[str],
-        features: npt.NDArray[np.floating],
-        failed: Sequence[FailedFace],
-    ) -> ShardEntry:
-        kept = () if item.is_retry else tuple(failed)
-        if not len(face_ids):
-            return ShardEntry("", 0, "", item.plan, kept)
-        file = f"shards/{_next_number(manifest):05d}.h5"
-        path = self.folder / file
-        sha256 = write_shard(path, self.recipe.fingerprint, face_ids, features)
-        return ShardEntry(file, len(face_ids), sha256, item.plan, kept)
+                write_manifest(self.folder, sound)
+            self._clear_away(sound)
+            return self._stored(sound), tuple(problems)
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep every other writer out; not to be nested.
+
+        Raises:
+            StorageFailed: the folder cannot be written to.
+        """
         lock = filelock.FileLock(self.folder / _LOCK_NAME)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except OSError as error:
             raise StorageFailed(
@@ -218,14 +242,45 @@ class FeatureCache:
         finally:
             lock.release()
 
+    def _write(
+        self,
+        manifest: Manifest,
+        item: WorkItem,
+        face_ids: Sequence[str],
+        features: npt.NDArray[np.floating],
+    ) -> ShardEntry:
+        if not len(face_ids):
+            return ShardEntry("", 0, "", item.plan)
+        file = f"shards/{_free_number(manifest):05d}.h5"
+        sha256 = write_shard(self.folder / file, self.recipe.fingerprint, face_ids, features)
+        self._known[sha256] = frozenset(face_ids)
+        return ShardEntry(file, len(face_ids), sha256, item.plan)
 
-def _next_number(manifest: Manifest) -> int:
-    numbers = (int(Path(shard.file).stem) for shard in manifest.shards if shard.file)
-    return max(numbers, default=-1) + 1
+    def _stored(self, manifest: Manifest) -> frozenset[str]:
+        """Ids of all faces with a feature; only shards that were never seen here are read."""
+        for entry in manifest.shards:
+            if entry.sha256 not in self._known:
+                self._remember(entry)
+        return frozenset().union(*(self._known[entry.sha256] for entry in manifest.shards))
+
+    def _remember(self, entry: ShardEntry) -> None:
+        self._known[entry.sha256] = frozenset(self.read(entry).face_ids)
+
+    def _clear_away(self, manifest: Manifest) -> None:
+        remove_leftovers(self.folder)
+        remove_leftovers(self.folder / _SHARDS_NAME)
+        named = {self.folder / entry.file for entry in manifest.shards}
+        for path in (self.folder / _SHARDS_NAME).glob("*.h5"):
+            if path not in named:
+                log.info("%s stands in no manifest and is removed", path)
+                remove_quietly(path)
 
 
-def _without_failures(shards: tuple[ShardEntry, ...], mended: set[str]) -> tuple[ShardEntry, ...]:
-    return tuple(
-        replace(shard, failed=tuple(f for f in shard.failed if f.face_id not in mended))
-        for shard in shards
-    )
+def _free_number(manifest: Manifest) -> int:
+    # A shard that is made anew takes the place of the struck one: no reader sees another order.
+    taken = {shard.number for shard in manifest.shards}
+    return next(number for number in itertools.count() if number not in taken)
+
+
+def _told_anew(shard: ShardEntry, reasons: Mapping[str, FailedFace]) -> ShardEntry:
+    return replace(shard, failed=tuple(reasons.get(f.face_id, f) for f in shard.failed))

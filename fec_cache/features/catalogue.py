@@ -29,17 +29,16 @@ def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
     """
     caches = list_caches(cache_dir)
     if not caches:
-        backbone = f" --backbone {wanted.split(':')[0]}" if wanted else ""
-        raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{backbone}")
+        options = f" {_options(wanted)}" if wanted else ""
+        raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{options}")
     matching = [cache for cache in caches if wanted is None or _answers(cache, wanted)]
     if len(matching) == 1:
         return matching[0]
     listing = ", ".join(cache.folder.name for cache in caches)
     if not matching:
-        backbone, _, layer = (wanted or "").partition(":")
-        asked = f"--backbone {backbone}" + (f" --layer {layer}" if layer else "")
         raise CacheMismatch(
-            f"{cache_dir} holds {listing}, but {wanted} was asked for. Run: fec extract {asked}"
+            f"{cache_dir} holds {listing}, but {wanted} was asked for. Run: fec extract "
+            f"{_options(wanted or '')}"
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(
@@ -68,3 +67,10 @@ def _answers(cache: FeatureCache, wanted: str) -> bool:
     recipe = cache.recipe
     names = (recipe.backbone, f"{recipe.backbone}:{recipe.layer}", cache.folder.name)
     return wanted in names
+
+
+def _options(wanted: str) -> str:
+    """`BACKBONE:LAYER` as options of `fec extract`; a backbone of timm has a colon of its own."""
+    prefix = "timm:" if wanted.startswith("timm:") else ""
+    backbone, _, layer = wanted.removeprefix(prefix).partition(":")
+    return f"--backbone {prefix}{backbone}" + (f" --layer {layer}" if layer else "")

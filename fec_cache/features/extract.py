@@ -2,22 +2,33 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import check_range
+from fec_cache.errors import CacheMismatch
 from fec_cache.faces.table import Face, FaceTable
 from fec_cache.features.backbones import Backbone
-from fec_cache.features.batches import Batch, Decoder, StageSeconds, default_workers
+from fec_cache.features.batches import (
+    Batch,
+    Decoder,
+    Picture,
+    StageSeconds,
+    batches,
+    default_workers,
+)
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.manifest import FailedFace
 from fec_cache.features.network import Network, choose_device
 from fec_cache.features.plan import SHARD_FACES, WorkItem, faces_per_shard, plan_work
 from fec_cache.features.provenance import record_run
+from fec_cache.features.recipes import recipes_of, to_store
 from fec_cache.features.views import write_views
 
 log = logging.getLogger(__name__)
@@ -90,66 +101,92 @@ def extract(
         on_progress: told after each batch.
 
     Raises:
+        CacheMismatch: a cache is not one of this backbone, so that its features would be lies.
         StorageFailed: the disk would not take a shard; all sealed shards are kept.
     """
     started = time.perf_counter()
+    _check_recipes(backbone, caches)
     unique = faces.unique()
-    summary = ExtractSummary(
+    summary = _begin(faces, unique, caches)
+    summary.num_damaged_shards = sum(_drop_damaged(cache, faces) for cache in caches)
+    pieces = _plan_all(unique, caches, options.shard_faces)
+    run = _Run(backbone, options, pieces, summary.seconds, on_progress)
+    run.work(images_dir)
+    for cache in caches:
+        write_views(cache, faces.missing, faces.present)
+        run.record(cache, backbone.weights.source)
+    _count(summary, faces, run.failed_ids, pieces)
+    summary.duration_s = time.perf_counter() - started
+    return summary
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One piece of work and the caches that lack it."""
+
+    item: WorkItem
+    caches: list[FeatureCache]
+
+
+def _begin(
+    faces: FaceTable, unique: Sequence[Face], caches: Sequence[FeatureCache]
+) -> ExtractSummary:
+    return ExtractSummary(
         folders=tuple(cache.folder for cache in caches),
         num_faces=len(faces.present) + len(faces.missing),
         num_missing=len(faces.missing),
         num_same=len(faces.present) - len(unique),
     )
-    plans = _plan_all(unique, caches, options, summary)
-    total = sum(len(item.faces) for items in plans for item in items)
-    run = _Run(images_dir, backbone, options, total, summary.seconds, on_progress)
-    for items, together in plans.items():
-        for item in items:
-            run.work(item, together)
+
+
+def _check_recipes(backbone: Backbone, caches: Sequence[FeatureCache]) -> None:
     for cache in caches:
-        write_views(cache, faces.missing)
-        if total:
-            record_run(cache.folder, backbone.weights.source, run.device, options.batch_size)
-    _count(summary, faces, unique, run.failed_ids, plans)
-    summary.duration_s = time.perf_counter() - started
-    return summary
+        recipe = cache.recipe
+        ours = recipes_of(backbone, recipe.crop.margin, recipe.store_dtype)
+        if recipe not in ours:
+            near = next((other for other in ours if other.layer == recipe.layer), ours[0])
+            raise CacheMismatch(
+                f"{cache.folder} cannot take features of {backbone.name}, weights "
+                f"{backbone.weights.source}: {'; '.join(recipe.differences(near))}. "
+                "Name another --cache folder."
+            )
+
+
+def _drop_damaged(cache: FeatureCache, faces: FaceTable) -> int:
+    """Strike damaged shards; how many."""
+    _, problems = cache.drop_damaged()
+    for problem in problems:
+        log.warning("%s", problem)
+    if problems:  # or features.h5 would show rows that are no more, if this run is killed
+        write_views(cache, faces.missing, faces.present)
+    return len(problems)
 
 
 def _plan_all(
-    unique: Sequence[Face],
-    caches: Sequence[FeatureCache],
-    options: ExtractOptions,
-    summary: ExtractSummary,
-) -> dict[tuple[WorkItem, ...], list[FeatureCache]]:
-    """The work of each cache; caches with the same work share one pass over the faces."""
+    unique: Sequence[Face], caches: Sequence[FeatureCache], wanted: int
+) -> tuple[_Piece, ...]:
+    """The work of all caches; what several of them lack is one pass over the faces."""
     shard_faces = min(
-        faces_per_shard(
-            cache.recipe.width, np.dtype(cache.recipe.store_dtype).itemsize, options.shard_faces
-        )
+        faces_per_shard(cache.recipe.width, np.dtype(cache.recipe.store_dtype).itemsize, wanted)
         for cache in caches
     )
-    plans: dict[tuple[WorkItem, ...], list[FeatureCache]] = {}
+    plans = []
     for cache in caches:
-        stored, problems = cache.drop_damaged()
-        for problem in problems:
-            log.warning("%s", problem)
-        summary.num_damaged_shards += len(problems)
-        manifest = cache.manifest()
-        failed = {face.face_id for face in manifest.failed}
-        done = {shard.plan for shard in manifest.shards}
-        plans.setdefault(plan_work(unique, stored, failed, done, shard_faces), []).append(cache)
-    return plans
+        stored, failed = cache.standing()
+        plans.append((plan_work(unique, stored, failed, shard_faces), cache))
+    pieces: dict[str, _Piece] = {}
+    # The cache that lacks most comes first: its order holds for those a kill left ahead of it.
+    for items, cache in sorted(plans, key=lambda plan: -len(plan[0])):
+        for item in items:
+            pieces.setdefault(item.plan, _Piece(item, [])).caches.append(cache)
+    return tuple(pieces.values())
 
 
 def _count(
-    summary: ExtractSummary,
-    faces: FaceTable,
-    unique: Sequence[Face],
-    failed_ids: set[str],
-    plans: dict[tuple[WorkItem, ...], list[FeatureCache]],
+    summary: ExtractSummary, faces: FaceTable, failed_ids: set[str], pieces: Sequence[_Piece]
 ) -> None:
     """Every name of a face counts once: computed now, cached before, or failed."""
-    worked = {face.face_id for items in plans for item in items for face in item.faces}
+    worked = {face.face_id for piece in pieces for face in piece.item.faces}
     for face in faces.present:
         if face.face_id in failed_ids:
             summary.num_failed += 1
@@ -159,50 +196,86 @@ def _count(
             summary.num_cached += 1
 
 
+class _Output:
+    """The features that one piece of work gives one cache."""
+
+    def __init__(self, cache: FeatureCache) -> None:
+        self.cache = cache
+        recipe = cache.recipe
+        self._parts = [np.empty((0, recipe.width), recipe.store_dtype)]
+
+    def add(self, features: dict[str, npt.NDArray[np.float32]]) -> None:
+        """Take one batch's features: layer -> [n, D]."""
+        recipe = self.cache.recipe
+        self._parts.append(to_store(features[recipe.layer], recipe))
+
+    def seal(self, item: WorkItem, faces: Sequence[Face], failed: Sequence[FailedFace]) -> set[str]:
+        """Store what is finite; ids of all faces that could not be used."""
+        features = np.concatenate(self._parts)
+        is_sound = np.isfinite(features).all(axis=1)
+        reason = f"its feature is not finite in {self.cache.recipe.store_dtype}"
+        unsound = [_failed(faces[row], reason) for row in np.flatnonzero(~is_sound).tolist()]
+        face_ids = [faces[row].face_id for row in np.flatnonzero(is_sound).tolist()]
+        self.cache.seal(item, face_ids, features[is_sound], (*failed, *unsound))
+        return {face.face_id for face in (*failed, *unsound)}
+
+
 class _Run:
     """One extraction in progress: the network on its device, and the counters."""
 
     def __init__(
         self,
-        images_dir: Path,
         backbone: Backbone,
         options: ExtractOptions,
-        faces_total: int,
+        pieces: Sequence[_Piece],
         seconds: StageSeconds,
         on_progress: ProgressCallback | None,
     ) -> None:
         self.device = choose_device(options.device)
         self.failed_ids: set[str] = set()
-        self._images_dir, self._backbone, self._options = images_dir, backbone, options
+        self._options, self._pieces = options, pieces
         self._seconds, self._on_progress = seconds, on_progress
-        self._total, self._done = faces_total, 0
+        self._total, self._done = sum(len(piece.item.faces) for piece in pieces), 0
         self._network = Network(backbone, self.device)
 
-    def work(self, item: WorkItem, caches: Sequence[FeatureCache]) -> None:
-        """Compute one piece of work and seal it in each cache."""
-        failed: dict[str, FailedFace] = {}
+    def work(self, images_dir: Path) -> None:
+        """Compute all pieces in order, sealing each as soon as it is done."""
+        if not self._pieces:
+            return
+        crop = self._pieces[0].caches[0].recipe.crop
+        num_workers = self._options.num_workers or default_workers()
+        decoder = Decoder(images_dir, crop, num_workers, self._seconds)
+        faces = (face for piece in self._pieces for face in piece.item.faces)
+        # One stream over all pieces: reading ahead does not stop at a shard's end.
+        with closing(decoder.pictures(faces)) as pictures:
+            for piece in self._pieces:
+                self._compute(piece, islice(pictures, len(piece.item.faces)))
+
+    def record(self, cache: FeatureCache, weights_source: str) -> None:
+        """Note in a cache's provenance that this run took place, if it had work to do."""
+        if self._pieces:
+            with cache.locked():
+                record_run(cache.folder, weights_source, self.device, self._options.batch_size)
+
+    def _compute(self, piece: _Piece, pictures: Iterator[Picture]) -> None:
+        failed: list[FailedFace] = []
+        usable: list[Face] = []
+        outputs = [_Output(cache) for cache in piece.caches]
 
         def on_failed(face: Face, reason: str) -> None:
-            failed[face.face_id] = FailedFace(face.face_id, face.ref.image, face.ref.box, reason)
+            failed.append(_failed(face, reason))
             self._advance(1)
 
-        decoder = Decoder(
-            self._images_dir,
-            caches[0].recipe.crop,
-            self._options.num_workers or default_workers(),
-            self._seconds,
-        )
-        face_ids: list[str] = []
-        parts: dict[str, list[npt.NDArray[np.floating]]] = {c.recipe.layer: [] for c in caches}
-        for batch in decoder.batches(item.faces, self._options.batch_size, on_failed):
+        for batch in batches(pictures, self._options.batch_size, on_failed):
             features = self._forward(batch)
-            for cache in caches:
-                recipe = cache.recipe
-                parts[recipe.layer].append(features[recipe.layer].astype(recipe.store_dtype))
-            face_ids.extend(face.face_id for face in batch.faces)
+            for output in outputs:
+                output.add(features)
+            usable.extend(batch.faces)
             self._advance(len(batch.faces))
-        self._seal(item, caches, face_ids, parts, failed)
-        self.failed_ids.update(failed)
+        started = time.perf_counter()
+        for output in outputs:
+            self.failed_ids |= output.seal(piece.item, usable, failed)
+        self._seconds.add("write", time.perf_counter() - started)
 
     def _forward(self, batch: Batch) -> dict[str, npt.NDArray[np.float32]]:
         """Features of each layer: [n, D] float32."""
@@ -212,32 +285,11 @@ class _Run:
         num_faces = len(batch.faces)
         return {layer: values[:num_faces] for layer, values in features.items()}
 
-    def _seal(
-        self,
-        item: WorkItem,
-        caches: Sequence[FeatureCache],
-        face_ids: Sequence[str],
-        parts: dict[str, list[npt.NDArray[np.floating]]],
-        failed: dict[str, FailedFace],
-    ) -> None:
-        started = time.perf_counter()
-        by_id = {face.face_id: face for face in item.faces}
-        for cache in caches:
-            recipe = cache.recipe
-            empty = np.empty((0, recipe.width), recipe.store_dtype)
-            features = np.concatenate([empty, *parts[recipe.layer]])
-            sound = np.isfinite(features).all(axis=1)
-            mine = dict(failed)
-            for row in np.flatnonzero(~sound).tolist():
-                face = by_id[face_ids[row]]
-                reason = f"its feature is not finite in {recipe.store_dtype}"
-                mine[face.face_id] = FailedFace(face.face_id, face.ref.image, face.ref.box, reason)
-                self.failed_ids.add(face.face_id)
-            kept = [face_id for face_id, fine in zip(face_ids, sound, strict=True) if fine]
-            cache.seal(item, kept, features[sound], tuple(mine.values()))
-        self._seconds.add("write", time.perf_counter() - started)
-
     def _advance(self, num_faces: int) -> None:
         self._done += num_faces
         if self._on_progress is not None:
             self._on_progress(ExtractProgress(self._done, self._total, self._seconds))
+
+
+def _failed(face: Face, reason: str) -> FailedFace:
+    return FailedFace(face.face_id, face.ref.image, face.ref.box, reason)

@@ -1,13 +1,18 @@
 """Which shards count: the one file that decides what a cache holds."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fec_cache.errors import CacheDamaged
 from fec_cache.features.storage import write_atomically
 
 MANIFEST_NAME = "manifest.json"
+_SHARD_FILE = re.compile(r"shards/\d{5,}\.h5")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,9 @@ class FailedFace:
 class ShardEntry:
     """One sealed shard: its file, rows, checksum and the digest of the faces planned for it.
 
-    `plan` covers the planned faces in order, the failed ones too, so that a later run recognises
-    the piece of work as done. A shard none of whose faces could be used has no file and 0 rows.
+    `plan` covers the planned faces in order, the failed ones too. A shard none of whose faces could
+    be used has no file and 0 rows. `mended` are ids in this shard that failed in an earlier one:
+    that one lists them still, so that they are retried if this shard is ever struck.
     """
 
     file: str
@@ -33,6 +39,12 @@ class ShardEntry:
     sha256: str
     plan: str
     failed: tuple[FailedFace, ...] = ()
+    mended: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """Number of the shard's file; -1 where there is none."""
+        return int(Path(self.file).stem) if self.file else -1
 
 
 @dataclass(frozen=True)
@@ -49,23 +61,28 @@ class Manifest:
 
     @property
     def failed(self) -> tuple[FailedFace, ...]:
-        """Faces that could not be used, over all shards."""
-        return tuple(face for shard in self.shards for face in shard.failed)
+        """Faces that could not be used and were not mended since, over all shards."""
+        mended = {face_id for shard in self.shards for face_id in shard.mended}
+        faces = (face for shard in self.shards for face in shard.failed)
+        return tuple(face for face in faces if face.face_id not in mended)
 
 
 def read_manifest(folder: Path, fingerprint: str) -> Manifest:
     """The manifest of a cache folder; an empty one where nothing was sealed yet.
 
     Raises:
-        CacheDamaged: the file is not a manifest of this recipe.
+        CacheDamaged: the file is not a manifest of this recipe, or cannot be read.
     """
     path = folder / MANIFEST_NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(fields["fingerprint"], tuple(map(_entry, fields["shards"])))
+        manifest = _parse(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return Manifest(fingerprint)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise CacheDamaged(
+            f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the disk."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise CacheDamaged(
             f"{path} is not readable as a manifest ({error}). Delete the folder {folder} and run "
             "`fec extract` again."
@@ -80,13 +97,40 @@ def read_manifest(folder: Path, fingerprint: str) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest in one step."""
-    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
+    # Escaped: what the system says of a bad picture may hold bytes that are no UTF-8.
+    text = json.dumps(asdict(manifest), indent=1)
     write_atomically(folder / MANIFEST_NAME, (text + "\n").encode())
 
 
-def _entry(fields: dict[str, object]) -> ShardEntry:
-    failed = fields.pop("failed")
-    if not isinstance(failed, list):
-        raise TypeError("failed is not a list")
-    faces = (FailedFace(**{**face, "box": tuple(face["box"])}) for face in failed)
-    return ShardEntry(failed=tuple(faces), **fields)  # type: ignore[arg-type]
+def _parse(fields: Mapping[str, Any]) -> Manifest:
+    manifest = Manifest(_text(fields["fingerprint"]), tuple(map(_entry, fields["shards"])))
+    files = [shard.file for shard in manifest.shards if shard.file]
+    if len(set(files)) < len(files):
+        raise ValueError("a shard is named twice")
+    return manifest
+
+
+def _entry(fields: Mapping[str, Any]) -> ShardEntry:
+    file, rows, sha256 = _text(fields["file"]), fields["rows"], _text(fields["sha256"])
+    if type(rows) is not int or rows < 0:
+        raise ValueError(f"rows is {rows!r}")
+    # Without rows there is no file; a name that leads elsewhere is not one that we gave.
+    if rows and not (_SHARD_FILE.fullmatch(file) and _SHA256.fullmatch(sha256)):
+        raise ValueError(f"{file!r} with sha256 {sha256!r} is no shard")
+    if not rows and file:
+        raise ValueError(f"{file!r} has no rows")
+    failed = tuple(map(_failed_face, fields["failed"]))
+    mended = tuple(map(_text, fields.get("mended", ())))
+    return ShardEntry(file, rows, sha256, _text(fields["plan"]), failed, mended)
+
+
+def _failed_face(fields: Mapping[str, Any]) -> FailedFace:
+    left, right, top, bottom = map(float, fields["box"])
+    face_id, image, reason = (_text(fields[name]) for name in ("face_id", "image", "reason"))
+    return FailedFace(face_id, image, (left, right, top, bottom), reason)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

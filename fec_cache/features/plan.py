@@ -1,7 +1,8 @@
 """Faces -> pieces of work, each of which becomes one shard.
 
-A piece depends only on the faces in their order, never on what a killed run left behind, so that
-resuming, repairing and retrying are one operation and a redone shard has the same bytes.
+A piece depends only on the faces in their order and on what the cache holds, never on where a
+killed run stood inside a piece, so that resuming, repairing and retrying are one operation and a
+redone shard has the same bytes.
 """
 
 import hashlib
@@ -35,7 +36,6 @@ def plan_work(
     faces: Sequence[Face],
     stored: Collection[str],
     failed: Collection[str],
-    done_plans: Collection[str],
     shard_faces: int,
 ) -> tuple[WorkItem, ...]:
     """Part the faces that have no feature yet into pieces of work.
@@ -44,7 +44,6 @@ def plan_work(
         faces: all unique faces in stable order, those with a feature too.
         stored: ids of faces with a feature.
         failed: ids of faces that failed before.
-        done_plans: digests of the pieces that were sealed.
         shard_faces: faces in a piece, at most.
 
     Returns:
@@ -53,12 +52,9 @@ def plan_work(
     whole: list[WorkItem] = []
     rest: list[Face] = []
     for chunk in _chunks(faces, shard_faces):
-        item = _item(chunk)
-        if item.plan in done_plans:
-            continue
         open_faces = [f for f in chunk if f.face_id not in stored and f.face_id not in failed]
         if len(open_faces) == len(chunk):
-            whole.append(item)
+            whole.append(_item(chunk))
         else:
             rest.extend(open_faces)
     retries = [f for f in faces if f.face_id in failed and f.face_id not in stored]

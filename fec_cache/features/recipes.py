@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.errors import BadImage
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.network import Network, choose_device
 
@@ -28,6 +29,12 @@ def recipes_of(backbone: Backbone, crop_margin: float, store_dtype: str) -> list
     ]
 
 
+def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.NDArray[np.floating]:
+    """Features [n, D] in the store's dtype; what float16 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return features.astype(recipe.store_dtype)
+
+
 def features_by_recipe(
     recipe: FeatureRecipe,
     pictures: Sequence[npt.NDArray[np.uint8]],
@@ -47,6 +54,7 @@ def features_by_recipe(
 
     Raises:
         WeightsNotFound, WeightsMismatch: the recipe's weights are not at hand.
+        BadImage: a picture's feature is not finite in the store's dtype.
     """
     if weights is None and recipe.has_random_weights:
         weights = ":".join(recipe.weights.split(":")[:2])
@@ -54,5 +62,10 @@ def features_by_recipe(
         recipe.backbone, weights, (recipe.layer,), expected_identity=recipe.weights
     )
     network = Network(backbone, choose_device(device))
-    features = network.features(np.stack(pictures))[recipe.layer]
-    return features.astype(recipe.store_dtype)
+    features = to_store(network.features(np.stack(pictures))[recipe.layer], recipe)
+    if not np.isfinite(features).all():
+        raise BadImage(
+            f"A picture's feature is not finite in {recipe.store_dtype}. Try another picture, or "
+            "a head on features of `fec extract --store-dtype float32`."
+        )
+    return features

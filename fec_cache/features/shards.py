@@ -63,11 +63,13 @@ def read_shard(path: Path, sha256: str, fingerprint: str) -> Shard:
     content = checked_bytes(path, sha256)
     try:
         with h5py.File.in_memory(content) as file:
-            found = file.attrs["fingerprint"]
+            version, found = file.attrs["format_version"], file.attrs["fingerprint"]
             ids = file["face_id"][:]
             features = file["features"][:]
     except (OSError, KeyError, ValueError) as error:
         raise CacheDamaged(_damage(path, f"is no shard of ours ({error})")) from error
+    if version != FORMAT_VERSION:
+        raise CacheDamaged(_damage(path, f"has format {version}, but {FORMAT_VERSION} is known"))
     if found != fingerprint:
         raise CacheDamaged(_damage(path, f"belongs to recipe {found[:8]}, not {fingerprint[:8]}"))
     return Shard(tuple(face_id.decode() for face_id in ids), features)

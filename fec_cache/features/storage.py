@@ -28,17 +28,25 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        _remove_quietly(temporary)
+        remove_quietly(temporary)
         raise _failure(path, len(content), error) from error
     except BaseException:
-        _remove_quietly(temporary)
+        remove_quietly(temporary)
         raise
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed run left in a folder."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        _remove_quietly(path)
+        remove_quietly(path)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file if it is there and can be removed; what stays does no harm."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
 
 
 def _sync_folder(folder: Path) -> None:
@@ -49,13 +57,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_quietly(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def _failure(path: Path, size_bytes: int, error: OSError) -> StorageFailed:

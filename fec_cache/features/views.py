@@ -7,38 +7,62 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
-from fec_cache.faces.table import MissingFace
+from fec_cache.faces.table import Face, MissingFace
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.manifest import ShardEntry
+from fec_cache.features.manifest import FailedFace, ShardEntry
 from fec_cache.features.shards import FACE_ID_DTYPE, FORMAT_VERSION
-from fec_cache.features.storage import write_atomically
+from fec_cache.features.storage import remove_quietly, write_atomically
 
 TABLE_NAME = "features.h5"
 FAILURES_NAME = "failures.csv"
 
 
-def write_views(cache: FeatureCache, missing: Sequence[MissingFace] = ()) -> None:
+def write_views(
+    cache: FeatureCache,
+    missing: Sequence[MissingFace] = (),
+    present: Sequence[Face] | None = None,
+) -> None:
     """Bring `features.h5` and `failures.csv` up to the manifest.
+
+    Args:
+        cache: the cache whose views they are.
+        missing: faces without an image; they are listed among the failures.
+        present: the faces in use, each under every name; failures of others are not listed. None
+            lists every failure that the cache knows.
 
     Raises:
         StorageFailed: the disk would not take them; the cache itself is not touched.
     """
-    manifest = cache.manifest()
-    write_atomically(cache.folder / FAILURES_NAME, _failures(cache, missing))
-    entries = [entry for entry in manifest.shards if entry.rows]
-    if entries:
-        write_atomically(cache.folder / TABLE_NAME, _table(cache, entries))
+    with cache.locked():
+        manifest = cache.manifest()
+        failures = _failures(manifest.failed, missing, present)
+        write_atomically(cache.folder / FAILURES_NAME, failures)
+        entries = [entry for entry in manifest.shards if entry.rows]
+        if entries:
+            write_atomically(cache.folder / TABLE_NAME, _table(cache, entries))
+        else:
+            remove_quietly(cache.folder / TABLE_NAME)
 
 
-def _failures(cache: FeatureCache, missing: Sequence[MissingFace]) -> bytes:
+def _failures(
+    failed: Sequence[FailedFace],
+    missing: Sequence[MissingFace],
+    present: Sequence[Face] | None,
+) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["face_id", "image", "left", "right", "top", "bottom", "reason"])
-    for face in cache.manifest().failed:
-        writer.writerow([face.face_id, face.image, *face.box, face.reason])
+    if present is None:
+        writer.writerows([face.face_id, face.image, *face.box, face.reason] for face in failed)
+    else:
+        reasons = {face.face_id: face.reason for face in failed}
+        for face in present:
+            if face.face_id in reasons:
+                reason = reasons[face.face_id]
+                writer.writerow([face.face_id, face.ref.image, *face.ref.box, reason])
     for absent in missing:
         writer.writerow(["", absent.ref.image, *absent.ref.box, absent.reason])
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _table(cache: FeatureCache, entries: Sequence[ShardEntry]) -> bytes:
@@ -61,6 +85,7 @@ def _table(cache: FeatureCache, entries: Sequence[ShardEntry]) -> bytes:
         file.attrs["fingerprint"] = cache.recipe.fingerprint
         file.attrs["recipe"] = cache.recipe.canonical_json()
         file.create_virtual_dataset("face_id", ids)
-        file.create_virtual_dataset("features", features)
+        # HDF5 fills in silently for a shard that is not there: it must not look like a feature.
+        file.create_virtual_dataset("features", features, fillvalue=np.nan)
         file.flush()
         return bytes(file.id.get_file_image())

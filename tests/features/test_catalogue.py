@@ -1,0 +1,77 @@
+import pytest
+import toy
+
+from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
+from fec_cache.features.cache import FeatureCache
+from fec_cache.features.catalogue import cache_of_fingerprint, list_caches, select_cache
+
+
+@pytest.fixture
+def caches(tmp_path):
+    recipes = [toy.toy_recipe(layer) for layer in ("avgpool", "layer1")]
+    return [FeatureCache.create(tmp_path, recipe) for recipe in recipes]
+
+
+def test_caches_are_listed_by_name_and_other_folders_are_not(tmp_path, caches):
+    (tmp_path / "something").mkdir()
+    assert list_caches(tmp_path) == tuple(sorted(caches, key=lambda cache: cache.folder.name))
+
+
+def test_the_only_cache_needs_no_name(tmp_path):
+    cache = FeatureCache.create(tmp_path, toy.toy_recipe())
+    assert select_cache(tmp_path) == cache
+    assert select_cache(tmp_path, "toy") == cache
+
+
+def test_layer_and_folder_are_names(tmp_path, caches):
+    assert select_cache(tmp_path, "toy:layer1") == caches[1]
+    assert select_cache(tmp_path, caches[0].folder.name) == caches[0]
+
+
+def test_several_answers_are_told(tmp_path, caches):
+    names = ", ".join(cache.folder.name for cache in caches)
+    for wanted in (None, "toy"):
+        with pytest.raises(CacheMismatch, match=f"several caches that fit: {names}. Say which"):
+            select_cache(tmp_path, wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options"),
+    [
+        ("resnet18", "--backbone resnet18"),
+        ("resnet18:layer3:grid4", "--backbone resnet18 --layer layer3:grid4"),
+        ("timm:resnet18", "--backbone timm:resnet18"),
+        ("timm:resnet18:layer2", "--backbone timm:resnet18 --layer layer2"),
+    ],
+)
+def test_no_answer_says_what_to_run(tmp_path, wanted, options):
+    with pytest.raises(CacheNotFound) as caught:
+        select_cache(tmp_path, wanted)
+    assert str(caught.value) == f"{tmp_path} holds no features yet. Run: fec extract {options}"
+    cache = FeatureCache.create(tmp_path, toy.toy_recipe())
+    with pytest.raises(CacheMismatch) as caught:
+        select_cache(tmp_path, wanted)
+    assert str(caught.value) == (
+        f"{tmp_path} holds {cache.folder.name}, but {wanted} was asked for. "
+        f"Run: fec extract {options}"
+    )
+
+
+def test_no_folder_is_no_cache(tmp_path):
+    with pytest.raises(CacheNotFound, match=r"holds no features yet\. Run: fec extract$"):
+        select_cache(tmp_path / "none")
+
+
+def test_a_fingerprint_finds_exactly_its_cache(tmp_path, caches):
+    for cache in caches:
+        assert cache_of_fingerprint(tmp_path, cache.recipe.fingerprint) == cache
+    with pytest.raises(CacheMismatch, match=r"features of recipe 00000000, but .* holds toy-avg"):
+        cache_of_fingerprint(tmp_path, "0" * 64)
+    with pytest.raises(CacheMismatch, match="holds nothing"):
+        cache_of_fingerprint(tmp_path / "none", "0" * 64)
+
+
+def test_a_damaged_cache_is_never_passed_over(tmp_path, caches):
+    (caches[0].folder / "recipe.json").write_text("{}")
+    with pytest.raises(CacheDamaged):
+        select_cache(tmp_path, "toy:layer1")

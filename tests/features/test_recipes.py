@@ -1,0 +1,54 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import toy
+
+from fec_cache.config import CropConfig
+from fec_cache.errors import BadImage
+from fec_cache.features import recipes
+from fec_cache.features.recipes import features_by_recipe, recipes_of
+
+PICTURES = [np.full((4, 4, 3), colour, np.uint8) for colour in ((51, 102, 255), (0, 0, 0))]
+
+
+def test_each_layer_has_a_recipe_of_its_own():
+    backbone = toy.toy_backbone(("avgpool", "layer1"))
+    first, second = recipes_of(backbone, 0.2, "float32")
+    assert first.layer == "avgpool"
+    assert second == dataclasses.replace(first, layer="layer1")
+    assert first.crop == CropConfig(input_size=4, margin=0.2)
+    assert (first.weights, first.shape, first.store_dtype) == (toy.WEIGHTS, (3,), "float32")
+    assert (first.mean, first.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("weights", "given", "asked"),
+    [
+        (toy.WEIGHTS, None, None),
+        (toy.WEIGHTS, "file", "file"),
+        ("random:7:abc", None, "random:7"),
+        ("random:7:abc", "random:8", "random:8"),
+    ],
+)
+def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, given, asked):
+    told = []
+
+    def load(*args, **kwargs):
+        told.append((args, kwargs))
+        return toy.toy_backbone(weights=weights)
+
+    monkeypatch.setattr(recipes, "load_backbone", load)
+    recipe = toy.toy_recipe(weights=weights)
+    features = features_by_recipe(recipe, PICTURES, given, "cpu")
+    assert told == [(("toy", asked, ("avgpool",)), {"expected_identity": weights})]
+    assert features.dtype == np.float16
+    assert features.tolist() == np.array([[0.2, 0.4, 1], [0, 0, 0]], np.float16).tolist()
+
+
+def test_a_feature_that_the_store_could_not_hold_is_told(monkeypatch):
+    monkeypatch.setattr(recipes, "load_backbone", lambda *_, **__: toy.toy_backbone(("layer2",)))
+    with pytest.raises(BadImage, match="not finite in float16"):
+        features_by_recipe(toy.toy_recipe("layer2"), PICTURES, device="cpu")
+    whole = features_by_recipe(toy.toy_recipe("layer2", store_dtype="float32"), PICTURES)
+    np.testing.assert_allclose(whole, [[2e4, 4e4, 1e5], [0, 0, 0]], rtol=1e-6)
