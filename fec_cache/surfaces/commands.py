@@ -110,7 +110,9 @@ def import_folder(
 @click.option("--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box.")
 @click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True)
 @device_option
-@click.option("--batch-size", default=32, show_default=True, help="Faces in one forward pass.")
+@click.option(
+    "--batch-size", type=int, help="Faces a forward pass. [default: 8 on a CPU, else 128]"
+)
 @click.option("--workers", default=0, help="Threads that decode pictures. [default: one per core]")
 @click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
 @click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")
@@ -124,7 +126,7 @@ def extract(
     crop_margin: float,
     store_dtype: str,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
     workers: int,
     shard_faces: int,
     rehash: bool,
