@@ -112,7 +112,7 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     if summary.num_failed or summary.num_missing:
         console.warn(
             f"{summary.num_failed + summary.num_missing} faces could not be used; "
-            f"why is told in {summary.folders[0] / 'failures.csv'}"
+            f"why is told in {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
         )
     num_rows = sum(part.num_rows for part in annotations)
     return ExtractOutcome(summary, backbone.name, backbone.weights.source, num_rows, len(rejected))

@@ -1,0 +1,164 @@
+"""Bad input: one line that names the next step, exit code 1, nothing of value changed."""
+
+import hashlib
+import socket
+
+import pytest
+
+from tests.surfaces.conftest import BACKBONE
+
+EXTRACT = ("extract", "--backbone", BACKBONE, "--weights", "random:0")
+
+
+def contents(folder):
+    """Sha256 of every file below a folder, locks and the digest index left out."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.name not in (".lock", "images.sqlite")
+    }
+
+
+def test_no_data_folder(empty):
+    for words in (("extract",), ("train-head",), ("grid-search",), ("evaluate",), ("report",)):
+        line = empty.fails(*words)
+        assert "fec " in line or "--data" in line
+    assert "There is no data folder data. Make one with: fec synthesize --out data" in empty.fails(
+        *EXTRACT
+    )
+    assert not (empty.folder / "data").exists()
+
+
+def test_empty_csv(place):
+    before = contents(place.folder / "cache")
+    (place.folder / "data" / "train.csv").write_text("")
+    line = place.fails(*EXTRACT)
+    assert "train.csv has no usable row (0 rows read)" in line
+    assert "Expected FEC's format" in line
+    assert contents(place.folder / "cache") == before
+
+
+def test_csv_with_only_bad_rows(place):
+    (place.folder / "data" / "train.csv").write_text("a,b\nc,d\n")
+    line = place.fails("train-head")
+    assert "2 rows read" in line
+    assert "The first: line 1: 2 columns" in line
+
+
+def test_cache_of_another_recipe(place):
+    before = contents(place.folder / "cache")
+    line = place.fails("train-head", "--features", "resnet18")
+    assert "but resnet18 was asked for. Run: fec extract --backbone resnet18" in line
+    assert contents(place.folder / "cache") == before
+
+
+def test_edited_recipe_is_refused(place):
+    path = next((place.folder / "cache").glob("*/recipe.json"))
+    path.write_text(path.read_text().replace('"margin": 0.1', '"margin": 0.2'))
+    assert "one of them was changed" in place.fails("train-head")
+
+
+def test_unknown_backbone_suggests_near_names(place):
+    line = place.fails("extract", "--backbone", "resnet81")
+    assert "resnet18" in line
+
+
+def test_unknown_layer(place):
+    assert "layer3" in place.fails(*EXTRACT, "--layer", "layer9")
+
+
+@pytest.fixture
+def no_internet(monkeypatch, tmp_path):
+    """Every connection is refused at once, and the hub's cache is empty."""
+
+    def refuse(*args, **options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty-hub"))
+
+
+def test_no_weights_and_no_internet(place, no_internet):
+    before = contents(place.folder / "cache")
+    line = place.fails("extract", "--backbone", "resnet18")
+    for way_out in ("--weights", "resnet18-f37072fd.pth", "efficientnet_lite0"):
+        assert way_out in line
+    assert contents(place.folder / "cache") == before
+
+
+def test_head_and_cache_that_do_not_fit(place):
+    cache = next((place.folder / "cache").glob("*/recipe.json")).parent
+    cache.rename(place.folder / "hidden")
+    place.ok(*EXTRACT, "--crop-margin", "0.3")
+    line = place.fails("evaluate", "--run", "first")
+    assert "The head was trained on features of recipe" in line
+    assert "--cache" in line
+
+
+def test_head_whose_weights_were_swapped(place):
+    place.ok("train-head", "--epochs", "1", "--hidden", "8", "--name", "other")
+    other = place.folder / "runs" / "other" / "head.safetensors"
+    (place.folder / "runs" / "first" / "head.safetensors").write_bytes(other.read_bytes())
+    assert "does not fit its config.json" in place.fails("evaluate", "--run", "first")
+
+
+def test_picture_that_is_no_picture(place):
+    good = str(next((place.folder / "data" / "images" / "test").glob("*.jpg")))
+    bad = place.folder / "page.jpg"
+    bad.write_text("<html>404</html>")
+    assert "holds HTML" in place.fails("predict", good, str(bad))
+    bad.write_bytes(b"")
+    assert "is empty" in place.fails("predict", str(bad), good)
+    assert "cannot be read" in place.fails("predict", good, "nowhere.jpg")
+
+
+def test_unusable_pictures_end_as_failures_and_the_run_goes_on(place):
+    import csv
+
+    images = sorted((place.folder / "data" / "images" / "train").glob("*.jpg"))
+    images[0].write_text("<html>gone</html>")
+    images[1].write_bytes(images[1].read_bytes()[:900])
+    images[2].unlink()
+    result = place.ok(*EXTRACT)
+    cache = next((place.folder / "cache").glob("*/failures.csv"))
+    with cache.open(newline="", encoding="utf-8") as file:
+        reasons = {row["image"]: row["reason"] for row in csv.DictReader(file)}
+    assert "HTML" in reasons[f"train/{images[0].name}"]
+    assert f"train/{images[1].name}" in reasons
+    assert reasons[f"train/{images[2].name}"] == "no such file"
+    assert "faces could not be used" in result.stderr
+    result = place.ok("train-head", "--epochs", "1")
+    assert "without a feature" in result.output
+
+
+def test_unknown_run_lists_the_known_ones(place):
+    line = place.fails("evaluate", "--run", "nope")
+    assert "first" in line
+
+
+def test_test_faces_seen_in_training_are_refused(place):
+    train, test = place.folder / "data" / "train.csv", place.folder / "data" / "test.csv"
+    test.write_text(test.read_text() + "".join(train.read_text().splitlines(True)[:5]))
+    line = place.fails("evaluate", "--run", "first")
+    assert "faces of the test split were seen in training" in line
+    text = place.ok("evaluate", "--run", "first", "--allow-overlap").output
+    assert "SEEN IN TRAINING" in text
+
+
+def test_output_folder_of_somebody_else(empty):
+    (empty.folder / "data").mkdir()
+    (empty.folder / "data" / "thesis.txt").write_text("years of work")
+    line = empty.fails("synthesize", "--out", "data", "--faces", "40", "--triplets", "50")
+    assert "data" in line
+    assert (empty.folder / "data" / "thesis.txt").read_text() == "years of work"
+    (empty.folder / "pictures" / "joy").mkdir(parents=True)
+    assert "no usable labelled picture" in empty.fails("import-folder", "pictures", "--out", "x")
+
+
+def test_settings_out_of_range_are_named(place):
+    assert "lr is -1.0, but it must be between" in place.fails("train-head", "--lr", "-1")
+    assert "dropout is 2.0" in place.fails("grid-search", "--dropout", "0,2")
+    assert "device 'cuda:99'" in place.fails(*EXTRACT, "--device", "cuda:99")
+    assert "head is 'siamese'" in place.fails("grid-search", "--head", "siamese")

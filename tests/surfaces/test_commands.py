@@ -1,0 +1,128 @@
+"""The command line itself: help, README, exit codes, no torch for help."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fec_cache import __version__
+from fec_cache.errors import FecError
+from fec_cache.surfaces.commands import FecGroup, fec
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = sorted(fec.commands)
+
+
+def test_every_promised_command_is_there():
+    assert COMMANDS == [
+        "demo",
+        "evaluate",
+        "extract",
+        "grid-search",
+        "import-folder",
+        "predict",
+        "report",
+        "synthesize",
+        "train-head",
+    ]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_console_options(name):
+    result = CliRunner().invoke(fec, [name, "--help"])
+    assert result.exit_code == 0
+    assert len(fec.commands[name].help.split()) > 5
+    assert {"--json", "-q", "-v"} <= set(result.output.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_stands_in_the_readme(name):
+    assert f"fec {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_two_make_commands_stand_at_the_top_of_the_readme():
+    top = (ROOT / "README.md").read_text(encoding="utf-8")[:1500]
+    assert "make demo" in top
+    assert "make test" in top
+
+
+def heavy_modules_after(words):
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from fec_cache.surfaces.commands import fec\n"
+        f"result = CliRunner().invoke(fec, {words!r})\n"
+        "assert result.exit_code == 0, result.output\n"
+        "heavy = {'torch', 'torchvision', 'pandas', 'sklearn', 'matplotlib', 'h5py', 'PIL'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_help_imports_nothing_heavy():
+    for words in (["--help"], *([name, "--help"] for name in COMMANDS)):
+        assert heavy_modules_after(words) == "[]", words
+
+
+def test_help_answers_in_under_half_a_second():
+    # The best of five: a busy machine must not fail the test, a slow import must.
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "cli.py", "--help"], check=True, capture_output=True, cwd=ROOT
+        )
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.5
+
+
+def test_launcher_equals_the_command():
+    launched = subprocess.run(
+        [sys.executable, "cli.py", "--version"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert launched.stdout == f"fec, version {__version__}\n"
+
+
+def test_wrong_usage_exits_with_2():
+    assert CliRunner().invoke(fec, ["train-head", "--lr", "fast"]).exit_code == 2
+    assert CliRunner().invoke(fec, ["grid-search", "--lr", "1e-3,fast"]).exit_code == 2
+    assert CliRunner().invoke(fec, ["grid-search", "--hidden", "12x"]).exit_code == 2
+    assert CliRunner().invoke(fec, ["no-such-command"]).exit_code == 2
+    assert CliRunner().invoke(fec, ["predict", "a.jpg", "b.jpg", "--box", "0,1"]).exit_code == 2
+
+
+def group_that_raises(error):
+    group = FecGroup("g")
+
+    @group.command()
+    def fail():
+        raise error
+
+    return CliRunner().invoke(group, ["fail"])
+
+
+def test_errors_become_one_line_and_interrupts_130():
+    result = group_that_raises(FecError("It is broken. Mend it."))
+    assert (result.exit_code, result.stderr) == (1, "Error: It is broken. Mend it.\n")
+    assert group_that_raises(KeyboardInterrupt()).exit_code == 130
+    assert group_that_raises(click.Abort()).exit_code == 130
+    result = group_that_raises(PermissionError(13, "Permission denied", "/there"))
+    assert result.exit_code == 1
+    assert "Permission denied (/there)" in result.stderr
+
+
+def test_a_bug_keeps_its_traceback():
+    assert isinstance(group_that_raises(ZeroDivisionError()).exception, ZeroDivisionError)
+
+
+def test_json_has_no_nan(place):
+    result = place.ok("evaluate", "--json")
+    found = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(word))
+    assert found["chance"] == pytest.approx(1 / 3)
