@@ -7,20 +7,21 @@ answer, repeated. Rows are ragged: most have six raters, some have more.
 
 import csv
 import hashlib
-import math
+import posixpath
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
-from fec_cache.errors import BadAnnotations, MissingData
+from fec_cache.errors import BadAnnotations, MissingData, StorageFailed
 
 TRIPLET_TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 SPLITS = ("train", "test")
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 _FACE_WIDTH = 5
 _FIRST_ANSWER = 16
-_Face = tuple[str, ...]
+_LONGEST_SHOWN = 60
+_Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,7 +48,8 @@ class FaceRef:
         """Where the image lies, relative to `images/`; a URL's file is named by its hash."""
         if not is_url(self.image):
             return self.image
-        suffix = PurePosixPath(urlsplit(self.image).path).suffix.lower()
+        address = self.image.partition("#")[0].partition("?")[0]
+        suffix = posixpath.splitext(address)[1].lower()
         digest = hashlib.sha256(self.image.encode()).hexdigest()[:32]
         return digest + (suffix if suffix in _PICTURE_SUFFIXES else ".jpg")
 
@@ -73,7 +75,7 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class Annotations:
-    """All rows of one file. `num_rows` == len(triplets) + len(rejected)."""
+    """All rows of one file; blank lines are none. `num_rows` == len(triplets) + len(rejected)."""
 
     path: Path
     triplets: tuple[Triplet, ...]
@@ -83,10 +85,14 @@ class Annotations:
 
 @dataclass
 class _Memo:
-    """Faces and raters seen before, so that a repeated one is neither parsed nor stored twice."""
+    """Faces and answers seen before, so that a repeated one is neither parsed nor stored twice.
 
-    faces: dict[_Face, FaceRef] = field(default_factory=dict)
-    raters: dict[str, str] = field(default_factory=dict)
+    `refs` makes one object of one face, however its numbers are spelt.
+    """
+
+    faces: dict[_Cells, FaceRef] = field(default_factory=dict)
+    refs: dict[FaceRef, FaceRef] = field(default_factory=dict)
+    answers: dict[_Cells, tuple[int, ...]] = field(default_factory=dict)
 
 
 def is_url(image: str) -> bool:
@@ -126,10 +132,10 @@ def read_annotations(path: Path) -> Annotations:
     triplets: list[Triplet] = []
     rejected: list[RejectedRow] = []
     num_rows = 0
-    for line, text in _lines(path):
+    for line, text in numbered_lines(path):
         num_rows += 1
         try:
-            triplets.append(_parse_row(text, memo))
+            triplets.append(_parse_row(split_line(text), memo))
         except ValueError as error:
             rejected.append(RejectedRow(path.name, line, str(error)))
     if not triplets:
@@ -142,94 +148,152 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def write_rejected(path: Path, rows: Sequence[RejectedRow]) -> None:
-    """Write file, line and reason of every rejected row; no file where there is none."""
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "line", "reason"])
-        writer.writerows([row.file, row.line, row.reason] for row in rows)
+    """Write file, line and reason of every rejected row; no file where there is none.
+
+    Raises:
+        StorageFailed: the disk would not take it.
+    """
+    try:
+        if not rows:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file's name need not be UTF-8; a report of it must be.
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "line", "reason"])
+            writer.writerows([row.file, row.line, row.reason] for row in rows)
+    except OSError as error:
+        raise StorageFailed(
+            f"{path} could not be written: {error.strerror or error}. Make room or mend the "
+            "folder's rights, and run the same command again."
+        ) from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number (from 1) and text of each line that is not blank, for `split_line`.
+
+    Raises:
+        MissingData: the file cannot be read.
+    """
     # Line by line, not through one reader: a stray quote then spoils its own row only.
-    # Bytes that are not UTF-8 come through as lone surrogates, which _parse_row turns down.
+    # Bytes that are not UTF-8 come through as lone surrogates, which split_line turns down.
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             for number, text in enumerate(file, start=1):
                 stripped = text.rstrip("\r\n")
-                if stripped.strip():
+                if stripped and not stripped.isspace():
                     yield number, stripped
     except OSError as error:
         raise MissingData(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _parse_row(text: str, memo: _Memo) -> Triplet:
+def split_line(text: str) -> list[str]:
+    """The cells of one line of CSV.
+
+    Raises:
+        ValueError: the line is not UTF-8 or not CSV; the message says which.
+    """
+    if not is_utf8(text):
+        raise ValueError("not UTF-8")
+    if "\0" in text:
+        raise ValueError("holds a NUL byte")
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("not UTF-8") from error
-    try:
-        cells = next(csv.reader([text], skipinitialspace=True, strict=True))
+        return next(csv.reader([text], skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise ValueError(f"not CSV: {error}") from error
-    num_cells = len(cells)
-    if num_cells < _FIRST_ANSWER + 2 or num_cells % 2:
-        raise ValueError(
-            f"{num_cells} columns, expected 16 and two for each rater (18, 20, ... 28, ...)"
-        )
-    first, second, third = (
-        _parse_face(tuple(cells[i : i + _FACE_WIDTH]), memo) for i in (0, 5, 10)
-    )
-    if first in (second, third) or second == third:
-        raise ValueError("the same face stands twice in the triplet")
-    kind = cells[15].strip()
-    if kind not in TRIPLET_TYPES:
-        raise ValueError(f"unknown triplet type {kind!r}")
-    raters = tuple(memo.raters.setdefault(r, r) for r in cells[_FIRST_ANSWER::2])
-    answers = tuple(_parse_answer(cell) for cell in cells[_FIRST_ANSWER + 1 :: 2])
-    return Triplet(
-        (first, second, third), TRIPLET_TYPES[TRIPLET_TYPES.index(kind)], raters, answers
-    )
 
 
-def _parse_answer(cell: str) -> int:
-    if cell.strip() not in ("1", "2", "3"):
-        raise ValueError(f"answer {cell!r} is not 1, 2 or 3")
-    return int(cell)
+def is_utf8(text: str) -> bool:
+    """Whether a text holds no stand-in for a byte that is not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _parse_face(cells: _Face, memo: _Memo) -> FaceRef:
-    known = memo.faces.get(cells)
-    if known is not None:
-        return known
-    image = cells[0].strip()
-    _check_image(image)
-    left, right, top, bottom = (_parse_fraction(cell) for cell in cells[1:])
-    if not (left < right and top < bottom):
-        raise ValueError(f"empty box: left {left}, right {right}, top {top}, bottom {bottom}")
-    face = FaceRef(image, left, right, top, bottom)
-    memo.faces[cells] = face
-    return face
+def check_image(image: str) -> None:
+    """Turn down what cannot stand as the image of a face in an annotation file.
 
-
-def _check_image(image: str) -> None:
+    Raises:
+        ValueError: no URL and no path inside `images/` that a CSV file gives back unchanged.
+    """
     if not image:
         raise ValueError("a face has no image")
     if is_url(image):
         return
     path = PurePosixPath(image)
-    if path.is_absolute() or ".." in path.parts or "\0" in image:
-        raise ValueError(f"image {image!r} is neither a URL nor a path inside images/")
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"image {shortened(image)} is neither a URL nor a path inside images/")
+    if not is_utf8(image) or any(ord(letter) < 32 for letter in image) or image != image.strip():
+        raise ValueError(
+            f"image {shortened(image)}: a name with control characters, blanks at an end or bytes "
+            "that are not UTF-8 cannot be told safely in a CSV file"
+        )
+
+
+def shortened(cell: str) -> str:
+    """A cell in quotes, as an error may show it: a broken row can be a megabyte long."""
+    whole = repr(cell[: _LONGEST_SHOWN + 1])
+    return whole if len(cell) <= _LONGEST_SHOWN else f"{cell[:_LONGEST_SHOWN]!r}..."
+
+
+def _parse_row(cells: list[str], memo: _Memo) -> Triplet:
+    num_cells = len(cells)
+    if num_cells < _FIRST_ANSWER + 2 or num_cells % 2:
+        raise ValueError(
+            f"{num_cells} columns, expected 16 and two for each rater (18, 20, ... 28, ...)"
+        )
+    first = _parse_face(cells[0:5], memo)
+    second = _parse_face(cells[5:10], memo)
+    third = _parse_face(cells[10:15], memo)
+    if first is second or first is third or second is third:
+        raise ValueError("the same face stands twice in the triplet")
+    kind = cells[15].strip()
+    if kind not in TRIPLET_TYPES:
+        raise ValueError(f"unknown triplet type {shortened(kind)}")
+    raters = tuple(map(sys.intern, cells[_FIRST_ANSWER::2]))
+    answers = _parse_answers(tuple(cells[_FIRST_ANSWER + 1 :: 2]), memo)
+    return Triplet((first, second, third), sys.intern(kind), raters, answers)
+
+
+def _parse_answers(cells: _Cells, memo: _Memo) -> tuple[int, ...]:
+    known = memo.answers.get(cells)
+    if known is None:
+        known = memo.answers[cells] = tuple(map(_parse_answer, cells))
+    return known
+
+
+def _parse_answer(cell: str) -> int:
+    if cell.strip() not in ("1", "2", "3"):
+        raise ValueError(f"answer {shortened(cell)} is not 1, 2 or 3")
+    return int(cell)
+
+
+def _parse_face(cells: list[str], memo: _Memo) -> FaceRef:
+    key = tuple(cells)
+    known = memo.faces.get(key)
+    if known is not None:
+        return known
+    image = cells[0].strip()
+    check_image(image)
+    left, right, top, bottom = map(_parse_fraction, cells[1:])
+    if not (left < right and top < bottom):
+        raise ValueError(f"empty box: left {left}, right {right}, top {top}, bottom {bottom}")
+    face = FaceRef(image, left, right, top, bottom)
+    memo.faces[key] = face = memo.refs.setdefault(face, face)
+    return face
 
 
 def _parse_fraction(cell: str) -> float:
     try:
-        value = float(cell)
+        # float() also takes 1_0 and digits of other scripts, which no annotation means.
+        value = float(cell) if cell.isascii() and "_" not in cell else None
     except ValueError:
-        raise ValueError(f"box side {cell!r} is not a number") from None
-    if math.isnan(value) or not 0.0 <= value <= 1.0:
-        raise ValueError(f"box side {cell} is outside of [0, 1]")
+        value = None
+    if value is None:
+        raise ValueError(f"box side {shortened(cell)} is not a number")
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"box side {shortened(cell)} is outside of [0, 1]")
     return value

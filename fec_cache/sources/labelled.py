@@ -1,12 +1,19 @@
 """Labelled pictures, from folders or a CSV; every picture that comes in is used or reported."""
 
-import csv
-from collections.abc import Iterable, Iterator
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.errors import BadAnnotations, MissingData
-from fec_cache.sources.annotations import RejectedRow
+from fec_cache.sources.annotations import (
+    RejectedRow,
+    check_image,
+    numbered_lines,
+    shortened,
+    split_line,
+)
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _COLUMNS = ("image", "expression")
@@ -42,10 +49,10 @@ def read_labelled(source: Path) -> LabelledSet:
 
     A CSV is taken if `source` is one or holds exactly one with the columns image and expression;
     its images are looked for beside it and in `images/` beside it. Columns left, right, top, bottom
-    give the box, if they are there.
+    give the box, if they are there. In folders, links are followed.
 
     Raises:
-        MissingData: there is no such source.
+        MissingData: there is no such source, or a part of it cannot be read.
         BadAnnotations: neither labelled folders nor a CSV were found, or nothing is usable.
     """
     if not source.exists():
@@ -54,24 +61,58 @@ def read_labelled(source: Path) -> LabelledSet:
             "or a CSV with the columns image, identity, expression."
         )
     table = _find_table(source)
-    items = _from_table(table) if table else _from_folders(source)
-    faces: list[LabelledFace] = []
-    rejected: list[RejectedRow] = []
-    for item in items:
-        (faces if isinstance(item, LabelledFace) else rejected).append(item)  # type: ignore[arg-type]
+    items = list(_from_table(table) if table else _from_folders(source))
+    faces = tuple(item for item in items if isinstance(item, LabelledFace))
+    rejected = tuple(item for item in items if isinstance(item, RejectedRow))
     if not faces:
         first = f" The first problem: {rejected[0].reason}." if rejected else ""
         raise BadAnnotations(
             f"{source} has no usable labelled picture.{first} Expected one folder of pictures per "
             "expression, or a CSV with the columns image, identity, expression."
         )
+    return LabelledSet(faces, rejected)
+
+
+def without_copies(labelled: LabelledSet) -> LabelledSet:
+    """Turn down pictures that cannot be read, are empty, or show a face that is there already.
+
+    A copy under another name could stand in training and in test, where it gives the answer away.
+    """
+    faces: list[LabelledFace] = []
+    rejected = list(labelled.rejected)
+    digests: dict[Path, str] = {}
+    first: dict[tuple[str, object], LabelledFace] = {}
+    for face in labelled.faces:
+        try:
+            digest = digests[face.path] = digests.get(face.path) or _digest(face.path)
+        except (OSError, ValueError) as error:
+            rejected.append(RejectedRow(face.image, 0, f"cannot be read: {_in_words(error)}"))
+            continue
+        known = first.setdefault((digest, face.box), face)
+        if known is face:
+            faces.append(face)
+        else:
+            reason = f"the same face as in {known.image}, labelled {known.expression}"
+            rejected.append(RejectedRow(face.image, 0, reason))
     return LabelledSet(tuple(faces), tuple(rejected))
+
+
+def _in_words(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _digest(path: Path) -> str:
+    content = path.read_bytes()
+    if not content:
+        raise ValueError("empty (0 bytes)")
+    return hashlib.sha256(content).hexdigest()
 
 
 def _find_table(source: Path) -> Path | None:
     if source.is_file():
         return source
-    tables = [path for path in sorted(source.glob("*.csv")) if set(_COLUMNS) <= set(_header(path))]
+    files = (path for path in sorted(source.glob("*.csv")) if path.is_file())
+    tables = [path for path in files if set(_COLUMNS) <= set(_header(path))]
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
         raise BadAnnotations(f"{source} has several tables of pictures: {names}. Name one of them.")
@@ -79,52 +120,63 @@ def _find_table(source: Path) -> Path | None:
 
 
 def _header(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
+    for _, text in numbered_lines(path):
+        try:
+            return [cell.strip() for cell in split_line(text)]
+        except ValueError:
+            break
+    return []
 
 
 def _from_table(path: Path) -> Iterator[LabelledFace | RejectedRow]:
     header = _header(path)
     if not set(_COLUMNS) <= set(header):
+        found = shortened(", ".join(header)) if header else "(none)"
         raise BadAnnotations(
-            f"{path} has the columns {', '.join(header) or '(none)'}, but image and expression are "
-            "needed; identity, left, right, top and bottom may be there too."
+            f"{path} has the columns {found}, but image and expression are needed; identity, left, "
+            "right, top and bottom may be there too."
         )
     seen: set[tuple[str, object]] = set()
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            try:
-                face = _face_of_row(path.parent, row)
-                if (face.image, face.box) in seen:
-                    raise ValueError(f"{face.image} stands twice with the same box")
-                seen.add((face.image, face.box))
-                yield face
-            except ValueError as error:
-                yield RejectedRow(path.name, reader.line_num, str(error))
+    lines = numbered_lines(path)
+    next(lines)
+    for number, text in lines:
+        try:
+            face = _face_of_row(path.parent, _by_column(header, split_line(text)))
+            if (face.image, face.box) in seen:
+                raise ValueError(f"{face.image} stands twice with the same box")
+        except ValueError as error:
+            yield RejectedRow(path.name, number, str(error))
+        else:
+            seen.add((face.image, face.box))
+            yield face
 
 
-def _face_of_row(folder: Path, row: dict[str, str | None]) -> LabelledFace:
-    cells = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
-    image, expression = cells["image"], cells["expression"]
-    try:
-        (image + expression).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("not UTF-8") from error
-    if not image or not expression:
-        raise ValueError("no image" if not image else f"{image} has no expression")
+def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    # A comma too many shifts every cell behind it: such a row cannot be trusted.
+    if len(cells) != len(header):
+        raise ValueError(f"{len(cells)} columns, expected {len(header)} as in the first line")
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+
+
+def _face_of_row(folder: Path, cells: dict[str, str]) -> LabelledFace:
+    if not cells["image"]:
+        raise ValueError("no image")
+    image = Path(cells["image"]).as_posix()
+    check_image(image)
+    if not cells["expression"]:
+        raise ValueError(f"{image} has no expression")
     places = (folder / image, folder / "images" / image)
-    path = next((place for place in places if place.is_file()), None)
+    path = next((place for place in places if _is_file(place)), None)
     if path is None:
-        raise ValueError(f"there is no picture {image} beside the table or in images/")
-    if ".." in Path(image).parts or Path(image).is_absolute():
-        raise ValueError(f"{image} does not lie inside of the source")
-    return LabelledFace(
-        path, Path(image).as_posix(), expression, cells.get("identity", ""), _box_of(cells)
-    )
+        raise ValueError(f"there is no picture {shortened(image)} beside the table or in images/")
+    return LabelledFace(path, image, cells["expression"], cells.get("identity", ""), _box_of(cells))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the disk allows
+        return False
 
 
 def _box_of(cells: dict[str, str]) -> tuple[float, float, float, float]:
@@ -140,15 +192,44 @@ def _box_of(cells: dict[str, str]) -> tuple[float, float, float, float]:
 
 
 def _from_folders(source: Path) -> Iterator[LabelledFace | RejectedRow]:
-    for path in _files(source):
+    for path in sorted(_files(source)):
         name = path.relative_to(source)
-        if path.suffix.lower() not in PICTURE_SUFFIXES:
-            yield RejectedRow(name.as_posix(), 0, "no picture by its ending")
-        elif len(name.parts) < 2:
-            yield RejectedRow(name.as_posix(), 0, "lies in no folder that names its expression")
+        reason = _why_unusable(path, name)
+        if reason:
+            yield RejectedRow(name.as_posix(), 0, reason)
         else:
             yield LabelledFace(path, name.as_posix(), name.parts[0])
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+def _why_unusable(path: Path, name: Path) -> str:
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        return "a link to a folder around it" if path.is_dir() else "no picture by its ending"
+    if len(name.parts) < 2:
+        return "lies in no folder that names its expression"
+    if not _is_file(path):
+        return "no file, or a link that leads nowhere"
+    try:
+        check_image(name.as_posix())
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _files(source: Path) -> Iterator[Path]:
+    """Every file below a folder, links followed; a link back to a folder around it is given too."""
+    for place, folders, files in os.walk(source, onerror=_raise_unreadable, followlinks=True):
+        loops = [name for name in folders if _leads_back(Path(place, name), source)]
+        folders[:] = sorted(set(folders) - set(loops))
+        yield from (Path(place, name) for name in (*files, *loops))
+
+
+def _leads_back(folder: Path, source: Path) -> bool:
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    around = [path for path in folder.parents if path.is_relative_to(source)]
+    return any(path.resolve().is_relative_to(target) for path in around)
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise MissingData(f"{error.filename} cannot be read: {error.strerror or error}.") from error

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fec_cache.sources.labelled import LabelledFace
 
@@ -40,8 +41,12 @@ def sample_triplets(
         As many as were found; fewer where the labels do not give so many different ones.
     """
     found: list[LabelTriplet] = []
+    num_seen = due = 0
     for group in groups:
-        share = round(wanted * len(group) / max(1, len(faces)))
+        # Rounded over all groups so far: many small groups do not round a small number to nothing.
+        num_seen += len(group)
+        share = round(wanted * num_seen / max(1, len(faces))) - due
+        due += share
         found.extend(_Group(faces, group, rng).draw(share))
     return found
 
@@ -53,15 +58,16 @@ class _Group:
         self, faces: Sequence[LabelledFace], rows: Sequence[int], rng: np.random.Generator
     ) -> None:
         self._faces, self._rng = faces, rng
-        self._by_word: dict[str, list[int]] = {}
+        by_word: dict[str, list[int]] = {}
         for row in rows:
-            self._by_word.setdefault(faces[row].expression, []).append(row)
-        self._words = sorted(self._by_word)
+            by_word.setdefault(faces[row].expression, []).append(row)
+        self._rows = [np.array(by_word[word], np.int64) for word in sorted(by_word)]
+        self._weights = np.sqrt([len(rows_of_word) for rows_of_word in self._rows])
 
     def draw(self, wanted: int) -> list[LabelTriplet]:
         """Up to `wanted` different triplets."""
-        alike = [word for word in self._words if self._has_two_people(word)]
-        if not alike or len(self._words) < 2:
+        alike = np.array([self._has_two_people(rows) for rows in self._rows], bool)
+        if not alike.any() or len(self._rows) < 2:
             return []
         seen: set[frozenset[int]] = set()
         found: list[LabelTriplet] = []
@@ -74,19 +80,19 @@ class _Group:
                 found.append(triplet)
         return found
 
-    def _one(self, word: str) -> LabelTriplet | None:
-        first, second = self._rng.choice(self._by_word[word], 2, replace=False).tolist()
+    def _one(self, word: int) -> LabelTriplet | None:
+        first, second = self._rng.choice(self._rows[word], 2, replace=False).tolist()
         if self._same_person(first, second):
             return None
-        other = self._word([name for name in self._words if name != word])
-        odd = int(self._rng.choice(self._by_word[other]))
+        other = self._word(np.arange(len(self._rows)) != word)
+        odd = int(self._rng.choice(self._rows[other]))
         order = self._rng.permutation(3).tolist()
         rows = [(first, second, odd)[place] for place in order]
         return LabelTriplet((rows[0], rows[1], rows[2]), order.index(2) + 1)
 
-    def _word(self, words: Sequence[str]) -> str:
-        weights = np.sqrt([len(self._by_word[word]) for word in words])
-        return words[int(self._rng.choice(len(words), p=weights / weights.sum()))]
+    def _word(self, allowed: npt.NDArray[np.bool_]) -> int:
+        weights = np.where(allowed, self._weights, 0.0)
+        return int(self._rng.choice(len(weights), p=weights / weights.sum()))
 
     def _same_person(self, first: int, second: int) -> bool:
         identity = self._faces[first].identity
@@ -94,6 +100,6 @@ class _Group:
             return self._faces[first].image == self._faces[second].image
         return identity == self._faces[second].identity
 
-    def _has_two_people(self, word: str) -> bool:
-        rows = self._by_word[word]
-        return any(not self._same_person(rows[0], row) for row in rows[1:])
+    def _has_two_people(self, rows: npt.NDArray[np.int64]) -> bool:
+        first, *others = rows.tolist()
+        return any(not self._same_person(first, row) for row in others)

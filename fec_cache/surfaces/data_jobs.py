@@ -50,6 +50,8 @@ class ImportOutcome:
             f"people, {made.num_train_triplets} training and {made.num_test_triplets} test "
             "triplets, made from labels",
         ]
+        if made.num_unused:
+            lines.append(f"{made.num_unused} faces stand in no triplet")
         if made.num_rejected:
             where = made.out / "rejected.csv"
             lines.append(f"{made.num_rejected} of {made.num_seen} pictures not used: see {where}")
