@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.errors import CacheDamaged
+from fec_cache.errors import CacheDamaged, StorageFailed
 
 INDEX_NAME = "images.sqlite"
 _SCHEMA = """
@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS images (
 )"""
 _UPSERT = "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)"
 _COMMIT_EVERY = 2000
+# SQLite's primary result codes for trouble around the file rather than in it.
+_OUTSIDE = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
 _Progress = Callable[[int, int], None]
 _Entry = tuple[int, int, str]
 
@@ -51,6 +53,7 @@ class ImageDigests:
 
         Raises:
             CacheDamaged: the index is not an SQLite file of ours.
+            StorageFailed: the disk would not take it, or another process held it for a minute.
         """
         with self._connection() as connection:
             if not images_dir.is_dir():
@@ -64,26 +67,26 @@ class ImageDigests:
         images: Sequence[str],
         on_progress: _Progress | None,
     ) -> dict[str, tuple[str, str]]:
-        folder = str(images_dir.resolve())
+        # SQLite takes UTF-8 only, which a folder's name need not be.
+        folder = os.fsencode(images_dir.resolve()).decode(errors="backslashreplace")
         known = {} if self.rehash else _entries(connection, folder)
         found: dict[str, tuple[str, str]] = {}
         fresh: list[tuple[str, str, int, int, str]] = []
-        for number, image in enumerate(images, start=1):
-            try:
-                status = (images_dir / image).stat()
-                entry = known.get(image)
-                if entry is None or entry[:2] != (status.st_size, status.st_mtime_ns):
-                    sha = _digest(images_dir / image)
-                    fresh.append((folder, image, status.st_size, status.st_mtime_ns, sha))
-                    entry = (status.st_size, status.st_mtime_ns, sha)
-                found[image] = (entry[2], "")
-            except (OSError, ValueError) as error:
-                found[image] = ("", _reason(error))
-            if len(fresh) >= _COMMIT_EVERY:
-                _remember(connection, fresh)
-            if on_progress is not None:
-                on_progress(number, len(images))
-        _remember(connection, fresh)
+        try:
+            for number, image in enumerate(images, start=1):
+                try:
+                    entry = _entry(images_dir / image, known.get(image))
+                    found[image] = (entry[2], "")
+                    if entry is not known.get(image):
+                        fresh.append((folder, image, *entry))
+                except (OSError, ValueError) as error:
+                    found[image] = ("", _reason(error))
+                if len(fresh) >= _COMMIT_EVERY:
+                    _remember(connection, fresh)
+                if on_progress is not None:
+                    on_progress(number, len(images))
+        finally:
+            _remember(connection, fresh)  # what was read before an interrupt is kept too
         return found
 
     @contextmanager
@@ -92,6 +95,12 @@ class ImageDigests:
             with closing(self._connect()) as connection:
                 yield connection
         except sqlite3.DatabaseError as error:
+            # The code is there from Python 3.11 on; the low byte is the primary one.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OUTSIDE:
+                raise StorageFailed(
+                    f"{self.path} could not be used ({error}). Make room, mend the file's rights "
+                    "or wait for the other process, and run the same command again."
+                ) from error
             raise CacheDamaged(
                 f"{self.path} cannot be used as the index of image digests ({error}). "
                 "Delete it: it is made again from the images."
@@ -99,18 +108,18 @@ class ImageDigests:
 
     def _connect(self) -> sqlite3.Connection:
         # A read-only cache still serves: new digests are then kept in memory for this run only.
-        if os.access(self.cache_dir, os.W_OK):
-            connection = sqlite3.connect(self.path, timeout=60)
+        is_ours = os.access(self.path if self.path.exists() else self.cache_dir, os.W_OK)
+        is_writable = is_ours and os.access(self.cache_dir, os.W_OK)
+        connection = sqlite3.connect(self.path if is_writable else ":memory:", timeout=60)
+        try:
+            if not is_writable and self.path.is_file():
+                uri = f"{self.path.resolve().as_uri()}?mode=ro&immutable=1"
+                with closing(sqlite3.connect(uri, uri=True)) as source:
+                    source.backup(connection)
             connection.execute(_SCHEMA)
-            return connection
-        if self.path.is_file():
-            source = sqlite3.connect(f"file:{self.path}?mode=ro&immutable=1", uri=True)
-            connection = sqlite3.connect(":memory:")
-            with closing(source):
-                source.backup(connection)
-            return connection
-        connection = sqlite3.connect(":memory:")
-        connection.execute(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -145,8 +154,13 @@ def _remember(connection: sqlite3.Connection, fresh: list[tuple[str, str, int, i
         fresh.clear()
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _entry(path: Path, known: _Entry | None) -> _Entry:
+    """Size, mtime and sha256 of a file; `known` itself where size and mtime did not change."""
+    status = path.stat()
+    if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
+        return known
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    return status.st_size, status.st_mtime_ns, sha
 
 
 def _reason(error: OSError | ValueError) -> str:

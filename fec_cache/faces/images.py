@@ -1,8 +1,12 @@
 """A face's picture: open, upright, RGB, cropped to a square. Everything about pixels is here."""
 
+import functools
 import io
 import math
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,37 @@ from fec_cache.sources.annotations import FaceRef
 MAX_PIXELS = 100_000_000
 _BACKGROUND = (255, 255, 255)
 _Box = tuple[float, float, float, float]
+
+
+class _Quiet:
+    """Hides Pillow's warnings of big pictures and odd metadata while any thread decodes.
+
+    `warnings.catch_warnings` alone is not safe in threads: two that overlap can leave the filter
+    of one in place for good. So the first thread in sets it and the last one out takes it back.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._num_inside = 0
+        self._stack = ExitStack()
+
+    @contextmanager
+    def pillow(self) -> Iterator[None]:
+        with self._guard:
+            self._num_inside += 1
+            if self._num_inside == 1:
+                self._stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._num_inside -= 1
+                if self._num_inside == 0:
+                    self._stack.close()
+
+
+_QUIET = _Quiet()
 
 
 def read_image(path: Path) -> Image.Image:
@@ -47,14 +82,12 @@ def decode_image(content: bytes, name: str) -> Image.Image:
     if not content:
         raise BadImage(f"{name} is empty (0 bytes). Expected a picture.")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of big pictures and odd metadata; the cap below is what decides.
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(content))
-            if math.prod(image.size) > MAX_PIXELS:
+        with _QUIET.pillow():
+            image = Image.open(io.BytesIO(content), formats=_raster_formats())
+            if not 0 < math.prod(image.size) <= MAX_PIXELS:
                 raise BadImage(
-                    f"{name} has {image.width} x {image.height} pixels, more than the cap of "
-                    f"{MAX_PIXELS}. Make it smaller."
+                    f"{name} has {image.width} x {image.height} pixels. Expected at least one and "
+                    f"at most {MAX_PIXELS}."
                 )
             return _to_rgb(ImageOps.exif_transpose(image))
     except BadImage:
@@ -75,8 +108,16 @@ def crop_face(image: Image.Image, box: _Box, crop: CropConfig) -> npt.NDArray[np
 
     Returns:
         [S, S, 3] uint8, RGB.
+
+    Raises:
+        BadImage: the square has more than `MAX_PIXELS` pixels, as in a long and narrow picture.
     """
     left, top, side = _square(box, image.size, crop.margin)
+    if side * side > MAX_PIXELS:
+        raise BadImage(
+            f"The box needs a square of {side} x {side} pixels in a picture of {image.width} x "
+            f"{image.height}, more than the cap of {MAX_PIXELS}. Give a smaller box or picture."
+        )
     window = _padded_window(image, left, top, side)
     resized = window.resize((crop.input_size, crop.input_size), Image.Resampling.BILINEAR)
     return np.asarray(resized)
@@ -86,32 +127,42 @@ def load_face(images_dir: Path, ref: FaceRef, crop: CropConfig) -> npt.NDArray[n
     """Read one face's picture from its image file: [S, S, 3] uint8, RGB.
 
     Raises:
-        BadImage: the file is missing or no picture.
+        BadImage: the file is missing, no picture, or too large.
     """
     return crop_face(read_image(images_dir / ref.image_path), ref.box, crop)
 
 
+@functools.cache
+def _raster_formats() -> tuple[str, ...]:
+    """All formats that Pillow reads by itself; EPS would start Ghostscript on a stranger's file."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        image.load()
-        return image
     if image.mode.startswith(("I", "F")):
         return _deep_to_rgb(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.has_transparency_data:
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, (*_BACKGROUND, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
     # Pillow's own conversion clips 16-bit values to 255, which turns most of a picture white.
     values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if values.max(initial=0.0) > 255.0 else 255.0
-    if image.mode == "F" and values.max(initial=0.0) <= 1.0:
-        top = 1.0
-    grey = np.clip(np.nan_to_num(values) / top * 255.0, 0.0, 255.0).round().astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    values = np.clip(np.where(np.isfinite(values), values, 0.0), 0.0, None)
+    grey = (values * (255.0 / _white_of(image.mode, float(values.max())))).round()
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+
+
+def _white_of(mode: str, top: float) -> float:
+    """The value that means white: the mode's own, or the smallest usual one that holds the top."""
+    if mode.startswith("I;16"):
+        return 65535.0
+    usual = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
+    return next((white for white in usual if top <= white), top)
 
 
 def _square(box: _Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
@@ -143,7 +194,7 @@ def _padded_window(image: Image.Image, left: int, top: int, side: int) -> Image.
 
 
 def _in_words(error: Exception, content: bytes) -> str:
-    head = content[:512].lstrip().lower()
+    head = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html", b"<head")):
         return "the file holds HTML, perhaps an error page of the server it came from"
     if "cannot identify" in str(error):
