@@ -65,7 +65,8 @@ def _component_of_triplet(table: TripletTable) -> npt.NDArray[np.int64]:
     compact = compact.reshape(-1, 3)
     left = np.concatenate([compact[:, 0], compact[:, 1]])
     right = np.concatenate([compact[:, 1], compact[:, 2]])
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), (len(faces), len(faces)))
+    # Bool, because edges that stand twice are added up and must not wrap round to zero.
+    graph = coo_array((np.ones(len(left), bool), (left, right)), (len(faces), len(faces)))
     labels = connected_components(graph.tocsr(), directed=False)[1]
     return np.asarray(labels[compact[:, 0]], np.int64)
 
@@ -73,14 +74,17 @@ def _component_of_triplet(table: TripletTable) -> npt.NDArray[np.int64]:
 def _choose_components(
     components: npt.NDArray[np.int64], wanted: float, rng: np.random.Generator
 ) -> npt.NDArray[np.int64] | None:
-    """Components for validation that hold 0.5 to 1.5 times `wanted` triplets, or None."""
+    """Components for validation that hold 0.5 to 1.5 times `wanted` triplets, or None.
+
+    Never all of them: training needs some.
+    """
     sizes = np.bincount(components) if len(components) else np.empty(0, np.int64)
     chosen: list[int] = []
     total = 0
     for component in rng.permutation(len(sizes)).tolist():
         if total >= wanted:
             break
-        if total + sizes[component] <= 1.5 * wanted:
+        if total + sizes[component] <= min(1.5 * wanted, len(components) - 1):
             chosen.append(component)
             total += int(sizes[component])
     return np.array(chosen, np.int64) if total >= 0.5 * wanted and total > 0 else None
