@@ -238,7 +238,7 @@ def test_decompression_bombs_are_turned_down_unopened(size, words):
 
 def test_a_picture_without_pixels_is_turned_down(monkeypatch):
     # Some versions of Pillow open such files, and there is nothing to crop.
-    monkeypatch.setattr(module.Image, "open", lambda _: Image.new("RGB", (0, 5)))
+    monkeypatch.setattr(module.Image, "open", lambda *_, **__: Image.new("RGB", (0, 5)))
     with pytest.raises(BadImage, match=r"x has 0 x 5 pixels\. Expected at least one"):
         decode_image(b"x", "x")
 
