@@ -105,3 +105,10 @@ def test_extraction_never_sees_labels_and_heads_never_see_images():
             assert not any(name.startswith("fec_cache.pairs") for name in names)
         if floor_of(path) in ("heads", "evaluation", "search", "pairs"):
             assert "fec_cache.faces.images" not in names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_every_public_name_has_a_docstring(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path}: {node.name}"

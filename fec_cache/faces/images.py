@@ -36,6 +36,7 @@ class _Quiet:
 
     @contextmanager
     def pillow(self) -> Iterator[None]:
+        """Pillow's warnings are ignored inside, in any number of threads."""
         with self._guard:
             self._num_inside += 1
             if self._num_inside == 1:

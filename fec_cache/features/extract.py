@@ -245,6 +245,7 @@ class _Run:
         outputs = [_Output(cache) for cache in piece.caches]
 
         def on_failed(face: Face, reason: str) -> None:
+            """Note a face that cannot be used."""
             failed.append(_failed(face, reason))
             self._advance(1)
 

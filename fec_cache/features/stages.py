@@ -79,6 +79,7 @@ def _noting_shapes(network: nn.Module) -> Iterator[Shapes]:
     names = {module: name for name, module in network.named_modules()}
 
     def note(module: nn.Module, args: object, output: object) -> None:
+        """Remember what a module gave."""
         shapes.pop(names[module], None)  # a module that runs twice counts by its last run
         if isinstance(output, Tensor) and output.shape[0] == 1:
             shapes[names[module]] = tuple(output.shape)

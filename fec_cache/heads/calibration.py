@@ -31,6 +31,7 @@ def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
     )
 
     def closure() -> Tensor:
+        """The loss and its gradient."""
         optimizer.zero_grad()
         logit = log_slope.exp() * unit + offset
         loss = functional.binary_cross_entropy_with_logits(logit, target)

@@ -23,6 +23,7 @@ class _Eye:
     crease: Points
 
     def curve(self, y: Points) -> Points:
+        """Points [n, 2] of a lid whose height over the eye is `y`."""
         return np.stack([self.side * self.x, y], axis=1)
 
     def clip(self, points: Points) -> Points:

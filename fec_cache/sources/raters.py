@@ -100,6 +100,7 @@ def judge(
     distances = pair_distances(points)[:, None, :]
 
     def answer(noise: float) -> NDArray[np.int64]:
+        """All raters' answers at one level of noise."""
         seen = distances + noise * errors
         return np.where(raters >= 0, seen.argmin(axis=2) + 1, 0)
 

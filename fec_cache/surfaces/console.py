@@ -153,6 +153,7 @@ def _rich_steps(label: str, unit: str) -> Iterator[Step]:
         started = time.monotonic()
 
         def step(done: int, total: int, detail: str = "") -> None:
+            """Move the bar."""
             rate = f"{unit}, {_rate(done, max(time.monotonic() - started, 1e-9))}"
             bar.update(task, completed=done, total=total, rate=rate, detail=detail)
 

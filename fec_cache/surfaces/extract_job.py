@@ -104,6 +104,7 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     with console.progress("Extracting", "faces") as step:
 
         def on_progress(progress: ExtractProgress) -> None:
+            """Move the bar and name the slowest stage."""
             step(progress.faces_done, progress.faces_total, _detail(progress))
 
         summary = extract(

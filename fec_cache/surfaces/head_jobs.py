@@ -129,6 +129,7 @@ def run_train(
     with console.progress("Training", "epochs") as step:
 
         def on_epoch(epoch: Epoch) -> None:
+            """Move the bar and tell the accuracy."""
             accuracy = percent(epoch.val_triplet_accuracy)
             step(epoch.epoch, point.train.epochs, f"validation triplet accuracy {accuracy}")
 
@@ -198,6 +199,7 @@ def _run_points(search: Search, retry_failed: bool, console: Console) -> tuple[O
     with console.progress("Searching", "points") as step:
 
         def on_point(progress: SearchProgress) -> None:
+            """Move the bar, tell the best so far, warn of a failure."""
             nonlocal best
             outcome = progress.outcome
             if outcome.error:

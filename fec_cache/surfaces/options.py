@@ -75,8 +75,11 @@ def workspace_options(*names: str) -> Callable[[Command], Command]:
     """Options of the folders that a command works in, handed over as `workspace`."""
 
     def decorate(command: Command) -> Command:
+        """Add the options to a command."""
+
         @functools.wraps(command)
         def wrapped(*args: Any, **options: Any) -> Any:
+            """Gather the options and call the command."""
             folders = {name: options.pop(name) for name in names}
             return command(*args, workspace=Workspace(**folders), **options)
 
@@ -92,8 +95,11 @@ def config_options(
     names = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(command: Command) -> Command:
+        """Add the options to a command."""
+
         @functools.wraps(command)
         def wrapped(*args: Any, **values: Any) -> Any:
+            """Gather the options and call the command."""
             fields = {name: values.pop(name) for name in names}
             return command(*args, **{argument: kind(**fields)}, **values)
 
@@ -113,6 +119,7 @@ def console_options(command: Command) -> Command:
     @click.option("-v", "--verbose", is_flag=True, help="Say details too.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
+        """Gather the options and call the command."""
         verbosity = -1 if quiet else int(verbose)
         set_up_logging(verbosity)
         return command(Console(as_json, verbosity), *args, **options)

@@ -76,6 +76,7 @@ def _baseline(
 
 def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
     def picture(row: int) -> npt.NDArray[np.uint8] | None:
+        """The crop of one row, or None."""
         if outcome is None or row not in outcome.labelled.picture_of:
             return None
         ref = outcome.labelled.picture_of[row]

@@ -184,6 +184,7 @@ def _ends(table: TripletTable, evaluation: Evaluation) -> tuple[list[_Pair], lis
     order = np.lexsort((evaluation.similarity.reshape(-1), evaluation.probability.reshape(-1)))
 
     def firsts(order: npt.NDArray[np.int64]) -> list[_Pair]:
+        """The first so many of them."""
         places = np.sort(np.unique(ids[order], return_index=True)[1])
         chosen = order[places][: min(NUM_PAIRS, len(unique[0]) // 2)]
         return [_pair(evaluation, pairs, place, ids == ids[place]) for place in chosen]
