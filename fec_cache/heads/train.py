@@ -16,6 +16,7 @@ from fec_cache.heads.calibration import fit_calibration
 from fec_cache.heads.losses import bce_loss, triplet_loss
 from fec_cache.heads.model import PairHead, build_head
 from fec_cache.heads.scoring import odd_accuracy, triplet_logits
+from fec_cache.heads.threads import threads_for
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable, pairs_from_triplets
 
 SGD_MOMENTUM = 0.9
@@ -75,7 +76,7 @@ def fit(
     """
     _check(features, train, validation)
     started = time.perf_counter()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads_for(config.batch_size, torch.device(device)):
         torch.manual_seed(config.seed)
         trainer = _Trainer(features, train, validation, head_config, config, device)
         history, best_state = trainer.run(on_epoch)
@@ -98,7 +99,7 @@ def seconds_per_epoch(
     device: str = "cpu",
 ) -> float:
     """About how long one epoch will take, from a few batches on a fresh head."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads_for(config.batch_size, torch.device(device)):
         trainer = _Trainer(features, train, validation, head_config, config, device)
         return trainer.time_epoch()
 

@@ -88,6 +88,21 @@ def test_equals_a_plain_dataloader_loop():
             torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-6)
 
 
+def test_small_batches_train_on_one_thread_and_the_setting_comes_back():
+    features, train, validation = planted_split()
+    before = torch.get_num_threads()
+    seen = []
+
+    def on_epoch(epoch):
+        seen.append(torch.get_num_threads())
+
+    for batch_size in (64, 4096):
+        config = TrainConfig(epochs=1, batch_size=batch_size)
+        fit(features, train, validation, HeadConfig(), config, on_epoch=on_epoch)
+    assert seen == [1, before]
+    assert torch.get_num_threads() == before
+
+
 def test_32_pairs_can_be_overfitted():
     features, train = planted_set(40, 32)
     _, validation = planted_set(40, 32, seed=9)
