@@ -64,6 +64,10 @@ class NothingToTrain(FecError):
     """No usable triplets are left."""
 
 
+class TrainingDiverged(FecError):
+    """A head's loss stopped being a number before anything was learned."""
+
+
 class FacesLeak(FecError):
     """The same faces stand on two sides of a split."""
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 
@@ -35,10 +36,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a killed run left in a folder."""
+def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
+    """Remove temporary files that a killed run left in a folder.
+
+    Without a lock on the folder, `older_than_s` keeps the hands off a running neighbour's files.
+    """
+    oldest_kept = time.time() - older_than_s
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        remove_quietly(path)
+        try:
+            is_old = path.stat().st_mtime <= oldest_kept
+        except OSError:
+            continue
+        if not older_than_s or is_old:
+            remove_quietly(path)
 
 
 def remove_quietly(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Triplets and cached features -> a trained head. Never sees an image."""
 
 import copy
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,13 +13,15 @@ import torch
 from torch import Tensor
 
 from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.errors import NothingToTrain
+from fec_cache.errors import NothingToTrain, TrainingDiverged
 from fec_cache.heads.calibration import fit_calibration
 from fec_cache.heads.losses import bce_loss, triplet_loss
 from fec_cache.heads.model import PairHead, build_head
 from fec_cache.heads.scoring import odd_accuracy, triplet_logits
 from fec_cache.heads.threads import threads_for
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable, pairs_from_triplets
+
+log = logging.getLogger(__name__)
 
 SGD_MOMENTUM = 0.9
 _WARM_UP = 5
@@ -59,8 +63,7 @@ def fit(
 ) -> TrainResult:
     """Train one head; same seed and same machine give the same bytes.
 
-    The epoch with the best validation triplet accuracy is kept (the first of equals), and its
-    probabilities are calibrated on the validation pairs.
+    The epoch best in validation triplet accuracy is kept, its probabilities calibrated there.
 
     Args:
         features: [N, D], any float dtype.
@@ -68,11 +71,12 @@ def fit(
         validation: triplets that share no face with `train`.
         head_config: which head.
         config: how to train it.
-        device: where, in torch's words.
+        device: in torch's words.
         on_epoch: told after each epoch.
 
     Raises:
         NothingToTrain: a side is empty, or the features are not finite.
+        TrainingDiverged: the loss is no number in the first epoch; later, training just ends.
     """
     _check(features, train, validation)
     started = time.perf_counter()
@@ -137,6 +141,9 @@ class _Trainer:
         best_state: dict[str, Tensor] = {}
         for number in range(1, self.config.epochs + 1):
             epoch = self._epoch(number)
+            if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss)):
+                self._report_divergence(number, best_epoch)
+                break
             history.append(epoch)
             if on_epoch is not None:
                 on_epoch(epoch)
@@ -146,6 +153,15 @@ class _Trainer:
             if self.config.patience and number - best_epoch >= self.config.patience:
                 break
         return history, best_state
+
+    def _report_divergence(self, number: int, best_epoch: int) -> None:
+        problem = (
+            f"The loss is no longer a number in epoch {number} with {self.config.optimizer}, lr "
+            f"{self.config.lr:g} and weight decay {self.config.weight_decay:g}"
+        )
+        if not best_epoch:
+            raise TrainingDiverged(f"{problem}. Try a smaller --lr.")
+        log.warning("%s; training ends there and epoch %d is kept", problem, best_epoch)
 
     def time_epoch(self) -> float:
         """Seconds of one epoch, extrapolated; the first batches warm up and do not count."""

@@ -35,7 +35,7 @@ def split_triplets(table: TripletTable, validation_share: float, seed: int) -> S
 
     Whole connected components of the graph of faces go to one side or the other where that comes
     near the asked share; where the graph hangs together, faces are parted at random and crossing
-    triplets are dropped.
+    triplets are dropped, unless a single component, larger than asked for, leaves training more.
 
     Raises:
         NothingToTrain: one of the sides would be empty.
@@ -49,6 +49,7 @@ def split_triplets(table: TripletTable, validation_share: float, seed: int) -> S
         split = Split(table.take(~is_validation), table.take(is_validation), "components", 0)
     else:
         split = _split_faces(table, min(wanted, _ENOUGH_TRIPLETS), rng)
+        split = _one_component_if_better(table, components, wanted, split)
     if not len(split.train) or not len(split.validation):
         raise NothingToTrain(
             f"{len(table)} usable triplets cannot be parted into training and validation without "
@@ -88,6 +89,20 @@ def _choose_components(
             chosen.append(component)
             total += int(sizes[component])
     return np.array(chosen, np.int64) if total >= 0.5 * wanted and total > 0 else None
+
+
+def _one_component_if_better(
+    table: TripletTable, components: npt.NDArray[np.int64], wanted: float, other: Split
+) -> Split:
+    sizes = np.bincount(components)
+    large = np.flatnonzero((sizes >= wanted) & (sizes <= len(table) / 2))
+    if not len(large):
+        return other
+    smallest = large[sizes[large].argmin()]
+    if len(table) - sizes[smallest] <= len(other.train):
+        return other
+    is_validation = components == smallest
+    return Split(table.take(~is_validation), table.take(is_validation), "components", 0)
 
 
 def _split_faces(table: TripletTable, wanted: float, rng: np.random.Generator) -> Split:

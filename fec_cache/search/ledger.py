@@ -8,6 +8,7 @@ from pathlib import Path
 from fec_cache.features.storage import remove_leftovers, write_atomically
 
 POINTS_NAME = "points"
+_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ class Ledger:
 
     def clean(self) -> None:
         """Remove what a killed run left half written."""
-        remove_leftovers(self.folder / POINTS_NAME)
-        remove_leftovers(self.folder)
+        remove_leftovers(self.folder / POINTS_NAME, _OLD_S)
+        remove_leftovers(self.folder, _OLD_S)

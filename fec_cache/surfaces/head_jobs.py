@@ -10,7 +10,7 @@ from typing import Any
 
 from fec_cache import __version__
 from fec_cache.config import PairConfig
-from fec_cache.errors import NothingToTrain
+from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.features.network import choose_device
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import RunConfig, save_run
@@ -36,6 +36,14 @@ class HeadRequest:
     pairs: PairConfig = field(default_factory=PairConfig)
     name: str | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the name: a run is one folder inside of the runs' folder."""
+        name = self.name
+        if name is not None and (name in ("", ".", "..") or set(name) & set("/\\\0")):
+            raise BadOption(
+                f"The run's name is {name!r}, but it must be the name of a folder, without slashes."
+            )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fec_cache.config import PairConfig
 from fec_cache.errors import MissingData, NothingToTrain
 from fec_cache.faces.digests import ImageDigests
@@ -112,12 +114,28 @@ def load_labelled(
     if not len(table):
         raise NothingToTrain(
             f"{annotations.path} gives no usable triplet with the features of "
-            f"{cache.folder.name} ({counts.in_words()}). Run: fec extract --data "
-            f"{workspace.data_dir} --backbone {cache.recipe.backbone} --layer {cache.recipe.layer}"
+            f"{cache.folder.name} ({counts.in_words()}). {_advice(workspace, cache, counts)}"
         )
     pictures = {rows[i]: ref for ref, i in ids.items() if i in rows}
-    digest = hashlib.sha256(table.rows.tobytes() + table.votes.tobytes()).hexdigest()[:16]
-    return Labelled(cache, matrix, table, counts, pictures, digest)
+    return Labelled(cache, matrix, table, counts, pictures, _digest(matrix, table))
+
+
+def _advice(workspace: Workspace, cache: FeatureCache, counts: TripletCounts) -> str:
+    if counts.num_without_feature:
+        recipe = cache.recipe
+        return (
+            f"Run: fec extract --data {workspace.data_dir} --backbone {recipe.backbone} "
+            f"--layer {recipe.layer}"
+        )
+    return "Triplets with a majority are needed, and with the asked --min-agreement."
+
+
+def _digest(matrix: FeatureMatrix, table: TripletTable) -> str:
+    """Names the triplets by their faces' content: row numbers alone may mean other faces."""
+    face_ids = np.array(matrix.face_ids, "S")[table.rows]
+    digest = hashlib.sha256(face_ids.tobytes())
+    digest.update(table.votes.tobytes() + table.types.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_training(

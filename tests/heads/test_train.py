@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.errors import NothingToTrain
+from fec_cache.errors import NothingToTrain, TrainingDiverged
 from fec_cache.heads.calibration import fit_calibration
 from fec_cache.heads.model import build_head
 from fec_cache.heads.scoring import odd_accuracy, similarity_of
@@ -149,6 +149,18 @@ def test_nan_features_and_empty_sides_are_refused():
     features[3, 1] = np.nan
     with pytest.raises(NothingToTrain, match="1 of 180 features are not finite"):
         fit(features, train, validation, HeadConfig(), QUICK)
+
+
+def test_divergence_is_named_or_the_best_epoch_before_it_kept(caplog):
+    features, train, validation = planted_split()
+    wild = TrainConfig(lr=1e3, epochs=30, batch_size=64, optimizer="sgd")
+    with pytest.raises(TrainingDiverged, match=r"lr 1000 .* Try a smaller --lr"):
+        fit(features * 1e4, train, validation, HeadConfig(), wild)
+    slower = dataclasses.replace(wild, lr=2.0, weight_decay=3.0)
+    result = fit(features, train, validation, HeadConfig(hidden=()), slower)
+    assert len(result.history) < 30
+    assert "training ends there" in caplog.text
+    assert all(torch.isfinite(value).all() for value in result.head.state_dict().values())
 
 
 def test_odd_accuracy_shares_ties():

@@ -150,4 +150,14 @@ def test_no_face_stands_on_both_sides(rows, share, seed):
     assert split.method in ("components", "faces")
     if split.method == "components":
         assert split.num_dropped == 0
-        assert 0.5 * share * len(rows) <= len(split.validation) <= 1.5 * share * len(rows)
+        # More than asked for only as one island that is no larger than what training keeps.
+        assert 0.5 * share <= len(split.validation) / len(rows) <= max(1.5 * share, 0.5)
+
+
+def test_one_large_component_is_better_than_parting_faces():
+    """Two islands of 15 triplets: one of them is more than asked for, but nothing is dropped."""
+    table = islands(2, 15)
+    split = split_triplets(table, 0.1, 0)
+    assert_is_sound(table, split)
+    assert (split.method, split.num_dropped) == ("components", 0)
+    assert (len(split.train), len(split.validation)) == (15, 15)

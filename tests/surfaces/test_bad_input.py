@@ -162,3 +162,35 @@ def test_settings_out_of_range_are_named(place):
     assert "dropout is 2.0" in place.fails("grid-search", "--dropout", "0,2")
     assert "device 'cuda:99'" in place.fails(*EXTRACT, "--device", "cuda:99")
     assert "head is 'siamese'" in place.fails("grid-search", "--head", "siamese")
+    assert "without slashes" in place.fails("train-head", "--name", "../outside")
+    assert "without slashes" in place.fails("grid-search", "--name", "")
+    assert "Try a smaller --lr" in place.fails(
+        *("train-head", "--lr", "1000", "--optimizer", "sgd", "--weight-decay", "1000"),
+        *("--batch-size", "4"),
+    )
+
+
+def test_a_test_split_of_ties_only(place):
+    path = place.folder / "data" / "test.csv"
+    head = path.read_text().splitlines()[0].split(",TWO_CLASS")[0].split(",ONE_CLASS")[0]
+    head = head.split(",THREE_CLASS")[0]
+    path.write_text(f"{head},ONE_CLASS_TRIPLET,r1,1,r2,2\n")
+    line = place.fails("evaluate", "--run", "first")
+    assert "1 tied between raters" in line
+    assert "Triplets with a majority are needed" in line
+
+
+def test_other_pictures_under_the_same_names_are_another_search(place):
+    """Same rows, same votes, same recipe, other bytes: no old outcome may be reused."""
+    import shutil
+
+    from PIL import Image
+
+    words = ("grid-search", "--epochs", "1", "--head", "embedding", "--name", "g")
+    place.ok(*words)
+    shutil.rmtree(place.folder / "cache")
+    for path in (place.folder / "data" / "images").rglob("*.jpg"):
+        with Image.open(path) as image:
+            image.rotate(180).save(path)
+    place.ok(*EXTRACT)
+    assert "4 points, 0 of them done before" in place.ok(*words).output
