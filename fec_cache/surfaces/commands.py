@@ -33,7 +33,8 @@ class FecGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo(
-                "Interrupted. What was finished is saved: run the same command again to go on.",
+                "Interrupted. Finished shards and grid points are saved: "
+                "run the same command again to go on.",
                 err=True,
             )
             ctx.exit(INTERRUPTED)

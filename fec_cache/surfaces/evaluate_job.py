@@ -208,9 +208,11 @@ def run_predict(
 def _overlap(folder: Path, labelled: Labelled, allow_overlap: bool) -> int:
     try:
         seen = set((folder / TRAIN_FACES_NAME).read_text(encoding="utf-8").split())
-    except OSError as error:
+        if not seen:
+            raise ValueError("it is empty")
+    except (OSError, ValueError) as error:
         raise MissingData(
-            f"{folder / TRAIN_FACES_NAME} cannot be read ({error.strerror}): without it nobody can "
+            f"{folder / TRAIN_FACES_NAME} cannot be read ({error}): without it nobody can "
             "say whether test faces were seen in training. Train the head again."
         ) from error
     num_overlap = len(labelled.face_ids() & seen)

@@ -222,7 +222,7 @@ def test_ctrl_c_ends_with_130_and_is_resumed(tmp_path):
     child.send_signal(signal.SIGINT)
     _, told = child.communicate(timeout=CHILD_TIMEOUT_S)
     assert child.returncode == 130
-    assert "Interrupted. What was finished is saved" in told
+    assert "Interrupted. Finished shards and grid points are saved" in told
     assert "Traceback" not in told
     result = CliRunner().invoke(fec, [*words, "--json"])
     assert result.exit_code == 0

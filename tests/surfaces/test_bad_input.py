@@ -147,6 +147,13 @@ def test_test_faces_seen_in_training_are_refused(place):
     assert "SEEN IN TRAINING" in text
 
 
+def test_an_emptied_list_of_training_faces_does_not_switch_the_leak_check_off(place):
+    path = place.folder / "runs" / "first" / "train_faces.txt"
+    for content in (b"", b"\xff\xfe\x00"):
+        path.write_bytes(content)
+        assert "Train the head again" in place.fails("evaluate", "--run", "first")
+
+
 def test_output_folder_of_somebody_else(empty):
     (empty.folder / "data").mkdir()
     (empty.folder / "data" / "thesis.txt").write_text("years of work")
