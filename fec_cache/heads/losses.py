@@ -1,10 +1,13 @@
 """What a head is trained to make small."""
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from fec_cache.heads.model import PairHead
+from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable, pairs_from_triplets
 
 # Margins of the paper: 0.1 where the three faces are of one class, 0.2 for the others.
 TRIPLET_MARGINS = (0.1, 0.2, 0.2)
@@ -33,3 +36,35 @@ def triplet_loss(head: PairHead, logits: Tensor, odd: Tensor, types: Tensor) -> 
     # The similar pair against itself is no term of the loss.
     is_other = torch.ones_like(hinge).scatter(1, odd[:, None], 0.0)
     return (hinge * is_other).sum(dim=1).mean()
+
+
+def training_columns(loss: str, train: TripletTable) -> tuple[npt.NDArray[np.generic], ...]:
+    """What batches of a loss are made of, one entry an item.
+
+    Args:
+        loss: one of `config.LOSSES`.
+        train: T triplets.
+
+    Returns:
+        Rows of faces first: [3T, 2] pairs and their labels [3T] float32 for `bce`; [T, 3]
+        triplets, their odd faces [T] and types [T] for `triplet`.
+    """
+    if loss == "bce":
+        pairs = pairs_from_triplets(train)
+        return pairs.rows, pairs.is_similar.astype(np.float32)
+    return train.rows, train.odd, train.types
+
+
+def batch_loss(loss: str, head: PairHead, faces: Tensor, answers: tuple[Tensor, ...]) -> Tensor:
+    """The loss of one batch, a scalar.
+
+    Args:
+        loss: one of `config.LOSSES`.
+        head: compares prepared features.
+        faces: [B, 2, D] or [B, 3, D] prepared features, by the rows of `training_columns`.
+        answers: the batch of the columns behind the rows.
+    """
+    if loss == "bce":
+        return bce_loss(head.compare(faces[:, 0], faces[:, 1]), answers[0])
+    pairs = [head.compare(faces[:, i], faces[:, j]) for i, j in PAIRS_OF_TRIPLET]
+    return triplet_loss(head, torch.stack(pairs, dim=1), answers[0], answers[1])

@@ -15,11 +15,11 @@ from torch import Tensor
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import NothingToTrain, TrainingDiverged
 from fec_cache.heads.calibration import fit_calibration
-from fec_cache.heads.losses import bce_loss, triplet_loss
+from fec_cache.heads.losses import batch_loss, bce_loss, training_columns
 from fec_cache.heads.model import PairHead, build_head
 from fec_cache.heads.scoring import odd_accuracy, triplet_logits
 from fec_cache.heads.threads import threads_for
-from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable, pairs_from_triplets
+from fec_cache.pairs.build import TripletTable
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,8 @@ class _Trainer:
         self.val_rows = torch.from_numpy(validation.rows).to(self.device)
         self.val_odd = torch.from_numpy(validation.odd).to(self.device)
         self.val_similar = self.val_odd[:, None] == torch.arange(3, device=self.device)
-        self._inputs = self._training_inputs(train)
+        columns = training_columns(config.loss, train)
+        self._inputs = tuple(torch.from_numpy(column).to(self.device) for column in columns)
         self._optimizer = _optimizer(self.head, config, self.device)
         self._shuffler = torch.Generator().manual_seed(config.seed)
 
@@ -207,21 +208,8 @@ class _Trainer:
         for chosen in order.split(self.config.batch_size):
             yield tuple(column[chosen] for column in self._inputs)
 
-    def _training_inputs(self, train: TripletTable) -> tuple[Tensor, ...]:
-        """What batches are made of: pairs and labels, or triplets with odd faces and types."""
-        if self.config.loss == "bce":
-            pairs = pairs_from_triplets(train)
-            columns = (pairs.rows, pairs.is_similar.astype(np.float32))
-            return tuple(torch.from_numpy(column).to(self.device) for column in columns)
-        triplets = (train.rows, train.odd, train.types)
-        return tuple(torch.from_numpy(column).to(self.device) for column in triplets)
-
     def _loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        faces = self.prepared[batch[0]]
-        if self.config.loss == "bce":
-            return bce_loss(self.head.compare(faces[:, 0], faces[:, 1]), batch[1])
-        pairs = [self.head.compare(faces[:, i], faces[:, j]) for i, j in PAIRS_OF_TRIPLET]
-        return triplet_loss(self.head, torch.stack(pairs, dim=1), batch[1], batch[2])
+        return batch_loss(self.config.loss, self.head, self.prepared[batch[0]], batch[1:])
 
 
 def _optimizer(head: PairHead, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:

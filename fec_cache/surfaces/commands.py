@@ -10,7 +10,7 @@ from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.errors import FecError
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.head_commands import evaluate, grid_search, predict, train_head
+from fec_cache.surfaces.head_commands import evaluate, predict, train_head
 from fec_cache.surfaces.options import (
     console_options,
     device_option,
@@ -18,6 +18,7 @@ from fec_cache.surfaces.options import (
     word_list,
     workspace_options,
 )
+from fec_cache.surfaces.search_commands import grid_search
 
 INTERRUPTED = 130
 

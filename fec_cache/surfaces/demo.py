@@ -17,8 +17,9 @@ from fec_cache.surfaces.data_jobs import run_synthesize
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, Prediction, run_evaluate, run_predict
 from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.head_jobs import HeadRequest, run_search, run_train
 from fec_cache.surfaces.report_job import run_report
+from fec_cache.surfaces.search_job import run_search
+from fec_cache.surfaces.train_job import HeadRequest, run_train
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from fec_cache.heads.checkpoint import CONFIG_NAME, RunConfig, load_config, load
 from fec_cache.heads.scoring import pair_logits, probability_of
 from fec_cache.surfaces.console import Console, percent, table
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.head_jobs import TRAIN_FACES_NAME
+from fec_cache.surfaces.train_job import TRAIN_FACES_NAME
 from fec_cache.surfaces.workspace import (
     Labelled,
     load_labelled,

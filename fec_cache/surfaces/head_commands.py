@@ -1,8 +1,6 @@
-"""Commands of stage two: train-head, grid-search, evaluate, predict."""
+"""Commands of stage two: train-head, evaluate, predict."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,28 +13,22 @@ from fec_cache.config import (
     PairConfig,
     TrainConfig,
 )
-from fec_cache.search.space import DEFAULT_GRID, Point, grid
+from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
-    Command,
     box_sides,
     config_options,
     console_options,
     device_option,
     features_option,
-    float_list,
-    hidden_list,
     hidden_sizes,
-    int_list,
     pair_options,
     run_option,
-    word_list,
     workspace_options,
 )
 
-_PREPARE_HELP = "none, l2 or standardize. [default: none for concat, else standardize]"
-_TOP_SHOWN = 10
+PREPARE_HELP = "none, l2 or standardize. [default: none for concat, else standardize]"
 
 
 _HEAD = (
@@ -51,7 +43,7 @@ _HEAD = (
     ),
     click.option("--dropout", default=HeadConfig.dropout, show_default=True),
     click.option("--embedding-dim", default=HeadConfig.embedding_dim, show_default=True),
-    click.option("--prepare", type=click.Choice(PREPARATIONS), default=None, help=_PREPARE_HELP),
+    click.option("--prepare", type=click.Choice(PREPARATIONS), default=None, help=PREPARE_HELP),
 )
 _TRAIN = (
     click.option("--lr", default=TrainConfig.lr, show_default=True, help="Step size."),
@@ -80,17 +72,7 @@ _TRAIN = (
 )
 
 
-def _list_option(name: str, parse: Callable[[str], Any], text: str = "") -> Command:
-    """An option that takes a list, with the default grid's values."""
-    values = DEFAULT_GRID[name]
-    listed = ",".join("-".join(map(str, v)) if isinstance(v, tuple) else f"{v}" for v in values)
-    flag = f"--{name.replace('_', '-')}"
-    return click.option(
-        flag, type=parse, metavar="LIST", default=listed, show_default=True, help=text
-    )
-
-
-_name_option = click.option(
+name_option = click.option(
     "--name", default=None, help="Name of the run. [default: made from the settings]"
 )
 
@@ -101,7 +83,7 @@ _name_option = click.option(
 @config_options(HeadConfig, "head_config", _HEAD)
 @config_options(TrainConfig, "train_config", _TRAIN)
 @pair_options
-@_name_option
+@name_option
 @device_option
 @console_options
 def train_head(
@@ -115,56 +97,11 @@ def train_head(
     device: str,
 ) -> None:
     """Stage two: train a pair classifier on cached features. Defaults are the original recipe."""
-    from fec_cache.surfaces.head_jobs import HeadRequest, run_train
+    from fec_cache.surfaces.train_job import HeadRequest, run_train
 
     request = HeadRequest(features, pairs, name, device)
     outcome = run_train(workspace, request, Point(head_config, train_config), console)
     console.result(outcome.in_words(), outcome.to_dict())
-
-
-@click.command("grid-search")
-@workspace_options("data_dir", "cache_dir", "runs_dir")
-@features_option
-@_list_option("head", word_list)
-@_list_option("hidden", hidden_list, "Hidden layers, as 128,512-128,none.")
-@_list_option("dropout", float_list)
-@_list_option("embedding_dim", int_list)
-@click.option("--prepare", type=word_list, metavar="LIST", default=None, help=_PREPARE_HELP)
-@_list_option("lr", float_list)
-@_list_option("epochs", int_list)
-@_list_option("batch_size", int_list)
-@_list_option("loss", word_list)
-@_list_option("optimizer", word_list)
-@_list_option("weight_decay", float_list)
-@_list_option("patience", int_list)
-@_list_option("seed", int_list, "Several seeds: settings are ranked by their mean.")
-@pair_options
-@_name_option
-@click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
-@device_option
-@console_options
-def grid_search(
-    console: Console,
-    workspace: Workspace,
-    features: str | None,
-    prepare: tuple[str, ...] | None,
-    pairs: PairConfig,
-    name: str | None,
-    retry_failed: bool,
-    device: str,
-    **values: tuple[object, ...],
-) -> None:
-    """Try every combination of settings; resumes by default and keeps the best head.
-
-    Every option takes a list: --lr 1e-4,1e-3 --hidden 128,256 --head concat,symmetric. Settings are
-    ranked by validation triplet accuracy, averaged over the seeds; the test split is not looked at.
-    """
-    from fec_cache.surfaces.head_jobs import HeadRequest, run_search
-
-    points = grid({"prepare": prepare or (None,), **values})
-    request = HeadRequest(features, pairs, name, device)
-    outcome = run_search(workspace, request, points, retry_failed, console)
-    console.result(outcome.in_words(_TOP_SHOWN), outcome.to_dict())
 
 
 @click.command("evaluate")

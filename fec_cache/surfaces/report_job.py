@@ -14,8 +14,8 @@ from fec_cache.heads.checkpoint import RunConfig, load_config, load_head, load_h
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_baseline, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.head_jobs import RESULTS_NAME
 from fec_cache.surfaces.report_page import NamedEvaluation, Picture, ReportData, render_report
+from fec_cache.surfaces.search_job import RESULTS_NAME
 
 REPORT_NAME = "report.html"
 ORIGINAL = "original recipe"

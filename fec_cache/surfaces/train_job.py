@@ -1,0 +1,159 @@
+"""`fec train-head` as one call, and how a trained head is saved."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fec_cache import __version__
+from fec_cache.config import PairConfig
+from fec_cache.errors import BadOption
+from fec_cache.features.network import choose_device
+from fec_cache.features.storage import write_atomically
+from fec_cache.heads.checkpoint import RunConfig, save_run
+from fec_cache.heads.train import Epoch, TrainResult, fit
+from fec_cache.pairs.split import Split
+from fec_cache.search.space import Point
+from fec_cache.surfaces.console import Console, duration, percent
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.workspace import Labelled, load_training, origin_note
+
+TRAIN_FACES_NAME = "train_faces.txt"
+RESULTS_NAME = "results.csv"
+
+
+@dataclass(frozen=True)
+class HeadRequest:
+    """What training and search have in common: features, triplets, the run's name, the device."""
+
+    features: str | None = None
+    pairs: PairConfig = field(default_factory=PairConfig)
+    name: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the name: a run is one folder inside of the runs' folder."""
+        name = self.name
+        if name is not None and (name in ("", ".", "..") or set(name) & set("/\\\0")):
+            raise BadOption(
+                f"The run's name is {name!r}, but it must be the name of a folder, without slashes."
+            )
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """A trained head and the folder it was saved in."""
+
+    folder: Path
+    result: TrainResult
+    config: RunConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "run": str(self.folder),
+            "features": self.config.recipe.label,
+            "val_triplet_accuracy": self.result.best.val_triplet_accuracy,
+            "best_epoch": self.result.best.epoch,
+            "epochs": len(self.result.history),
+            "duration_s": self.result.duration_s,
+        }
+
+    def in_words(self) -> str:
+        """For people."""
+        best = self.result.best
+        return (
+            f"Validation triplet accuracy {percent(best.val_triplet_accuracy)} (chance 33.3 %) at "
+            f"epoch {best.epoch} of {len(self.result.history)}, "
+            f"in {duration(self.result.duration_s)}\nHead: {self.folder}"
+        )
+
+
+def run_train(
+    workspace: Workspace, request: HeadRequest, point: Point, console: Console
+) -> TrainOutcome:
+    """Train one head and save it as a run.
+
+    Raises:
+        FecError: no features, no triplets, or a full disk.
+    """
+    labelled, split = load_training(workspace, request.features, request.pairs, console)
+    device = str(choose_device(request.device))
+    with console.progress("Training", "epochs") as step:
+
+        def on_epoch(epoch: Epoch) -> None:
+            """Move the bar and tell the accuracy."""
+            accuracy = percent(epoch.val_triplet_accuracy)
+            step(epoch.epoch, point.train.epochs, f"validation triplet accuracy {accuracy}")
+
+        result = fit(
+            labelled.matrix.features,
+            split.train,
+            split.validation,
+            point.head,
+            point.train,
+            device,
+            on_epoch,
+        )
+    folder = workspace.runs_dir / (request.name or _run_name(labelled, point, request.pairs))
+    config = save_head(folder, workspace, labelled, split, point, request.pairs, result)
+    return TrainOutcome(folder, result, config)
+
+
+def save_head(
+    folder: Path,
+    workspace: Workspace,
+    labelled: Labelled,
+    split: Split,
+    point: Point,
+    pairs: PairConfig,
+    result: TrainResult,
+) -> RunConfig:
+    """Write a trained head as a run, with what it was trained on.
+
+    Raises:
+        StorageFailed: the disk would not take it.
+    """
+    data = {
+        "folder": str(workspace.data_dir),
+        "origin": origin_note(workspace.data_dir),
+        "digest": labelled.digest,
+        "split": split.method,
+        "num_train_triplets": len(split.train),
+        "num_validation_triplets": len(split.validation),
+        "num_dropped_between": split.num_dropped,
+        "rows": asdict(labelled.counts),
+        "fec_cache": __version__,
+    }
+    config = RunConfig(labelled.cache.recipe, point.head, point.train, pairs, data)
+    metrics = {
+        "val_triplet_accuracy": result.best.val_triplet_accuracy,
+        "val_loss": result.best.val_loss,
+        "best_epoch": result.best.epoch,
+        "epochs": len(result.history),
+        "duration_s": result.duration_s,
+    }
+    # Evaluation refuses faces that a head has seen; both sides of the split count as seen.
+    seen = "\n".join(sorted(labelled.face_ids())) + "\n"
+    write_atomically(folder / TRAIN_FACES_NAME, seen.encode())
+    save_run(folder, result.head, config, result.history, metrics)
+    return config
+
+
+def _run_name(labelled: Labelled, point: Point, pairs: PairConfig) -> str:
+    recipe = labelled.cache.recipe
+    key = point.key(scope_of(labelled, pairs))[:6]
+    layer = recipe.layer.replace(":", "-")
+    return f"{point.head.head}-{recipe.backbone}-{layer}-{key}".replace(":", "-").replace("/", "-")
+
+
+def scope_of(labelled: Labelled, pairs: PairConfig) -> str:
+    """Names the features, the triplets and their parting: what a search's point is tried on."""
+    return digest_of([labelled.cache.recipe.fingerprint, labelled.digest, asdict(pairs)])
+
+
+def digest_of(parts: Sequence[object]) -> str:
+    """Sha256 of parts as JSON, in hex."""
+    return hashlib.sha256(json.dumps(list(parts), sort_keys=True).encode()).hexdigest()
