@@ -17,7 +17,7 @@ from fec_cache.errors import BadOption
 RECIPE_VERSION = 1
 STORE_DTYPES = ("float16", "float32")
 HEADS = ("concat", "symmetric", "embedding")
-LOSSES = ("bce", "triplet")
+LOSSES = ("bce", "triplet", "odd-one-out", "contrastive")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PREPARATIONS = ("none", "l2", "standardize")
 

@@ -4,8 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,41 +14,20 @@ from torch import Tensor
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import NothingToTrain, TrainingDiverged
 from fec_cache.heads.calibration import fit_calibration
+from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
 from fec_cache.heads.losses import batch_loss, bce_loss, training_columns
 from fec_cache.heads.model import PairHead, build_head
 from fec_cache.heads.scoring import odd_accuracy, triplet_logits
 from fec_cache.heads.threads import threads_for
 from fec_cache.pairs.build import TripletTable
 
+__all__ = ["Epoch", "EpochCallback", "TrainResult", "fit", "seconds_per_epoch"]
+
 log = logging.getLogger(__name__)
 
 SGD_MOMENTUM = 0.9
 _WARM_UP = 5
 _TIMED = 40
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the history. Accuracies are shares; losses are means."""
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_triplet_accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A trained head (on the CPU, best epoch), how it came about, and how long it took."""
-
-    head: PairHead
-    history: tuple[Epoch, ...]
-    best: Epoch
-    duration_s: float
-
-
-EpochCallback = Callable[[Epoch], None]
 
 
 def fit(

@@ -52,9 +52,15 @@ _TRAIN = (
         "--batch-size",
         default=TrainConfig.batch_size,
         show_default=True,
-        help="Pairs a step; with the triplet loss, triplets.",
+        help="Pairs a step; with triplet and odd-one-out, triplets.",
     ),
-    click.option("--loss", type=click.Choice(LOSSES), default=TrainConfig.loss, show_default=True),
+    click.option(
+        "--loss",
+        type=click.Choice(LOSSES),
+        default=TrainConfig.loss,
+        show_default=True,
+        help="bce and contrastive on pairs; triplet: hinge; odd-one-out: softmax on votes.",
+    ),
     click.option(
         "--optimizer",
         type=click.Choice(OPTIMIZERS),

@@ -19,7 +19,7 @@ QUICK = TrainConfig(lr=3e-3, epochs=6, batch_size=64)
 
 
 @pytest.mark.parametrize("head", ["concat", "symmetric", "embedding"])
-@pytest.mark.parametrize("loss", ["bce", "triplet"])
+@pytest.mark.parametrize("loss", ["bce", "triplet", "odd-one-out", "contrastive"])
 def test_each_head_and_loss_learns_the_planted_factor(head, loss):
     features, train, validation = planted_split()
     config = dataclasses.replace(QUICK, loss=loss, epochs=12)
