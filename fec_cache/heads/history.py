@@ -19,12 +19,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained head (on the CPU, best epoch), how it came about, and how long it took."""
+    """A trained head (on the CPU, best epoch), how it came about, and how long it took.
+
+    `interrupted` says that Ctrl-C ended the training: the head is the best one until then.
+    """
 
     head: PairHead
     history: tuple[Epoch, ...]
     best: Epoch
     duration_s: float
+    interrupted: bool = False
 
 
 EpochCallback = Callable[[Epoch], None]

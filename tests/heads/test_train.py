@@ -206,3 +206,24 @@ def test_one_triplet_table_is_enough_for_validation():
     single = TripletTable(*(column[:1] for column in vars(validation).values()))
     result = fit(features, train, single, HeadConfig(), dataclasses.replace(QUICK, epochs=1))
     assert len(result.history) == 1
+
+
+def test_an_interrupt_keeps_the_best_epoch_so_far():
+    features, train, validation = planted_split()
+
+    def stop_at(number):
+        def on_epoch(epoch):
+            if epoch.epoch == number:
+                raise KeyboardInterrupt
+
+        return on_epoch
+
+    config = dataclasses.replace(QUICK, epochs=9)
+    result = fit(features, train, validation, HeadConfig(), config, on_epoch=stop_at(3))
+    assert result.interrupted
+    assert len(result.history) == 3
+    whole = fit(features, train, validation, HeadConfig(), dataclasses.replace(config, epochs=3))
+    assert not whole.interrupted
+    assert whole.best.val_triplet_accuracy == result.best.val_triplet_accuracy
+    for name, value in whole.head.state_dict().items():
+        assert torch.equal(value, result.head.state_dict()[name]), name

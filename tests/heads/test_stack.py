@@ -1,0 +1,98 @@
+"""Stacked training: every job ends as if it had been trained alone."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.errors import TrainingDiverged
+from fec_cache.heads.crew import Crew, StackPlan
+from fec_cache.heads.stack import Job, Stack, stack_key
+from fec_cache.heads.train import fit
+from tests.heads.planted import planted_split
+
+PLAIN = TrainConfig(epochs=3, batch_size=64)
+PLAN = StackPlan(2, 1, 0.0, "")
+
+
+def variants(head="concat"):
+    """Jobs of one key that differ in all that may differ."""
+    shape = HeadConfig(head=head, hidden=(16,))
+    return [
+        Job(shape, PLAIN),
+        Job(dataclasses.replace(shape, dropout=0.3), dataclasses.replace(PLAIN, seed=5)),
+        Job(shape, dataclasses.replace(PLAIN, lr=1e-2, weight_decay=0.1, seed=1)),
+    ]
+
+
+def assert_same(ours, alone):
+    assert [e.epoch for e in ours.history] == [e.epoch for e in alone.history]
+    for name, value in alone.head.state_dict().items():
+        if name != "calibration":
+            torch.testing.assert_close(ours.head.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["concat", "symmetric", "embedding"])
+def test_each_job_of_a_stack_equals_the_head_trained_alone(head):
+    data = planted_split()
+    stack = Stack(*data, variants(head))
+    stack.advance(1)
+    stack.advance(99)
+    for job, result in zip(variants(head), stack.finish(), strict=True):
+        assert_same(result, fit(*data, job.head, job.train))
+
+
+def test_dropped_jobs_leave_the_others_alone():
+    data = planted_split()
+    jobs = variants()
+    stack = Stack(*data, jobs)
+    stack.advance(1)
+    stack.keep([2, 0])
+    stack.advance(2)
+    assert [len(history) for history in stack.histories] == [3, 3]
+    first, second = stack.finish()
+    assert_same(first, fit(*data, jobs[2].head, jobs[2].train))
+    assert_same(second, fit(*data, jobs[0].head, jobs[0].train))
+
+
+def test_a_diverging_job_is_named_and_disturbs_nobody():
+    features, train, validation = planted_split()
+    features = features * 1e4
+    wild = TrainConfig(lr=1e3, epochs=3, batch_size=64, optimizer="sgd")
+    tame = dataclasses.replace(wild, lr=1e-12)
+    jobs = [Job(HeadConfig(), tame), Job(HeadConfig(), wild), Job(HeadConfig(), tame)]
+    stack = Stack(features, train, validation, jobs)
+    stack.advance(3)
+    first, bad, last = stack.finish()
+    assert isinstance(bad, TrainingDiverged)
+    assert "lr 1000" in str(bad)
+    alone = fit(features, train, validation, HeadConfig(), tame)
+    assert_same(first, alone)
+    assert_same(last, alone)
+
+
+def test_jobs_of_other_shapes_have_other_keys():
+    job = Job(HeadConfig(), PLAIN)
+    for head in (HeadConfig("symmetric"), HeadConfig(hidden=(8,)), HeadConfig(prepare="l2")):
+        assert stack_key(Job(head, PLAIN)) != stack_key(job)
+    for change in ({"loss": "triplet"}, {"optimizer": "sgd"}, {"batch_size": 8}):
+        assert stack_key(Job(HeadConfig(), dataclasses.replace(PLAIN, **change))) != stack_key(job)
+    for change in ({"lr": 0.1}, {"weight_decay": 0.1}, {"seed": 3}, {"epochs": 9}):
+        assert stack_key(Job(HeadConfig(), dataclasses.replace(PLAIN, **change))) == stack_key(job)
+    assert stack_key(Job(HeadConfig(dropout=0.5), PLAIN)) == stack_key(job)
+
+
+def test_a_crew_trains_jobs_of_any_keys_in_their_order():
+    data = planted_split()
+    jobs = [*variants(), *variants("embedding")]
+    mixed = [jobs[place] for place in (3, 0, 4, 1, 5, 2)]
+    crew = Crew(*data, mixed, PLAN)
+    seen = []
+    crew.advance(1, lambda place, epoch: seen.append((place, epoch.epoch)))
+    assert sorted(seen) == [(place, 1) for place in range(6)]
+    crew.keep([5, 2, 0])
+    crew.advance(99)
+    for place, result in zip((5, 2, 0), crew.finish(), strict=True):
+        assert_same(result, fit(*data, mixed[place].head, mixed[place].train))
+    crew.close()
