@@ -155,7 +155,9 @@ class HeadConfig:
 
     `prepare` is what happens to features before the first layer: `none`, `l2` (unit length) or
     `standardize` (mean 0 and variance 1 per feature, fitted on training faces, then unit length
-    times sqrt(D)). None means: the head's own default.
+    times sqrt(D)). None means: the head's own default. `blocks` are the widths of several caches'
+    features side by side, empty for one cache: each block is brought to the same length for itself,
+    so that a wide grid does not drown a pool.
     """
 
     head: str = "concat"
@@ -163,10 +165,13 @@ class HeadConfig:
     dropout: float = 0.0
     embedding_dim: int = 16
     prepare: str | None = None
+    blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every field."""
         check_choice("head", self.head, HEADS)
+        for width in self.blocks:
+            check_range("block", width, 1, math.inf)
         for width in self.hidden:
             check_range("hidden", width, 1, 65536)
         check_range("dropout", self.dropout, 0.0, 0.95)
@@ -177,7 +182,8 @@ class HeadConfig:
     @property
     def preparation(self) -> str:
         """The preparation in force: what was asked for, or the head's own default."""
-        return self.prepare or ("none" if self.head == "concat" else "standardize")
+        is_plain = self.head == "concat" and not self.blocks
+        return self.prepare or ("none" if is_plain else "standardize")
 
 
 @dataclass(frozen=True)

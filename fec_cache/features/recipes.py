@@ -1,6 +1,9 @@
 """Backbone and crop -> the recipe of each layer; picture -> feature by a recipe."""
 
-from collections.abc import Sequence
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +12,8 @@ from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.errors import BadImage
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.network import Network, choose_device
+
+Pictures = Sequence[npt.NDArray[np.uint8]]
 
 
 def recipes_of(backbone: Backbone, crop_margin: float, store_dtype: str) -> list[FeatureRecipe]:
@@ -37,35 +42,74 @@ def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.N
 
 def features_by_recipe(
     recipe: FeatureRecipe,
-    pictures: Sequence[npt.NDArray[np.uint8]],
+    pictures: Pictures,
     weights: str | None = None,
     device: str = "auto",
 ) -> npt.NDArray[np.floating]:
-    """Features of new pictures, made exactly as a cache's were.
+    """Features of new pictures by one recipe; see `features_by_recipes`."""
+    given = () if weights is None else (weights,)
+    return features_by_recipes((recipe,), lambda crop: pictures, given, device)
+
+
+def features_by_recipes(
+    recipes: Sequence[FeatureRecipe],
+    cropped: Callable[[CropConfig], Pictures],
+    weights: Sequence[str] = (),
+    device: str = "auto",
+) -> npt.NDArray[np.floating]:
+    """Features of new pictures, made exactly as the caches' were, side by side.
+
+    Recipes that differ in their layers only are read from one pass through the backbone.
 
     Args:
-        recipe: of the cache.
-        pictures: n crops [S, S, 3] uint8, cut by `recipe.crop`.
-        weights: a weights file, if the recipe's are not where they are looked for.
+        recipes: of the caches, in the order of their parts.
+        cropped: gives n pictures [S, S, 3] uint8, cut by a crop; the same n for each.
+        weights: weights files, where the recipes' are not where they are looked for. With several
+            backbones each takes the file that has its sha256.
         device: in torch's words, or `auto`.
 
     Returns:
-        [n, D] in the store's dtype.
+        [n, D] in the store's dtype, D over all recipes.
 
     Raises:
-        WeightsNotFound, WeightsMismatch: the recipe's weights are not at hand.
+        WeightsNotFound, WeightsMismatch: a recipe's weights are not at hand.
         BadImage: a picture's feature is not finite in the store's dtype.
     """
-    if weights is None and recipe.has_random_weights:
-        weights = ":".join(recipe.weights.split(":")[:2])
-    backbone = load_backbone(
-        recipe.backbone, weights, (recipe.layer,), expected_identity=recipe.weights
-    )
-    network = Network(backbone, choose_device(device))
-    features = to_store(network.features(np.stack(pictures))[recipe.layer], recipe)
-    if not np.isfinite(features).all():
-        raise BadImage(
-            f"A picture's feature is not finite in {recipe.store_dtype}. Try another picture, or "
-            "a head on features of `fec extract --store-dtype float32`."
-        )
+    passes: dict[FeatureRecipe, list[FeatureRecipe]] = {}
+    for recipe in recipes:
+        passes.setdefault(dataclasses.replace(recipe, layer="", shape=()), []).append(recipe)
+    num_networks = len({recipe.weights for recipe in recipes})
+    parts: dict[FeatureRecipe, npt.NDArray[np.floating]] = {}
+    for members in passes.values():
+        file = _weights_for(members[0], weights, is_only=num_networks == 1)
+        parts.update(_one_pass(members, cropped(members[0].crop), file, device))
+    return np.concatenate([parts[recipe] for recipe in recipes], axis=1)
+
+
+def _one_pass(
+    recipes: Sequence[FeatureRecipe], pictures: Pictures, weights: str | None, device: str
+) -> dict[FeatureRecipe, npt.NDArray[np.floating]]:
+    """Features by recipes that share everything but their layers."""
+    first = recipes[0]
+    layers = tuple(recipe.layer for recipe in recipes)
+    backbone = load_backbone(first.backbone, weights, layers, expected_identity=first.weights)
+    outputs = Network(backbone, choose_device(device)).features(np.stack(pictures))
+    features = {recipe: to_store(outputs[recipe.layer], recipe) for recipe in recipes}
+    for recipe, values in features.items():
+        if not np.isfinite(values).all():
+            raise BadImage(
+                f"A picture's feature is not finite in {recipe.store_dtype}. Try another picture, "
+                "or a head on features of `fec extract --store-dtype float32`."
+            )
     return features
+
+
+def _weights_for(recipe: FeatureRecipe, files: Sequence[str], is_only: bool) -> str | None:
+    if is_only and files:
+        return files[0]
+    for file in files:
+        if Path(file).is_file():
+            digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            if recipe.weights == f"sha256:{digest}":
+                return file
+    return ":".join(recipe.weights.split(":")[:2]) if recipe.has_random_weights else None

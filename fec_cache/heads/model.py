@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fec_cache.config import HeadConfig
+from fec_cache.errors import HeadMismatch
 
 
 class PairHead(nn.Module):
@@ -23,6 +24,11 @@ class PairHead(nn.Module):
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__()
+        if config.blocks and sum(config.blocks) != width:
+            raise HeadMismatch(
+                f"The head was made for blocks of {'+'.join(map(str, config.blocks))} numbers, but "
+                f"features have {width}."
+            )
         self.config = config
         self.width = width
         self.register_buffer("mean", torch.zeros(width))
@@ -45,7 +51,15 @@ class PairHead(nn.Module):
         if self.config.preparation == "none":
             return features
         centred = (features - self.mean) * self.scale
-        return functional.normalize(centred, dim=-1) * math.sqrt(self.width)
+        return self._unit(centred) * math.sqrt(self.width)
+
+    def _unit(self, features: Tensor) -> Tensor:
+        """Features of unit length, to which each block gives the same share."""
+        blocks = self.config.blocks
+        if not blocks:
+            return functional.normalize(features, dim=-1)
+        parts = [functional.normalize(part, dim=-1) for part in features.split(blocks, dim=-1)]
+        return torch.cat(parts, dim=-1) / math.sqrt(len(blocks))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of features a and b, both [B, D] float32."""

@@ -36,6 +36,10 @@ class Point:
     head: HeadConfig
     train: TrainConfig
 
+    def on(self, blocks: tuple[int, ...]) -> "Point":
+        """The same point on features of several caches side by side, by their widths."""
+        return dataclasses.replace(self, head=dataclasses.replace(self.head, blocks=blocks))
+
     def settings(self) -> dict[str, object]:
         """All values, seed included, in JSON's own types: a ledger gives back what it was told."""
         values = {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}

@@ -62,7 +62,7 @@ class DemoOutcome:
         overall = self.best.evaluation.overall
         title = (
             f"Triplet accuracy on {overall.num_triplets} test triplets of synthetic faces, "
-            f"{self.best.config.recipe.label}"
+            f"{self.best.config.features}"
         )
         return "\n".join(
             [
@@ -157,7 +157,7 @@ def _predict_two(
 
 def _predict(workspace: Workspace, folder: Path, first: FaceRef, second: FaceRef) -> Prediction:
     paths = (workspace.images_dir / first.image_path, workspace.images_dir / second.image_path)
-    return run_predict(folder, paths, (first.box, second.box), None, "auto")
+    return run_predict(folder, paths, (first.box, second.box), (), "auto")
 
 
 def _accuracies(outcome: EvaluateOutcome) -> list[str]:

@@ -6,18 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.config import HeadConfig, TrainConfig
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.config import CropConfig
 from fec_cache.errors import FacesLeak, FecError, MissingData
 from fec_cache.evaluation.report import DECISION_THRESHOLD, Evaluation, evaluate_head
 from fec_cache.faces.images import crop_face, read_image
-from fec_cache.features.catalogue import cache_of_fingerprint
-from fec_cache.features.recipes import features_by_recipe
+from fec_cache.features.joined import caches_of_recipes
+from fec_cache.features.recipes import features_by_recipes
 from fec_cache.features.storage import write_atomically
-from fec_cache.heads.checkpoint import CONFIG_NAME, RunConfig, load_config, load_head, newest_run
+from fec_cache.heads.checkpoint import (
+    CONFIG_NAME,
+    load_config,
+    load_head,
+    load_seen_faces,
+    newest_run,
+)
+from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.scoring import pair_logits, probability_of
 from fec_cache.surfaces.console import Console, percent, table
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.train_job import TRAIN_FACES_NAME
 from fec_cache.surfaces.workspace import (
     Labelled,
     load_labelled,
@@ -45,7 +54,7 @@ class EvaluateOutcome:
         """For --json and `evaluation.json`."""
         return {
             "run": str(self.folder),
-            "features": self.config.recipe.label,
+            "features": self.config.features,
             "origin": self.origin,
             "num_overlap": self.num_overlap,
             "num_triplets": len(self.labelled.table),
@@ -66,7 +75,7 @@ class EvaluateOutcome:
             for group in self.evaluation.groups
         ]
         columns = ["triplets", "number", "accuracy", "95 % interval", "raters"]
-        title = f"{self.folder.name} on {self.config.recipe.label}: triplet accuracy, chance 33.3 %"
+        title = f"{self.folder.name} on {self.config.features}: triplet accuracy, chance 33.3 %"
         pairs = self.evaluation.pairs
         lines = [
             table(title, columns, rows),
@@ -143,11 +152,11 @@ def run_evaluate(
         FacesLeak: test faces were seen in training.
     """
     head, config = load_head(folder)
-    console.say(f"Head: {folder}, {config.head.head} on {config.recipe.label}")
-    cache = cache_of_fingerprint(workspace.cache_dir, config.recipe.fingerprint)
-    warn_of_random_weights(cache, console)
-    labelled = load_labelled(workspace, "test", cache, config.pairs.min_agreement, console)
-    num_overlap = _overlap(folder, labelled, allow_overlap)
+    console.say(f"Head: {folder}, {config.head.head} on {config.features}")
+    caches = caches_of_recipes(workspace.cache_dir, config.recipes)
+    warn_of_random_weights(caches.recipes, console)
+    labelled = load_labelled(workspace, "test", caches, config.pairs.min_agreement, console)
+    num_overlap = _overlap(folder, config, labelled, allow_overlap)
     evaluation = evaluate_head(head, labelled.matrix.features, labelled.table)
     outcome = EvaluateOutcome(
         folder, config, labelled, evaluation, num_overlap, origin_note(workspace.data_dir)
@@ -157,25 +166,26 @@ def run_evaluate(
     return outcome
 
 
-def find_baseline(workspace: Workspace, config: RunConfig) -> Path | None:
-    """A run of the original recipe on the same features and triplets, if there is one."""
+def find_baselines(workspace: Workspace, config: RunConfig) -> tuple[Path, ...]:
+    """Runs of the original recipe on the same features, triplets and split, of any seed."""
+    found = []
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
         try:
             other = load_config(path.parent)
         except FecError:
             continue
-        is_original = other.head == HeadConfig() and other.train == TrainConfig()
         same_data = other.data.get("digest") == config.data.get("digest")
-        if is_original and same_data and other.recipe == config.recipe:
-            return path.parent
-    return None
+        same_pairs = other.pairs == config.pairs
+        if other.is_original and same_data and same_pairs and other.recipes == config.recipes:
+            found.append(path.parent)
+    return tuple(found)
 
 
 def run_predict(
     folder: Path,
     pictures: tuple[Path, Path],
     boxes: Sequence[Box],
-    weights: str | None,
+    weights: Sequence[str],
     device: str,
 ) -> Prediction:
     """Say whether two pictures show similar expressions.
@@ -184,7 +194,7 @@ def run_predict(
         folder: the run.
         pictures: two image files.
         boxes: of the faces, none (whole pictures), one (for both) or two.
-        weights: the backbone's weights file, if it is not where it is looked for.
+        weights: the backbones' weights files, if they are not where they are looked for.
         device: in torch's words, or `auto`.
 
     Raises:
@@ -192,30 +202,24 @@ def run_predict(
         WeightsNotFound, WeightsMismatch: the head's backbone is not at hand.
     """
     head, config = load_head(folder)
-    recipe = config.recipe
     of_each = (list(boxes) or [WHOLE_PICTURE]) * 2
-    crops = [
-        crop_face(read_image(path), box, recipe.crop)
-        for path, box in zip(pictures, of_each, strict=False)
-    ]
-    features = features_by_recipe(recipe, crops, weights, device)
+    images = [read_image(path) for path in pictures]
+
+    def cropped(crop: CropConfig) -> list[npt.NDArray[np.uint8]]:
+        """Both faces as a backbone sees them."""
+        return [crop_face(image, box, crop) for image, box in zip(images, of_each, strict=False)]
+
+    features = features_by_recipes(config.recipes, cropped, weights, device)
     logit = pair_logits(head, features[:1], features[1:])
     probability = float(probability_of(head, logit)[0])
     first, second = map(str, pictures)
-    return Prediction((first, second), probability, DECISION_THRESHOLD, folder.name, recipe.label)
+    return Prediction(
+        (first, second), probability, DECISION_THRESHOLD, folder.name, config.features
+    )
 
 
-def _overlap(folder: Path, labelled: Labelled, allow_overlap: bool) -> int:
-    try:
-        seen = set((folder / TRAIN_FACES_NAME).read_text(encoding="utf-8").split())
-        if not seen:
-            raise ValueError("it is empty")
-    except (OSError, ValueError) as error:
-        raise MissingData(
-            f"{folder / TRAIN_FACES_NAME} cannot be read ({error}): without it nobody can "
-            "say whether test faces were seen in training. Train the head again."
-        ) from error
-    num_overlap = len(labelled.face_ids() & seen)
+def _overlap(folder: Path, config: RunConfig, labelled: Labelled, allow_overlap: bool) -> int:
+    num_overlap = len(labelled.face_ids() & load_seen_faces(folder, config))
     if num_overlap and not allow_overlap:
         raise FacesLeak(
             f"{num_overlap} faces of the test split were seen in training by {folder.name}, so its "

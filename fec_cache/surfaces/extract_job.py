@@ -97,7 +97,7 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     recipes = recipes_of(backbone, request.crop_margin, request.store_dtype)
     faces = table_of_faces(workspace, annotations, console, request.rehash)
     caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
-    warn_of_random_weights(caches[0], console)
+    warn_of_random_weights(recipes, console)
     rejected = [row for part in annotations for row in part.rejected]
     for cache in caches:
         write_rejected(cache.folder / "rejected.csv", rejected)

@@ -142,7 +142,12 @@ def evaluate(
 )
 @workspace_options("runs_dir")
 @run_option
-@click.option("--weights", default=None, help="The backbone's weights file, if not found.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="FILE",
+    help="The backbone's weights file, if not found; once for each of several backbones.",
+)
 @device_option
 @console_options
 def predict(
@@ -152,7 +157,7 @@ def predict(
     boxes: tuple[tuple[float, float, float, float], ...],
     workspace: Workspace,
     run_name: str | None,
-    weights: str | None,
+    weights: tuple[str, ...],
     device: str,
 ) -> None:
     """Say whether two pictures show similar or different expressions."""

@@ -39,8 +39,9 @@ _FOLDERS = {
 features_option = click.option(
     "--features",
     default=None,
-    metavar="NAME",
-    help="Which cache: BACKBONE, BACKBONE:LAYER or a folder's name. [default: the only one]",
+    metavar="NAMES",
+    help="Which cache: BACKBONE, BACKBONE:LAYER or a folder's name; several side by side, parted "
+    "by commas. [default: the only one]",
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
@@ -95,12 +96,12 @@ def config_options(
     names = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(command: Command) -> Command:
-        """Add the options to a command."""
+        """Add the options to a command; a field without one keeps its default."""
 
         @functools.wraps(command)
         def wrapped(*args: Any, **values: Any) -> Any:
             """Gather the options and call the command."""
-            fields = {name: values.pop(name) for name in names}
+            fields = {name: values.pop(name) for name in names if name in values}
             return command(*args, **{argument: kind(**fields)}, **values)
 
         return _with(options, wrapped)

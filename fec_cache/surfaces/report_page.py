@@ -11,10 +11,10 @@ import jinja2
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
+from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.evaluation.metrics import bootstrap_interval, triplet_credit
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
-from fec_cache.heads.checkpoint import RunConfig
+from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import PairTable, TripletTable, pairs_from_triplets
 from fec_cache.search.results import FIGURES
@@ -107,7 +107,7 @@ def render_report(data: ReportData) -> str:
         data=data,
         evaluation=evaluation,
         verdict=_verdict(data, evaluation) if evaluation else "",
-        is_original=_is_original(data.config),
+        is_original=data.config.is_original,
         figures=draw_figures(data.history, evaluation, data.table, other),
         kept=kept_epoch(data.history),
         search=_search_settings(data.results),
@@ -241,29 +241,29 @@ def _cell(text: str, name: str) -> str:
         return text or NO_FIGURE
 
 
-def _is_original(config: RunConfig) -> bool:
-    same_seed = dataclasses.replace(config.train, seed=TrainConfig.seed)
-    return config.head == HeadConfig() and same_seed == TrainConfig()
-
-
 def _commands(config: RunConfig) -> tuple[str, str]:
     """The commands of both stages, with the options that are not at their defaults."""
-    recipe = config.recipe
-    extract = [f"fec extract --backbone {recipe.backbone} --layer {recipe.layer}"]
-    if recipe.has_random_weights:
-        extract.append(f"--weights {recipe.weights_label}")
-    if recipe.crop.margin != CropConfig.margin:
-        extract.append(f"--crop-margin {recipe.crop.margin}")
-    if recipe.store_dtype != FeatureRecipe.store_dtype:
-        extract.append(f"--store-dtype {recipe.store_dtype}")
-    train = [f"fec train-head --features {recipe.folder_name}"]
+    extract = " and ".join(dict.fromkeys(map(_extract_command, config.recipes)))
+    names = ",".join(recipe.folder_name for recipe in config.recipes)
+    train = [f"fec train-head --features {names}"]
     for ours in (config.head, config.train, config.pairs):
         for name, default in dataclasses.asdict(type(ours)()).items():
-            if (value := getattr(ours, name)) != default:
+            if name != "blocks" and (value := getattr(ours, name)) != default:
                 # Counts as they are typed: without the commas of `_plain`.
                 told = _plain(value) if isinstance(value, tuple) else value
                 train.append(f"--{name.replace('_', '-')} {told}")
-    return " ".join(extract), " ".join(train)
+    return extract, " ".join(train)
+
+
+def _extract_command(recipe: FeatureRecipe) -> str:
+    words = [f"fec extract --backbone {recipe.backbone} --layer {recipe.layer}"]
+    if recipe.has_random_weights:
+        words.append(f"--weights {recipe.weights_label}")
+    if recipe.crop.margin != CropConfig.margin:
+        words.append(f"--crop-margin {recipe.crop.margin}")
+    if recipe.store_dtype != FeatureRecipe.store_dtype:
+        words.append(f"--store-dtype {recipe.store_dtype}")
+    return " ".join(words)
 
 
 def _plain(value: object) -> str:

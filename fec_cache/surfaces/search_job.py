@@ -83,6 +83,7 @@ def run_search(
         NothingToTrain: every point failed.
     """
     labelled, split = load_training(workspace, request.features, request.pairs, console)
+    points = [point.on(labelled.caches.blocks) for point in points]
     scope = scope_of(labelled, request.pairs)
     folder = workspace.runs_dir / (request.name or _search_name(points, scope))
     search = Search(

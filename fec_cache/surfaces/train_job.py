@@ -11,8 +11,8 @@ from fec_cache import __version__
 from fec_cache.config import PairConfig
 from fec_cache.errors import BadOption
 from fec_cache.features.network import choose_device
-from fec_cache.features.storage import write_atomically
-from fec_cache.heads.checkpoint import RunConfig, save_run
+from fec_cache.heads.checkpoint import save_run
+from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch, TrainResult, fit
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
@@ -20,7 +20,6 @@ from fec_cache.surfaces.console import Console, duration, percent
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import Labelled, load_training, origin_note
 
-TRAIN_FACES_NAME = "train_faces.txt"
 RESULTS_NAME = "results.csv"
 
 
@@ -54,7 +53,7 @@ class TrainOutcome:
         """For --json."""
         return {
             "run": str(self.folder),
-            "features": self.config.recipe.label,
+            "features": self.config.features,
             "val_triplet_accuracy": self.result.best.val_triplet_accuracy,
             "best_epoch": self.result.best.epoch,
             "epochs": len(self.result.history),
@@ -80,6 +79,7 @@ def run_train(
         FecError: no features, no triplets, or a full disk.
     """
     labelled, split = load_training(workspace, request.features, request.pairs, console)
+    point = point.on(labelled.caches.blocks)
     device = str(choose_device(request.device))
     with console.progress("Training", "epochs") as step:
 
@@ -127,7 +127,7 @@ def save_head(
         "rows": asdict(labelled.counts),
         "fec_cache": __version__,
     }
-    config = RunConfig(labelled.cache.recipe, point.head, point.train, pairs, data)
+    config = RunConfig(labelled.caches.recipes, point.head, point.train, pairs, data)
     metrics = {
         "val_triplet_accuracy": result.best.val_triplet_accuracy,
         "val_loss": result.best.val_loss,
@@ -136,22 +136,23 @@ def save_head(
         "duration_s": result.duration_s,
     }
     # Evaluation refuses faces that a head has seen; both sides of the split count as seen.
-    seen = "\n".join(sorted(labelled.face_ids())) + "\n"
-    write_atomically(folder / TRAIN_FACES_NAME, seen.encode())
-    save_run(folder, result.head, config, result.history, metrics)
+    seen = frozenset(labelled.face_ids())
+    save_run(folder, result.head, config, result.history, metrics, seen)
     return config
 
 
 def _run_name(labelled: Labelled, point: Point, pairs: PairConfig) -> str:
-    recipe = labelled.cache.recipe
     key = point.key(scope_of(labelled, pairs))[:6]
-    layer = recipe.layer.replace(":", "-")
-    return f"{point.head.head}-{recipe.backbone}-{layer}-{key}".replace(":", "-").replace("/", "-")
+    first, *others = labelled.caches.recipes
+    words = [point.head.head, first.backbone, first.layer]
+    words += [f"and-{len(others)}-more"] if others else []
+    return "-".join([*words, key]).replace(":", "-").replace("/", "-")
 
 
 def scope_of(labelled: Labelled, pairs: PairConfig) -> str:
     """Names the features, the triplets and their parting: what a search's point is tried on."""
-    return digest_of([labelled.cache.recipe.fingerprint, labelled.digest, asdict(pairs)])
+    fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
+    return digest_of([fingerprints, labelled.digest, asdict(pairs)])
 
 
 def digest_of(parts: Sequence[object]) -> str:

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fec_cache.config import PairConfig
+from fec_cache.config import FeatureRecipe, PairConfig
 from fec_cache.errors import MissingData, NothingToTrain
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
-from fec_cache.features.cache import FeatureCache, FeatureMatrix
-from fec_cache.features.catalogue import select_cache
+from fec_cache.features.joined import CacheSet, JoinedMatrix, select_caches
 from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
 from fec_cache.pairs.split import Split, split_triplets
 from fec_cache.sources.annotations import (
@@ -29,13 +29,13 @@ from fec_cache.surfaces.folders import Workspace
 
 @dataclass(frozen=True)
 class Labelled:
-    """Triplets of one split, as rows of one cache's matrix.
+    """Triplets of one split, as rows of the matrix of one cache or of several side by side.
 
     `picture_of` names, for each row of the matrix that a triplet uses, a face that shows it.
     """
 
-    cache: FeatureCache
-    matrix: FeatureMatrix
+    caches: CacheSet
+    matrix: JoinedMatrix
     table: TripletTable
     counts: TripletCounts
     picture_of: dict[int, FaceRef]
@@ -90,11 +90,11 @@ def table_of_faces(
 def load_labelled(
     workspace: Workspace,
     split: str,
-    cache: FeatureCache,
+    caches: CacheSet,
     min_agreement: float,
     console: Console,
 ) -> Labelled:
-    """Read a split's triplets and point them into a cache's matrix.
+    """Read a split's triplets and point them into the matrix of the caches.
 
     Raises:
         NothingToTrain: no triplet has features for all three faces.
@@ -103,7 +103,12 @@ def load_labelled(
     rejected_path = workspace.runs_dir / f"rejected-{split}.csv"
     write_rejected(rejected_path, annotations.rejected)
     faces = table_of_faces(workspace, [annotations], console)
-    matrix = cache.load()
+    matrix = caches.load()
+    if matrix.num_incomplete:
+        console.warn(
+            f"{matrix.num_incomplete} faces are in some of {caches.names} and not in all; they "
+            "are left out."
+        )
     ids, rows = faces.ids(), matrix.rows()
     table, counts = build_triplets(
         annotations.triplets, ids, rows, min_agreement, len(annotations.rejected)
@@ -114,23 +119,25 @@ def load_labelled(
     if not len(table):
         raise NothingToTrain(
             f"{annotations.path} gives no usable triplet with the features of "
-            f"{cache.folder.name} ({counts.in_words()}). {_advice(workspace, cache, counts)}"
+            f"{caches.names} ({counts.in_words()}). {_advice(workspace, caches, counts)}"
         )
     pictures = {rows[i]: ref for ref, i in ids.items() if i in rows}
-    return Labelled(cache, matrix, table, counts, pictures, _digest(matrix, table))
+    return Labelled(caches, matrix, table, counts, pictures, _digest(matrix, table))
 
 
-def _advice(workspace: Workspace, cache: FeatureCache, counts: TripletCounts) -> str:
+def _advice(workspace: Workspace, caches: CacheSet, counts: TripletCounts) -> str:
     if counts.num_without_feature:
-        recipe = cache.recipe
-        return (
-            f"Run: fec extract --data {workspace.data_dir} --backbone {recipe.backbone} "
-            f"--layer {recipe.layer}"
+        layers: dict[str, list[str]] = {}
+        for recipe in caches.recipes:
+            layers.setdefault(recipe.backbone, []).append(recipe.layer)
+        return "Run: " + " and ".join(
+            f"fec extract --data {workspace.data_dir} --backbone {name} --layer {','.join(words)}"
+            for name, words in layers.items()
         )
     return "Triplets with a majority are needed, and with the asked --min-agreement."
 
 
-def _digest(matrix: FeatureMatrix, table: TripletTable) -> str:
+def _digest(matrix: JoinedMatrix, table: TripletTable) -> str:
     """Names the triplets by their faces' content: row numbers alone may mean other faces."""
     face_ids = np.array(matrix.face_ids, "S")[table.rows]
     digest = hashlib.sha256(face_ids.tobytes())
@@ -141,11 +148,12 @@ def _digest(matrix: FeatureMatrix, table: TripletTable) -> str:
 def load_training(
     workspace: Workspace, features: str | None, pairs: PairConfig, console: Console
 ) -> tuple[Labelled, Split]:
-    """Training and validation triplets on the cache that is meant."""
-    cache = select_cache(workspace.cache_dir, features)
-    console.say(f"Features: {cache.recipe.label} from {cache.folder}")
-    warn_of_random_weights(cache, console)
-    labelled = load_labelled(workspace, "train", cache, pairs.min_agreement, console)
+    """Training and validation triplets on the caches that are meant."""
+    caches = select_caches(workspace.cache_dir, features)
+    folders = ", ".join(str(cache.folder) for cache in caches.caches)
+    console.say(f"Features: {caches.label} from {folders}")
+    warn_of_random_weights(caches.recipes, console)
+    labelled = load_labelled(workspace, "train", caches, pairs.min_agreement, console)
     split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
     console.say(
         f"Split by {split.method}: {len(split.train)} training and {len(split.validation)} "
@@ -154,13 +162,20 @@ def load_training(
     return labelled, split
 
 
-def warn_of_random_weights(cache: FeatureCache, console: Console) -> None:
+def warn_of_random_weights(recipes: Sequence[FeatureRecipe], console: Console) -> None:
     """Say so wherever features come from a backbone that was never trained."""
-    if cache.recipe.has_random_weights:
-        console.warn(
-            f"{cache.recipe.backbone} has {cache.recipe.weights_label} weights: it was never "
-            "trained, and figures on its features say little."
-        )
+    for note in random_weights_notes(recipes):
+        console.warn(note)
+
+
+def random_weights_notes(recipes: Sequence[FeatureRecipe]) -> tuple[str, ...]:
+    """A warning for each backbone that was never trained."""
+    named = {(r.backbone, r.weights_label): None for r in recipes if r.has_random_weights}
+    return tuple(
+        f"{backbone} has {weights} weights: it was never trained, and figures on its features say "
+        "little."
+        for backbone, weights in named
+    )
 
 
 def origin_note(data_dir: Path) -> str:

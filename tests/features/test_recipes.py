@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import toy
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.features import recipes
-from fec_cache.features.recipes import features_by_recipe, recipes_of
+from fec_cache.features.recipes import features_by_recipe, features_by_recipes, recipes_of
 
 PICTURES = [np.full((4, 4, 3), colour, np.uint8) for colour in ((51, 102, 255), (0, 0, 0))]
 
@@ -52,3 +53,41 @@ def test_a_feature_that_the_store_could_not_hold_is_told(monkeypatch):
         features_by_recipe(toy.toy_recipe("layer2"), PICTURES, device="cpu")
     whole = features_by_recipe(toy.toy_recipe("layer2", store_dtype="float32"), PICTURES)
     np.testing.assert_allclose(whole, [[2e4, 4e4, 1e5], [0, 0, 0]], rtol=1e-6)
+
+
+def test_layers_of_one_backbone_are_read_from_one_pass(monkeypatch):
+    """Two layers of one network and a layer of another: two passes, parts in the asked order."""
+    passes = []
+
+    def load(name, weights, layers, *, expected_identity):
+        passes.append((layers, expected_identity))
+        return toy.toy_backbone(layers, weights=expected_identity)
+
+    monkeypatch.setattr(recipes, "load_backbone", load)
+    other = "sha256:" + "6" * 64
+    asked = (toy.toy_recipe("layer1"), toy.toy_recipe(weights=other), toy.toy_recipe())
+    features = features_by_recipes(asked, lambda crop: PICTURES, (), "cpu")
+    assert passes == [(("layer1", "avgpool"), toy.WEIGHTS), (("avgpool",), other)]
+    wanted = np.array([[0.4, 0.8, 2, 0.2, 0.4, 1, 0.2, 0.4, 1], [0] * 9], np.float16)
+    np.testing.assert_array_equal(features, wanted)
+
+
+def test_several_backbones_find_their_weights_files_by_content(monkeypatch, tmp_path):
+    asked = {}
+
+    def load(name, weights, layers, *, expected_identity):
+        asked[expected_identity] = weights
+        return toy.toy_backbone(layers, weights=expected_identity)
+
+    monkeypatch.setattr(recipes, "load_backbone", load)
+    files = [tmp_path / "one", tmp_path / "two"]
+    for file in files:
+        file.write_text(file.name)
+    identities = ["sha256:" + hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
+    both = [toy.toy_recipe(weights=identity) for identity in (*identities, "random:3:ab")]
+    features_by_recipes(both, lambda crop: PICTURES, [str(files[1]), str(files[0])], "cpu")
+    assert asked == {
+        identities[0]: str(files[0]),
+        identities[1]: str(files[1]),
+        "random:3:ab": "random:3",
+    }

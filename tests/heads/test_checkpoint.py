@@ -10,13 +10,13 @@ from safetensors.numpy import load_file
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
 from fec_cache.errors import HeadMismatch, MissingData
 from fec_cache.heads.checkpoint import (
-    RunConfig,
     load_config,
     load_head,
     load_history,
     newest_run,
     save_run,
 )
+from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import fit
 from tests.heads.planted import planted_split
 
@@ -35,7 +35,7 @@ RECIPE = FeatureRecipe(
 def run(tmp_path):
     features, train, validation = planted_split()
     config = RunConfig(
-        RECIPE,
+        (RECIPE,),
         HeadConfig("embedding", hidden=(16, 8)),
         TrainConfig(epochs=2, batch_size=64),
         PairConfig(),
@@ -63,12 +63,13 @@ def test_files_are_plain(run):
         "head.safetensors",
         "history.csv",
         "metrics.json",
+        "train_faces.txt",
     ]
     tensors = load_file(folder / "head.safetensors")
     weight = result.head.state_dict()["layers.0.weight"].numpy()
     np.testing.assert_array_equal(tensors["layers.0.weight"], weight)
     fields = json.loads((folder / "config.json").read_text())
-    assert fields["fingerprint"] == config.recipe.fingerprint
+    assert fields["fingerprints"] == [config.recipe.fingerprint]
     assert fields["head"]["hidden"] == [16, 8]
     header = (folder / "history.csv").read_text().splitlines()[0]
     assert header == "epoch,train_loss,val_loss,val_triplet_accuracy,seconds"

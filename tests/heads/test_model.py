@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from fec_cache.config import HeadConfig
+from fec_cache.errors import HeadMismatch
 from fec_cache.heads.model import build_head
 
 WIDTH = 24
@@ -96,3 +97,22 @@ def test_any_number_of_hidden_layers_and_dropout():
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == ["Linear", "ReLU", "Dropout"] * 3 + ["Linear"]
     assert len(made("symmetric", hidden=()).layers) == 1
+
+
+@pytest.mark.parametrize("prepare", ["l2", "standardize"])
+def test_each_block_of_features_gives_the_same_share(prepare):
+    """A wide block of large numbers beside a narrow one of small numbers."""
+    model = made("symmetric", prepare=prepare, blocks=(20, 4))
+    features = torch.randn(30, WIDTH)
+    features[:, :20] *= 1000
+    model.fit_preparation(features)
+    prepared = model.prepare(features)
+    for block in (prepared[:, :20], prepared[:, 20:]):
+        torch.testing.assert_close(block.square().sum(1), torch.full((30,), WIDTH / 2))
+
+
+def test_joined_features_are_never_left_as_they_are_by_default():
+    assert HeadConfig("concat").preparation == "none"
+    assert HeadConfig("concat", blocks=(2, 3)).preparation == "standardize"
+    with pytest.raises(HeadMismatch, match=r"blocks of 2\+3 numbers, but features have 24"):
+        made("concat", blocks=(2, 3))

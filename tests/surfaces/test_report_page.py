@@ -14,8 +14,8 @@ from sklearn.metrics import roc_auc_score
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
 from fec_cache.evaluation.metrics import bootstrap_interval, triplet_credit
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
-from fec_cache.heads.checkpoint import RunConfig
 from fec_cache.heads.model import build_head
+from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 from fec_cache.surfaces.plots import jpeg_uri, percent, roc_points
@@ -45,7 +45,7 @@ def noise(row):
 
 def run_config(head=None, train=None, **recipe):
     return RunConfig(
-        dataclasses.replace(RECIPE, **recipe),
+        (dataclasses.replace(RECIPE, **recipe),),
         head or HeadConfig(),
         train or TrainConfig(),
         PairConfig(),

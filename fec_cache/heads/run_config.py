@@ -1,0 +1,158 @@
+"""`config.json` of a run: how a head came about, written once and read with suspicion."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from fec_cache.config import FeatureRecipe, HeadConfig, PairConfig, TrainConfig
+from fec_cache.errors import BadOption
+from fec_cache.features.joined import blocks_of, label_of
+
+FORMAT_VERSION = 2
+_FIRST_VERSION = 1
+
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How a head came about: enough to train it again and to refuse features that do not fit.
+
+    `recipes` are those of the caches side by side, in order. `files` holds the sha256 of the run's
+    other files that must belong to this configuration, by name.
+    """
+
+    recipes: tuple[FeatureRecipe, ...]
+    head: HeadConfig
+    train: TrainConfig
+    pairs: PairConfig
+    data: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def recipe(self) -> FeatureRecipe:
+        """The first cache's recipe, by whose crop a face is shown."""
+        return self.recipes[0]
+
+    @property
+    def features(self) -> str:
+        """Backbones and layers in the words of the command line."""
+        return label_of(self.recipes)
+
+    @property
+    def width(self) -> int:
+        """D: how many numbers one face has in all caches together."""
+        return sum(recipe.width for recipe in self.recipes)
+
+    @property
+    def is_original(self) -> bool:
+        """Whether head and training are the original recipe's, whatever the seed and features."""
+        head = dataclasses.replace(self.head, blocks=())
+        return head == HeadConfig() and dataclasses.replace(self.train, seed=0) == TrainConfig()
+
+    def to_json(self) -> str:
+        """JSON text with a format version and the recipes' fingerprints."""
+        fields = {
+            "format_version": FORMAT_VERSION,
+            "features": self.features,
+            "fingerprints": [recipe.fingerprint for recipe in self.recipes],
+            "recipes": [json.loads(recipe.canonical_json()) for recipe in self.recipes],
+            "head": dataclasses.asdict(self.head),
+            "train": dataclasses.asdict(self.train),
+            "pairs": dataclasses.asdict(self.pairs),
+            "data": dict(self.data),
+            "files": dict(self.files),
+        }
+        return json.dumps(fields, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunConfig":
+        """Read it back; configurations of version 1, with a single recipe, too.
+
+        Raises:
+            ValueError: not a run's configuration, in words.
+        """
+        fields = _mapping(json.loads(text), "the file")
+        version = fields.get("format_version")
+        if type(version) is not int or not _FIRST_VERSION <= version <= FORMAT_VERSION:
+            raise ValueError(
+                f"format_version is {version!r}, but {_FIRST_VERSION} to {FORMAT_VERSION} are known"
+            )
+        try:
+            return cls(
+                recipes=_recipes(fields, version),
+                head=_record(HeadConfig, fields["head"]),
+                train=_record(TrainConfig, fields["train"]),
+                pairs=_record(PairConfig, fields["pairs"]),
+                data=_mapping(fields["data"], "data"),
+                files=_files(fields.get("files", {})),
+            )._checked()
+        except KeyError as error:
+            raise ValueError(f"{error} is missing") from error
+        except (BadOption, TypeError) as error:
+            raise ValueError(str(error)) from error
+
+    def _checked(self) -> "RunConfig":
+        if self.head.blocks != blocks_of(self.recipes):
+            raise ValueError(f"blocks {self.head.blocks} are not the widths of the recipes")
+        return self
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """Sha256 in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _recipes(fields: Mapping[str, Any], version: int) -> tuple[FeatureRecipe, ...]:
+    if version == _FIRST_VERSION:
+        listed, fingerprints = [fields["recipe"]], [fields["fingerprint"]]
+    else:
+        listed, fingerprints = fields["recipes"], fields["fingerprints"]
+    if not isinstance(listed, list) or not listed:
+        raise ValueError("recipes is no list of recipes")
+    recipes = tuple(FeatureRecipe.from_json(json.dumps(recipe)) for recipe in listed)
+    if [recipe.fingerprint for recipe in recipes] != fingerprints:
+        raise ValueError("a recipe is not the one of its fingerprint: one of them was changed")
+    return recipes
+
+
+def _files(fields: object) -> dict[str, str]:
+    return {str(name): str(value) for name, value in _mapping(fields, "files").items()}
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {type(value).__name__}, but it must be a JSON object")
+    return value
+
+
+def _record(kind: type[Kind], value: object) -> Kind:
+    """A configuration from JSON, each field of the type that the class says."""
+    fields = _mapping(value, kind.__name__)
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(fields) - set(hints))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
+    return kind(**{name: _typed(name, entry, hints[name]) for name, entry in fields.items()})
+
+
+def _typed(name: str, value: object, hint: Any) -> object:
+    """A value of JSON as the type asked for; tuples stand as lists, and 1 is a float too."""
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        inner = typing.get_args(hint)[0]
+        return tuple(_typed(name, entry, inner) for entry in value)
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        kinds = typing.get_args(hint)
+        if value is None and type(None) in kinds:
+            return None
+        return _typed(name, value, next(kind for kind in kinds if kind is not type(None)))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise ValueError(f"{name} is {value!r}, which is no {getattr(hint, '__name__', hint)}")
+    return value
