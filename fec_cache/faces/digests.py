@@ -1,31 +1,86 @@
 """Sha256 of each image file, remembered by size and mtime so that it is read once.
 
-The index is a small SQLite file in the cache folder. It is only a memory: deleting it costs one
-reading of the images and nothing else.
+The index is a text file in the cache folder, one line for each image seen, each line with a
+checksum of its own: a damaged line is as good as none. It is only a memory: deleting it costs one
+reading of the images and nothing else, and where it cannot be written, images are read each time.
 """
 
 import hashlib
+import json
+import logging
 import os
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
-from fec_cache.errors import CacheDamaged, StorageFailed
+from fec_cache.faces.files import read_regular
 
-INDEX_NAME = "images.sqlite"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS images (
-    folder TEXT NOT NULL, image TEXT NOT NULL, size_bytes INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (folder, image)
-)"""
-_UPSERT = "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)"
+INDEX_NAME = "images.index"
+_CHECK_DIGITS = 16
 _COMMIT_EVERY = 2000
-# SQLite's primary result codes for trouble around the file rather than in it.
-_OUTSIDE = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
+# A file changed twice within a tick of the clock may keep its mtime: the date of one so young is
+# not remembered, so that it is read again. Two seconds is the coarsest tick in use (FAT).
+_YOUNG_NS = 2_000_000_000
+_NO_DATE = -1
 _Progress = Callable[[int, int], None]
+_Key = tuple[str, str]
 _Entry = tuple[int, int, str]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DigestIndex:
+    """What an index file holds: (folder, image) -> size, mtime in ns, sha256.
+
+    `num_lines` counts the sound lines; later ones replace earlier ones of the same image.
+    `damaged_lines` are the numbers of the others, from 1.
+    """
+
+    entries: dict[_Key, _Entry]
+    num_lines: int
+    damaged_lines: tuple[int, ...]
+
+
+def read_index(path: Path) -> DigestIndex:
+    """Read an index file; one that is not there is empty.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    entries: dict[_Key, _Entry] = {}
+    damaged: list[int] = []
+    lines = content.split(b"\n")
+    # What stands behind the last line break is empty, or torn.
+    number_of_last = len(lines) - (not lines[-1])
+    for number, line in enumerate(lines[:number_of_last], start=1):
+        parsed = _parse(line) if number < len(lines) else None
+        if parsed is None:
+            damaged.append(number)
+        else:
+            entries[parsed[0]] = parsed[1]
+    return DigestIndex(entries, number_of_last - len(damaged), tuple(damaged))
+
+
+def write_index(path: Path, index: DigestIndex) -> None:
+    """Replace an index file by one that holds each image once.
+
+    Raises:
+        OSError: it could not be written; what was there stays.
+    """
+    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(b"".join(starmap(_line, index.entries.items())))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -50,92 +105,104 @@ class ImageDigests:
 
         Returns:
             image -> (64 hex digits, ""), or ("", reason) for an image that cannot be read.
-
-        Raises:
-            CacheDamaged: the index is not an SQLite file of ours.
-            StorageFailed: the disk would not take it, or another process held it for a minute.
         """
-        with self._connection() as connection:
-            if not images_dir.is_dir():
-                return _from_memory(connection, images_dir, images)
-            return self._from_files(connection, images_dir, images, on_progress)
+        index = self._read()
+        if not images_dir.is_dir():
+            return _from_memory(index, images_dir, images)
+        if index.damaged_lines or index.num_lines > 2 * len(index.entries) + 1000:
+            self._try(lambda: write_index(self.path, index))
+        return self._from_files(index, images_dir, images, on_progress)
 
     def _from_files(
         self,
-        connection: sqlite3.Connection,
+        index: DigestIndex,
         images_dir: Path,
         images: Sequence[str],
         on_progress: _Progress | None,
     ) -> dict[str, tuple[str, str]]:
-        # SQLite takes UTF-8 only, which a folder's name need not be.
-        folder = os.fsencode(images_dir.resolve()).decode(errors="backslashreplace")
-        known = {} if self.rehash else _entries(connection, folder)
+        folder = str(images_dir.resolve())
+        known = {} if self.rehash else index.entries
         found: dict[str, tuple[str, str]] = {}
-        fresh: list[tuple[str, str, int, int, str]] = []
+        fresh: list[bytes] = []
         try:
             for number, image in enumerate(images, start=1):
+                before = known.get((folder, image))
                 try:
-                    entry = _entry(images_dir / image, known.get(image))
+                    entry = _entry(images_dir / image, before)
                     found[image] = (entry[2], "")
-                    if entry is not known.get(image):
-                        fresh.append((folder, image, *entry))
+                    if entry is not before:
+                        fresh.append(_line((folder, image), entry))
                 except (OSError, ValueError) as error:
                     found[image] = ("", _reason(error))
                 if len(fresh) >= _COMMIT_EVERY:
-                    _remember(connection, fresh)
+                    self._append(fresh)
                 if on_progress is not None:
                     on_progress(number, len(images))
         finally:
-            _remember(connection, fresh)  # what was read before an interrupt is kept too
+            self._append(fresh)  # what was read before an interrupt is kept too
         return found
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _read(self) -> DigestIndex:
         try:
-            with closing(self._connect()) as connection:
-                yield connection
-        except sqlite3.DatabaseError as error:
-            # The code is there from Python 3.11 on; the low byte is the primary one.
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OUTSIDE:
-                raise StorageFailed(
-                    f"{self.path} could not be used ({error}). Make room, mend the file's rights "
-                    "or wait for the other process, and run the same command again."
-                ) from error
-            raise CacheDamaged(
-                f"{self.path} cannot be used as the index of image digests ({error}). "
-                "Delete it: it is made again from the images."
-            ) from error
+            index = read_index(self.path)
+        except OSError as error:
+            log.warning("%s cannot be read (%s): all images are read again", self.path, error)
+            return DigestIndex({}, 0, ())
+        if index.damaged_lines:
+            log.warning(
+                "%s: %d lines are damaged and count for nothing; their images are read again",
+                self.path,
+                len(index.damaged_lines),
+            )
+        return index
 
-    def _connect(self) -> sqlite3.Connection:
-        # A read-only cache still serves: new digests are then kept in memory for this run only.
-        is_ours = os.access(self.path if self.path.exists() else self.cache_dir, os.W_OK)
-        is_writable = is_ours and os.access(self.cache_dir, os.W_OK)
-        connection = sqlite3.connect(self.path if is_writable else ":memory:", timeout=60)
+    def _append(self, lines: list[bytes]) -> None:
+        """Add lines in one write, which no other process's lines can part."""
+        if lines and self.cache_dir.is_dir():
+            self._try(lambda: _append_to(self.path, b"".join(lines)))
+        lines.clear()
+
+    def _try(self, write: Callable[[], None]) -> None:
         try:
-            if not is_writable and self.path.is_file():
-                uri = f"{self.path.resolve().as_uri()}?mode=ro&immutable=1"
-                with closing(sqlite3.connect(uri, uri=True)) as source:
-                    source.backup(connection)
-            connection.execute(_SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            write()
+        except OSError as error:
+            log.info("%s is not brought up to date (%s)", self.path, error.strerror or error)
 
 
-def _entries(connection: sqlite3.Connection, folder: str) -> dict[str, _Entry]:
-    rows = connection.execute(
-        "SELECT image, size_bytes, mtime_ns, sha256 FROM images WHERE folder = ?", (folder,)
-    )
-    return {image: (size, mtime, sha) for image, size, mtime, sha in rows}
+def _append_to(path: Path, content: bytes) -> None:
+    with path.open("ab+", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            # A torn last line must not take a sound one with it.
+            content = content if file.read(1) == b"\n" else b"\n" + content
+        file.write(content)
+
+
+def _line(key: _Key, entry: _Entry) -> bytes:
+    # Escaped: names of files need not be UTF-8, nor be without line breaks.
+    text = json.dumps([*key, *entry]).encode()
+    return _check(text) + b" " + text + b"\n"
+
+
+def _parse(line: bytes) -> tuple[_Key, _Entry] | None:
+    check, _, text = line.partition(b" ")
+    if check != _check(text):
+        return None
+    folder, image, size_bytes, mtime_ns, sha256 = json.loads(text)
+    return (folder, image), (size_bytes, mtime_ns, sha256)
+
+
+def _check(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:_CHECK_DIGITS].encode()
 
 
 def _from_memory(
-    connection: sqlite3.Connection, images_dir: Path, images: Sequence[str]
+    index: DigestIndex, images_dir: Path, images: Sequence[str]
 ) -> dict[str, tuple[str, str]]:
     known: dict[str, set[str]] = {}
-    for image, sha in connection.execute("SELECT image, sha256 FROM images"):
-        known.setdefault(image, set()).add(sha)
+    for (_, image), entry in index.entries.items():
+        known.setdefault(image, set()).add(entry[2])
     return {image: _only(known.get(image, set()), images_dir) for image in images}
 
 
@@ -147,20 +214,14 @@ def _only(shas: set[str], images_dir: Path) -> tuple[str, str]:
     return "", f"there is no folder {images_dir}, and no image of this name was ever cached"
 
 
-def _remember(connection: sqlite3.Connection, fresh: list[tuple[str, str, int, int, str]]) -> None:
-    if fresh:
-        with connection:
-            connection.executemany(_UPSERT, fresh)
-        fresh.clear()
-
-
 def _entry(path: Path, known: _Entry | None) -> _Entry:
     """Size, mtime and sha256 of a file; `known` itself where size and mtime did not change."""
     status = path.stat()
     if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
         return known
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    return status.st_size, status.st_mtime_ns, sha
+    is_young = abs(time.time_ns() - status.st_mtime_ns) < _YOUNG_NS
+    sha = hashlib.sha256(read_regular(path)).hexdigest()
+    return status.st_size, _NO_DATE if is_young else status.st_mtime_ns, sha
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
+from fec_cache.faces.files import read_regular
 from fec_cache.sources.annotations import FaceRef
 
 MAX_PIXELS = 100_000_000
@@ -61,7 +62,7 @@ def read_image(path: Path) -> Image.Image:
         BadImage: the file cannot be read or is no picture.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise BadImage(f"{path} cannot be read: {error.strerror or error}.") from error
     return decode_image(content, str(path))

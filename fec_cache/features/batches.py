@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
+from fec_cache.faces.files import read_regular
 from fec_cache.faces.images import crop_face, decode_image
 from fec_cache.faces.table import Face, face_id_of
 
@@ -88,7 +89,7 @@ class Decoder:
         path = self.images_dir / group[0].ref.image_path
         started = time.perf_counter()
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except OSError as error:
             return [(face, f"cannot be read: {error.strerror or error}") for face in group]
         read = time.perf_counter()

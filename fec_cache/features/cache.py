@@ -1,7 +1,6 @@
 """The feature cache: one folder per recipe, made of sealed shards and a manifest."""
 
 import itertools
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import FeatureRecipe
-from fec_cache.errors import BadOption, CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
+from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
 from fec_cache.features.manifest import (
     FailedFace,
     Manifest,
@@ -22,12 +21,11 @@ from fec_cache.features.manifest import (
     write_manifest,
 )
 from fec_cache.features.plan import WorkItem
+from fec_cache.features.rebuild import SHARDS_NAME, clear_away, sound_manifest
+from fec_cache.features.recipe_file import RECIPE_NAME, belongs_to, read_recipe, write_recipe
 from fec_cache.features.shards import Shard, read_shard, write_shard
-from fec_cache.features.storage import remove_leftovers, remove_quietly, write_atomically
 
-RECIPE_NAME = "recipe.json"
 _LOCK_NAME = ".lock"
-_SHARDS_NAME = "shards"
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +65,17 @@ class FeatureCache:
             StorageFailed: the folder cannot be written to.
         """
         folder = cache_dir / recipe.folder_name
-        path = folder / RECIPE_NAME
-        if not path.exists():
-            text = json.dumps(json.loads(recipe.canonical_json()), indent=1, sort_keys=True)
+        try:
+            found = cls.open(folder) if (folder / RECIPE_NAME).exists() else None
+        except CacheDamaged as error:
+            if not belongs_to(folder, recipe):
+                raise
+            log.warning("%s: the recipe asked for is written in its place", error)
+            found = None
+        if found is None:
             with cls(folder, recipe).locked():
-                write_atomically(path, (text + "\n").encode())
-        found = cls.open(folder)
+                write_recipe(folder, recipe)
+            found = cls.open(folder)
         if found.recipe != recipe:
             raise CacheMismatch(
                 f"{folder} holds features of another recipe than the one asked for "
@@ -88,30 +91,7 @@ class FeatureCache:
             CacheNotFound: there is no cache in that folder.
             CacheDamaged: its recipe cannot be read, or was edited after the folder was named.
         """
-        path = folder / RECIPE_NAME
-        try:
-            recipe = FeatureRecipe.from_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise CacheNotFound(
-                f"{folder} is not a feature cache: it has no {RECIPE_NAME}. Run: fec extract"
-            ) from error
-        except OSError as error:
-            raise CacheDamaged(
-                f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the "
-                "disk."
-            ) from error
-        except (ValueError, TypeError, KeyError, BadOption) as error:
-            raise CacheDamaged(
-                f"{path} cannot be read as a recipe ({error}). Delete the folder {folder} and run "
-                "`fec extract` again."
-            ) from error
-        if not folder.name.endswith(recipe.fingerprint[:8]):
-            raise CacheDamaged(
-                f"{path} describes recipe {recipe.fingerprint[:8]}, but its folder is named "
-                f"{folder.name}: one of them was changed. Nothing can be trusted here; delete the "
-                "folder and run `fec extract` again."
-            )
-        return cls(folder, recipe)
+        return cls(folder, read_recipe(folder))
 
     def manifest(self) -> Manifest:
         """The shards that count right now."""
@@ -202,23 +182,29 @@ class FeatureCache:
     def drop_damaged(self) -> tuple[frozenset[str], tuple[str, ...]]:
         """Check every shard, strike the damaged ones, and clear away what killed runs left.
 
+        A manifest that is damaged, or gone, is made anew from the shards.
+
         Returns:
             Ids of all faces with a sound feature, and what was struck, in words.
         """
-        problems: list[str] = []
-        kept: list[ShardEntry] = []
         with self.locked():
-            manifest = self.manifest()
+            manifest, told = sound_manifest(self.folder, self.recipe.fingerprint)
+            problems = list(told)
+            kept: list[ShardEntry] = []
+            seen: set[str] = set()
             for entry in manifest.shards:
                 try:
                     self._remember(entry)
+                    if not seen.isdisjoint(self._known[entry.sha256]):
+                        raise CacheDamaged(f"Shard {entry.file} repeats a face of another shard.")
+                    seen |= self._known[entry.sha256]
                     kept.append(entry)
                 except CacheDamaged as error:
                     problems.append(str(error))
             sound = replace(manifest, shards=tuple(kept))
             if problems:
                 write_manifest(self.folder, sound)
-            self._clear_away(sound)
+            clear_away(self.folder, sound)
             return self._stored(sound), tuple(problems)
 
     @contextmanager
@@ -251,7 +237,7 @@ class FeatureCache:
     ) -> ShardEntry:
         if not len(face_ids):
             return ShardEntry("", 0, "", item.plan)
-        file = f"shards/{_free_number(manifest):05d}.h5"
+        file = f"{SHARDS_NAME}/{_free_number(manifest):05d}.h5"
         sha256 = write_shard(self.folder / file, self.recipe.fingerprint, face_ids, features)
         self._known[sha256] = frozenset(face_ids)
         return ShardEntry(file, len(face_ids), sha256, item.plan)
@@ -265,15 +251,6 @@ class FeatureCache:
 
     def _remember(self, entry: ShardEntry) -> None:
         self._known[entry.sha256] = frozenset(self.read(entry).face_ids)
-
-    def _clear_away(self, manifest: Manifest) -> None:
-        remove_leftovers(self.folder)
-        remove_leftovers(self.folder / _SHARDS_NAME)
-        named = {self.folder / entry.file for entry in manifest.shards}
-        for path in (self.folder / _SHARDS_NAME).glob("*.h5"):
-            if path not in named:
-                log.info("%s stands in no manifest and is removed", path)
-                remove_quietly(path)
 
 
 def _free_number(manifest: Manifest) -> int:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fec_cache.errors import CacheMismatch, CacheNotFound
-from fec_cache.features.cache import RECIPE_NAME, FeatureCache
+from fec_cache.features.cache import FeatureCache
+from fec_cache.features.recipe_file import RECIPE_NAME
 
 
 def list_caches(cache_dir: Path) -> tuple[FeatureCache, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.errors import CacheDamaged
+from fec_cache.features.sealed_json import digest_json, open_sealed, seal_json
 from fec_cache.features.storage import write_atomically
 
 MANIFEST_NAME = "manifest.json"
@@ -49,10 +50,21 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The shards that count, in order."""
+    """The shards that count, in order.
+
+    `files` gives the sha256 of the folder's other files as they were last written, `viewed` the
+    `state` that the views among them show.
+    """
 
     fingerprint: str
     shards: tuple[ShardEntry, ...] = field(default=())
+    files: Mapping[str, str] = field(default_factory=dict)
+    viewed: str = ""
+
+    @property
+    def state(self) -> str:
+        """Names what the shards hold and which faces failed: equal states have equal views."""
+        return digest_json([asdict(shard) for shard in self.shards])
 
     @property
     def num_faces(self) -> int:
@@ -75,17 +87,17 @@ def read_manifest(folder: Path, fingerprint: str) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        manifest = _parse(json.loads(path.read_text(encoding="utf-8")))
+        manifest = _parse(path.read_bytes())
     except FileNotFoundError:
         return Manifest(fingerprint)
     except OSError as error:
         raise CacheDamaged(
             f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the disk."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CacheDamaged(
-            f"{path} is not readable as a manifest ({error}). Delete the folder {folder} and run "
-            "`fec extract` again."
+            f"{path} is not readable as a manifest ({error}). Run: fec cache repair "
+            f"{folder.name}. It makes the manifest anew from the shards, and so does `fec extract`."
         ) from error
     if manifest.fingerprint != fingerprint:
         raise CacheDamaged(
@@ -97,13 +109,27 @@ def read_manifest(folder: Path, fingerprint: str) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest in one step."""
-    # Escaped: what the system says of a bad picture may hold bytes that are no UTF-8.
-    text = json.dumps(asdict(manifest), indent=1)
-    write_atomically(folder / MANIFEST_NAME, (text + "\n").encode())
+    write_atomically(folder / MANIFEST_NAME, manifest_bytes(manifest))
 
 
-def _parse(fields: Mapping[str, Any]) -> Manifest:
-    manifest = Manifest(_text(fields["fingerprint"]), tuple(map(_entry, fields["shards"])))
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The one spelling of a manifest, with its checksum."""
+    return seal_json(asdict(manifest))
+
+
+def _parse(content: bytes) -> Manifest:
+    fields = json.loads(content.decode())
+    # The first manifests had no checksum; no flipped bit makes one of today look like them.
+    if set(fields) == {"fingerprint", "shards"}:
+        fields = {**fields, "files": {}, "viewed": ""}
+    else:
+        fields = open_sealed(content)
+    manifest = Manifest(
+        _text(fields["fingerprint"]),
+        tuple(map(_entry, fields["shards"])),
+        {_text(name): _text(sha256) for name, sha256 in fields["files"].items()},
+        _text(fields["viewed"]),
+    )
     files = [shard.file for shard in manifest.shards if shard.file]
     if len(set(files)) < len(files):
         raise ValueError("a shard is named twice")

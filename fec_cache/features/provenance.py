@@ -1,13 +1,15 @@
 """What is worth knowing of a run but changes no feature: versions, device, date."""
 
 import datetime
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from fec_cache.errors import CacheDamaged
+from fec_cache.features.sealed_json import open_sealed, seal_json
 from fec_cache.features.storage import write_atomically
 
 PROVENANCE_NAME = "provenance.json"
@@ -16,11 +18,9 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "h5py")
 
 def record_run(folder: Path, weights_source: str, device: torch.device, batch_size: int) -> None:
     """Add one run to the cache folder's `provenance.json`; an unreadable one is begun anew."""
-    path = folder / PROVENANCE_NAME
     try:
-        runs = json.loads(path.read_text(encoding="utf-8"))
-        runs = runs if isinstance(runs, list) else []
-    except (OSError, ValueError):
+        runs = list(read_provenance(folder))
+    except CacheDamaged:
         runs = []
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     runs.append(
@@ -33,4 +33,22 @@ def record_run(folder: Path, weights_source: str, device: torch.device, batch_si
             **{library: version(library) for library in _LIBRARIES},
         }
     )
-    write_atomically(path, (json.dumps(runs, indent=1) + "\n").encode())
+    write_atomically(folder / PROVENANCE_NAME, seal_json({"runs": runs}))
+
+
+def read_provenance(folder: Path) -> tuple[dict[str, Any], ...]:
+    """What is known of each run, oldest first; none where nothing was recorded.
+
+    Raises:
+        CacheDamaged: the file cannot be read, or is not what was written.
+    """
+    path = folder / PROVENANCE_NAME
+    try:
+        runs = open_sealed(path.read_bytes())["runs"]
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError) as error:
+        raise CacheDamaged(
+            f"{path} cannot be read as provenance ({error}). Run: fec cache repair {folder.name}"
+        ) from error
+    return tuple(runs)

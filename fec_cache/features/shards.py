@@ -1,10 +1,13 @@
 """One sealed HDF5 shard: `face_id` and `features`, immutable once written.
 
 Layout (docs/cache-format.md): root attributes `format_version`, `fingerprint`; dataset `face_id`
-[n] S32; dataset `features` [n, D] float16 or float32; both with Fletcher32 checksums.
+[n] S32; dataset `features` [n, D] float16 or float32; both with Fletcher32 checksums. Behind the
+HDF5 file, where HDF5 does not look, stands the sha256 of it: a shard can be checked without the
+manifest, and before HDF5, which crashes on some damage, reads a byte.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,9 @@ from fec_cache.features.storage import write_atomically
 FORMAT_VERSION = 1
 FACE_ID_DTYPE = f"S{FACE_ID_LENGTH}"
 _CHUNK_BYTES = 1 << 20
+_SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
+SEAL_BYTES = 73
+"""Length of the line behind the HDF5 file."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ def write_shard(
         StorageFailed: the disk would not take it.
     """
     image = _build(fingerprint, face_ids, features)
+    image += f"\nsha256 {hashlib.sha256(image).hexdigest()}\n".encode()
     write_atomically(path, image)
     return hashlib.sha256(image).hexdigest()
 
@@ -60,7 +67,23 @@ def read_shard(path: Path, sha256: str, fingerprint: str) -> Shard:
     Raises:
         CacheDamaged: missing, altered, truncated, or of another recipe.
     """
-    content = checked_bytes(path, sha256)
+    return _parsed(path, checked_bytes(path, sha256), fingerprint)
+
+
+def sealed_shard(path: Path, fingerprint: str) -> tuple[str, Shard]:
+    """A shard that no manifest vouches for, checked by its own seal; its sha256 and what it holds.
+
+    Raises:
+        CacheDamaged: missing, altered, truncated, or of another recipe.
+    """
+    content = _bytes_of(path)
+    seal = _SEAL.fullmatch(content[-SEAL_BYTES:])
+    if not seal or hashlib.sha256(content[:-SEAL_BYTES]).hexdigest() != seal[1].decode():
+        raise CacheDamaged(_damage(path, "does not bear the seal of its own bytes"))
+    return hashlib.sha256(content).hexdigest(), _parsed(path, content, fingerprint)
+
+
+def _parsed(path: Path, content: bytes, fingerprint: str) -> Shard:
     try:
         with h5py.File.in_memory(content) as file:
             version, found = file.attrs["format_version"], file.attrs["fingerprint"]
@@ -81,14 +104,18 @@ def checked_bytes(path: Path, sha256: str) -> bytes:
     Raises:
         CacheDamaged: the file is missing or differs from what the manifest says.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror or error})"
-        raise CacheDamaged(_damage(path, problem)) from error
+    content = _bytes_of(path)
     if hashlib.sha256(content).hexdigest() != sha256:
         raise CacheDamaged(_damage(path, "is not what was sealed: its sha256 differs"))
     return content
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+        raise CacheDamaged(_damage(path, problem)) from error
 
 
 def _build(fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.floating]) -> bytes:

@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 from fec_cache.errors import StorageFailed
+from fec_cache.features.failpoints import reach
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -22,12 +23,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        reach("create", path.name)
         with temporary.open("wb") as file:
+            reach("write", path.name)
             file.write(content)
             file.flush()
+            reach("fsync", path.name)
             os.fsync(file.fileno())
+        reach("rename", path.name)
         temporary.replace(path)
+        reach("sync", path.name)
         _sync_folder(path.parent)
+        reach("done", path.name)
     except OSError as error:
         remove_quietly(temporary)
         raise _failure(path, len(content), error) from error

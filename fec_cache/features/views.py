@@ -1,20 +1,26 @@
 """What other programs read of a cache: `features.h5` and `failures.csv`."""
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
 
 from fec_cache.faces.table import Face, MissingFace
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.manifest import FailedFace, ShardEntry
+from fec_cache.features.manifest import FailedFace, Manifest, ShardEntry, write_manifest
 from fec_cache.features.shards import FACE_ID_DTYPE, FORMAT_VERSION
 from fec_cache.features.storage import remove_quietly, write_atomically
 
 TABLE_NAME = "features.h5"
 FAILURES_NAME = "failures.csv"
+REJECTED_NAME = "rejected.csv"
+VIEW_NAMES = (TABLE_NAME, FAILURES_NAME, REJECTED_NAME)
+"""Files whose sha256 the manifest keeps."""
 
 
 def write_views(
@@ -36,12 +42,37 @@ def write_views(
     with cache.locked():
         manifest = cache.manifest()
         failures = _failures(manifest.failed, missing, present)
-        write_atomically(cache.folder / FAILURES_NAME, failures)
         entries = [entry for entry in manifest.shards if entry.rows]
-        if entries:
-            write_atomically(cache.folder / TABLE_NAME, _table(cache, entries))
-        else:
+        # Nothing is written that is there already: a finished cache may lie on a full disk.
+        if _digest_of(cache.folder / FAILURES_NAME) != hashlib.sha256(failures).hexdigest():
+            write_atomically(cache.folder / FAILURES_NAME, failures)
+        if not entries:
             remove_quietly(cache.folder / TABLE_NAME)
+        elif not _is_current(cache.folder, manifest):
+            write_atomically(cache.folder / TABLE_NAME, _table(cache, entries))
+        noted = replace(manifest, files=_digests(cache.folder), viewed=manifest.state)
+        if noted != manifest:
+            write_manifest(cache.folder, noted)
+
+
+def _is_current(folder: Path, manifest: Manifest) -> bool:
+    """Whether `features.h5` shows this manifest; its bytes alone hold the second it was made in."""
+    known = manifest.files.get(TABLE_NAME)
+    is_known = known is not None and known == _digest_of(folder / TABLE_NAME)
+    return is_known and manifest.viewed == manifest.state
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    digests = {name: _digest_of(folder / name) for name in VIEW_NAMES}
+    return {name: digest for name, digest in digests.items() if digest}
+
+
+def _digest_of(path: Path) -> str:
+    """Sha256 of a file, 64 hex digits; empty where there is none to be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _failures(

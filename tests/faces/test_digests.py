@@ -1,14 +1,14 @@
 import hashlib
 import os
-import sqlite3
-from contextlib import closing
+import time
 from pathlib import Path
 
 import pytest
 
-from fec_cache.errors import CacheDamaged, StorageFailed
 from fec_cache.faces import digests as module
-from fec_cache.faces.digests import INDEX_NAME, ImageDigests
+from fec_cache.faces.digests import INDEX_NAME, ImageDigests, read_index
+
+OLD_NS = 10**18
 
 
 def sha(content):
@@ -21,6 +21,7 @@ def images(tmp_path):
     folder.mkdir()
     for name in "abc":
         (folder / name).write_bytes(name.encode())
+        os.utime(folder / name, ns=(0, OLD_NS))
     return folder
 
 
@@ -35,30 +36,35 @@ def cache(tmp_path):
 def reads(monkeypatch):
     """Names of the files whose bytes are read."""
     names = []
-    read_bytes = Path.read_bytes
+    read_regular = module.read_regular
 
     def spy(path):
         names.append(path.name)
-        return read_bytes(path)
+        return read_regular(path)
 
-    monkeypatch.setattr(Path, "read_bytes", spy)
+    monkeypatch.setattr(module, "read_regular", spy)
     return names
 
 
 @pytest.fixture
 def read_only(monkeypatch):
-    """Make folders look read-only: the tests may run as root, whom no mode bits stop."""
-    access = os.access
+    """Make the index unwritable: the tests may run as root, whom no mode bits stop."""
+    opened = Path.open
 
-    def refuse(path, mode):
-        return access(path, mode) and mode != os.W_OK
+    def refuse(path, mode="r", *args, **kwargs):
+        if set(mode) & set("wa+"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, mode, *args, **kwargs)
 
-    return lambda: monkeypatch.setattr(os, "access", refuse)
+    def apply():
+        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(Path, "write_bytes", lambda path, _: refuse(path, "wb"))
+
+    return apply
 
 
 def rows_of(cache):
-    with closing(sqlite3.connect(cache / INDEX_NAME)) as connection:
-        return connection.execute("SELECT * FROM images ORDER BY image").fetchall()
+    return sorted((*key, *entry) for key, entry in read_index(cache / INDEX_NAME).entries.items())
 
 
 def test_digests_are_the_files_sha256(images, cache):
@@ -68,6 +74,7 @@ def test_digests_are_the_files_sha256(images, cache):
     assert ticks == [(1, 3), (2, 3), (3, 3)]
     status = (images / "a").stat()
     assert rows_of(cache)[0] == (str(images), "a", 1, status.st_mtime_ns, sha(b"a"))
+    assert status.st_mtime_ns == OLD_NS
     assert [row[1] for row in rows_of(cache)] == ["a", "c"]
 
 
@@ -129,48 +136,93 @@ def test_without_the_folder_the_memory_serves(images, cache, tmp_path):
     }
 
 
-@pytest.mark.parametrize("content", [b"no database at all" * 100, b"x" * 600])
-def test_a_damaged_index_says_what_to_do(images, cache, content):
+def filled(images, cache):
+    ImageDigests(cache).lookup(images, ["a", "b", "c"])
+    return (cache / INDEX_NAME).read_bytes()
+
+
+def test_every_flipped_bit_is_found_and_no_wrong_digest_is_ever_served(images, cache):
+    content = filled(images, cache)
+    wanted = {name: (sha(name.encode()), "") for name in "abc"}
+    true_rows = set(rows_of(cache))
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (cache / INDEX_NAME).write_bytes(flipped)
+        assert read_index(cache / INDEX_NAME).damaged_lines, bit
+        assert set(rows_of(cache)) < true_rows
+        if bit % 97 == 0:
+            assert ImageDigests(cache).lookup(images, ["a", "b", "c"]) == wanted
+            assert read_index(cache / INDEX_NAME).damaged_lines == ()
+
+
+@pytest.mark.parametrize("content", [b"no index at all" * 100, b"\n\n\n", b"\xff\x00", b"0 []\n"])
+def test_a_damaged_index_costs_a_reading_and_mends_itself(images, cache, content, reads, caplog):
     (cache / INDEX_NAME).write_bytes(content)
-    with pytest.raises(CacheDamaged) as caught:
-        ImageDigests(cache).lookup(images, ["a"])
-    assert str(caught.value) == (
-        f"{cache / INDEX_NAME} cannot be used as the index of image digests (file is not a "
-        "database). Delete it: it is made again from the images."
-    )
-    (cache / INDEX_NAME).unlink()
     assert ImageDigests(cache).lookup(images, ["a"]) == {"a": (sha(b"a"), "")}
+    assert reads == ["a"]
+    assert "count for nothing" in caplog.text
+    ImageDigests(cache).lookup(images, ["a"])
+    assert reads == ["a"]
 
 
-def test_another_table_of_the_same_name_is_damage(images, cache):
-    with closing(sqlite3.connect(cache / INDEX_NAME)) as connection:
-        connection.execute("CREATE TABLE images (name TEXT)")
-    with pytest.raises(CacheDamaged, match="no such column"):
-        ImageDigests(cache).lookup(images, ["a"])
+def test_a_torn_line_takes_no_other_with_it(images, cache, reads):
+    content = filled(images, cache)
+    (cache / INDEX_NAME).write_bytes(content[:-3])
+    assert [row[1] for row in rows_of(cache)] == ["a", "b"]
+    reads.clear()
+    ImageDigests(cache).lookup(images, ["a", "b", "c"])
+    assert reads == ["c"]
+    # Another process may append at any moment, even to a torn line.
+    (cache / INDEX_NAME).write_bytes(content[:-3])
+    module._append_to(cache / INDEX_NAME, module._line(("f", "d"), (1, 2, "e")))
+    index = read_index(cache / INDEX_NAME)
+    assert index.damaged_lines == (3,)
+    assert index.entries["f", "d"] == (1, 2, "e")
 
 
-def test_a_torn_index_is_damage(images, cache):
-    names = [f"{number:04d}" for number in range(600)]
-    for name in names:
-        (images / name).touch()
-    ImageDigests(cache).lookup(images, names)
-    content = (cache / INDEX_NAME).read_bytes()
-    (cache / INDEX_NAME).write_bytes(content[: len(content) // 2])
-    with pytest.raises(CacheDamaged, match="malformed"):
-        ImageDigests(cache).lookup(images, names)
+def test_an_index_that_cannot_be_read_or_written_costs_a_reading(images, cache, caplog):
+    (cache / INDEX_NAME).mkdir()
+    assert ImageDigests(cache).lookup(images, ["a"]) == {"a": (sha(b"a"), "")}
+    assert "Is a directory" in caplog.text
 
 
-def test_an_index_that_is_held_or_has_no_room_is_not_called_damaged(images, cache, monkeypatch):
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        module.sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01)
-    )
-    with closing(connect(cache / INDEX_NAME, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(
-            StorageFailed, match=r"images\.sqlite could not be used \(database is l"
-        ):
-            ImageDigests(cache).lookup(images, ["a"])
+def test_an_index_of_many_old_lines_is_rewritten(images, cache):
+    digests = ImageDigests(cache)
+    digests.lookup(images, ["a"])
+    (cache / INDEX_NAME).write_bytes((cache / INDEX_NAME).read_bytes() * 1100)
+    digests.lookup(images, ["a"])
+    assert read_index(cache / INDEX_NAME).num_lines == 1
+    assert [path.name for path in cache.iterdir()] == [INDEX_NAME]
+
+
+def test_a_picture_younger_than_the_clocks_tick_is_read_again(images, cache, reads):
+    (images / "a").write_bytes(b"1")
+    now_ns = time.time_ns()
+    os.utime(images / "a", ns=(0, now_ns))
+    assert ImageDigests(cache).lookup(images, ["a"])["a"] == (sha(b"1"), "")
+    (images / "a").write_bytes(b"2")
+    os.utime(images / "a", ns=(0, now_ns))
+    assert ImageDigests(cache).lookup(images, ["a"])["a"] == (sha(b"2"), "")
+    # Its digest is remembered all the same, for a machine without the pictures.
+    assert rows_of(cache) == [(str(images), "a", 1, -1, sha(b"2"))]
+
+
+def test_a_clock_that_went_back_hides_no_change(images, cache):
+    ahead_ns = time.time_ns() + 10**12
+    os.utime(images / "a", ns=(0, ahead_ns))
+    assert ImageDigests(cache).lookup(images, ["a"])["a"] == (sha(b"a"), "")
+    (images / "a").write_bytes(b"A")
+    assert ImageDigests(cache).lookup(images, ["a"])["a"] == (sha(b"A"), "")
+
+
+def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(images, cache):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs named pipes")
+    os.mkfifo(images / "pipe")
+    found = ImageDigests(cache).lookup(images, ["pipe", "."])
+    assert found["pipe"] == ("", "cannot be read: not a regular file")
+    assert found["."] == ("", "cannot be read: Is a directory")
 
 
 def test_a_read_only_cache_without_index_works_and_stays_empty(images, cache, read_only):
@@ -180,7 +232,7 @@ def test_a_read_only_cache_without_index_works_and_stays_empty(images, cache, re
 
 
 def test_a_read_only_index_serves_and_stays_untouched(images, tmp_path, read_only, reads):
-    cache = tmp_path / "ca?che #1%20"  # letters that mean something in an SQLite address
+    cache = tmp_path / "ca?che #1%20 ä"
     cache.mkdir()
     ImageDigests(cache).lookup(images, ["a"])
     before = (cache / INDEX_NAME).read_bytes()
@@ -193,12 +245,6 @@ def test_a_read_only_index_serves_and_stays_untouched(images, tmp_path, read_onl
     assert reads == ["b"]
     assert [path.name for path in cache.iterdir()] == [INDEX_NAME]
     assert (cache / INDEX_NAME).read_bytes() == before
-
-
-def test_a_read_only_index_that_was_never_filled_works(images, cache, read_only):
-    (cache / INDEX_NAME).touch()
-    read_only()
-    assert ImageDigests(cache).lookup(images, ["a"]) == {"a": (sha(b"a"), "")}
 
 
 def test_a_cache_folder_that_is_not_there_works(images, tmp_path):
@@ -230,6 +276,7 @@ def test_a_folder_whose_name_is_not_utf8_works(cache, tmp_path, reads):
     folder = tmp_path / "im\udcff"
     folder.mkdir()
     (folder / "a").write_bytes(b"a")
+    os.utime(folder / "a", ns=(0, OLD_NS))
     for _ in range(2):
         assert ImageDigests(cache).lookup(folder, ["a"]) == {"a": (sha(b"a"), "")}
     assert reads == ["a"]

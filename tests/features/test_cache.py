@@ -1,4 +1,4 @@
-import json
+import dataclasses
 import os
 import shutil
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from fec_cache.errors import CacheDamaged, CacheNotFound, FecError, StorageFaile
 from fec_cache.faces.table import Face
 from fec_cache.features import cache as cache_module
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.manifest import FailedFace
+from fec_cache.features.manifest import FailedFace, write_manifest
 from fec_cache.features.plan import WorkItem
 
 NOBODY = 65534
@@ -162,8 +162,8 @@ def test_a_damaged_shard_is_refused_then_struck_and_its_place_taken_again(cache,
 
 def test_rows_that_the_manifest_makes_up_are_found(cache):
     seal(cache, 1, 2)
-    path = cache.folder / "manifest.json"
-    path.write_text(path.read_text().replace('"rows": 2', '"rows": 3'))
+    entry = dataclasses.replace(cache.manifest().shards[0], rows=3)
+    write_manifest(cache.folder, dataclasses.replace(cache.manifest(), shards=(entry,)))
     with pytest.raises(CacheDamaged, match=r"holds \(2, 3\), but the manifest says \(3, 3\)"):
         cache.load()
     assert cache.drop_damaged()[0] == frozenset()
@@ -205,10 +205,8 @@ def fail(*_):
 
 def test_a_manifest_of_another_recipe_is_refused(cache):
     seal(cache, 1, 2)
-    path = cache.folder / "manifest.json"
-    fields = json.loads(path.read_text())
-    fields["fingerprint"] = fields["fingerprint"][:8] + "0" * 56
-    path.write_text(json.dumps(fields))
+    other = cache.recipe.fingerprint[:8] + "0" * 56
+    write_manifest(cache.folder, dataclasses.replace(cache.manifest(), fingerprint=other))
     with pytest.raises(CacheDamaged, match="belongs to recipe"):
         cache.load()
 
@@ -255,3 +253,42 @@ def test_a_cache_folder_that_is_a_file_is_told(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(StorageFailed, match="cannot be written to: Not a directory"):
         FeatureCache.create(tmp_path / "cache", toy.toy_recipe())
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "remove"])
+def test_a_lost_manifest_is_made_anew_from_the_shards_and_no_row_is_lost(cache, damage):
+    seal(cache, 1, 2, failed=(3,))
+    seal(cache, 4, 5)
+    path = cache.folder / "manifest.json"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept = {"flip": content, "truncate": content[:50], "empty": b""}
+    path.unlink() if damage == "remove" else path.write_bytes(kept[damage])
+    if damage != "remove":
+        with pytest.raises(CacheDamaged, match="Run: fec cache repair toy-avgpool"):
+            cache.load()
+    known, problems = FeatureCache.open(cache.folder).drop_damaged()
+    assert known == {face_id(number) for number in (1, 2, 4, 5)}
+    assert len(problems) == 1
+    assert stored(cache) == [1, 2, 4, 5]
+    seal(cache, 3)
+    assert stored(cache) == [1, 2, 4, 5, 3]
+
+
+def test_of_a_lost_manifest_only_sound_shards_of_the_recipe_are_taken(cache, tmp_path):
+    for numbers in ((1, 2), (3, 4), (5, 6)):
+        seal(cache, *numbers)
+    other = FeatureCache.create(tmp_path, toy.toy_recipe("layer1"))
+    seal(other, 7)
+    shards = cache.folder / "shards"
+    shutil.copy(other.folder / "shards/00000.h5", shards / "00003.h5")
+    shutil.copy(shards / "00000.h5", shards / "00004.h5")
+    content = bytearray((shards / "00001.h5").read_bytes())
+    content[-90] ^= 1
+    (shards / "00001.h5").write_bytes(content)
+    (cache.folder / "manifest.json").write_bytes(b"")
+    _, problems = cache.drop_damaged()
+    assert stored(cache) == [1, 2, 5, 6]
+    words = ["manifest.json", "00001.h5 does not bear", "00003.h5 belongs to", "repeats a face"]
+    assert [word in problem for word, problem in zip(words, problems, strict=True)] == [True] * 4
+    assert sorted(path.name for path in shards.iterdir()) == ["00000.h5", "00002.h5"]

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import toy
 
 from fec_cache.config import FeatureRecipe
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.plan import WorkItem
 
 
 @pytest.fixture
@@ -35,8 +37,21 @@ def test_an_edited_recipe_is_found(cache, old, new):
         CacheDamaged, match=r"one of them was changed\. Nothing can be trusted here"
     ):
         FeatureCache.open(cache.folder)
-    with pytest.raises(CacheDamaged):
-        FeatureCache.create(cache.folder.parent, cache.recipe)
+    # Whoever asks for the recipe that the folder is named after has it written again.
+    assert FeatureCache.create(cache.folder.parent, cache.recipe) == cache
+    assert FeatureCache.open(cache.folder) == cache
+
+
+def test_a_folder_of_another_recipe_is_not_taken_over(tmp_path, cache):
+    other = toy.toy_recipe(weights="sha256:" + "6" * 64)
+    item = WorkItem((), "plan")
+    cache.seal(item, ["0" * 32], np.ones((1, 3), np.float16), ())
+    cache.folder.rename(tmp_path / "cache" / other.folder_name)
+    for damage in (None, "recipe.json", "manifest.json"):
+        if damage:
+            (tmp_path / "cache" / other.folder_name / damage).write_bytes(b"")
+        with pytest.raises(CacheDamaged):
+            FeatureCache.create(tmp_path / "cache", other)
 
 
 @pytest.mark.parametrize(

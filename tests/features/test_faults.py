@@ -122,8 +122,8 @@ def test_a_kill_at_every_step_of_writing(processes, tmp_path, images_dir, faces,
         assert len(shards) == 2
         assert leftovers(cache_dir) == []
         assert_right(cache_dir, few)
-    # recipe, two shards with their manifests, two views, provenance: 8 files of 4 steps each
-    assert exit_codes == [-signal.SIGKILL] * 32 + [0]
+    # recipe, two shards and manifests, two views and their digests, provenance: 9 files of 4 steps
+    assert exit_codes == [-signal.SIGKILL] * 36 + [0]
 
 
 def test_two_extractors_at_once_store_every_face_once(

@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -7,6 +9,7 @@ from fec_cache.features.manifest import (
     FailedFace,
     Manifest,
     ShardEntry,
+    manifest_bytes,
     read_manifest,
     write_manifest,
 )
@@ -21,6 +24,8 @@ WHOLE = Manifest(
         ShardEntry("", 0, "", "p1", ()),
         ShardEntry("shards/00001.h5", 1, "d" * 64, "p2", (), (BAD.face_id,)),
     ),
+    {"features.h5": "e" * 64},
+    "f" * 64,
 )
 
 
@@ -56,7 +61,7 @@ def test_every_truncation_is_found(tmp_path):
     write_manifest(tmp_path, WHOLE)
     path = tmp_path / "manifest.json"
     text = path.read_bytes()
-    for length in range(0, len(text.rstrip()), 13):
+    for length in range(0, len(text), 13):
         path.write_bytes(text[:length])
         with pytest.raises(CacheDamaged, match="is not readable as a manifest"):
             read_manifest(tmp_path, FINGERPRINT)
@@ -75,10 +80,39 @@ def test_bytes_that_are_no_text_are_found(tmp_path):
         read_manifest(tmp_path, FINGERPRINT)
 
 
-def edited(changes):
-    write = json.loads(json.dumps(WHOLE, default=lambda record: record.__dict__))
-    changes(write["shards"])
-    return json.dumps(write)
+def edited(changes, is_resealed=True):
+    fields = json.loads(manifest_bytes(WHOLE))
+    changes(fields["shards"])
+    if is_resealed:
+        sealed = {name: value for name, value in fields.items() if name != "sha256"}
+        text = json.dumps(sealed, sort_keys=True, separators=(",", ":"))
+        fields["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps(fields, indent=1) + "\n"
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    content = manifest_bytes(WHOLE)
+    path = tmp_path / "manifest.json"
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(CacheDamaged):
+            read_manifest(tmp_path, FINGERPRINT)
+
+
+def test_an_edit_that_reads_well_is_found_by_the_checksum(tmp_path):
+    text = edited(lambda shards: shards[0].update(rows=4), is_resealed=False)
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(CacheDamaged, match="its checksum differs"):
+        read_manifest(tmp_path, FINGERPRINT)
+
+
+def test_a_manifest_of_the_first_days_has_no_checksum_and_is_read(tmp_path):
+    fields = json.loads(manifest_bytes(WHOLE))
+    old = {name: fields[name] for name in ("fingerprint", "shards")}
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    assert read_manifest(tmp_path, FINGERPRINT) == dataclasses.replace(WHOLE, files={}, viewed="")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +141,7 @@ def test_edits_are_found(tmp_path, changes):
     (tmp_path / "manifest.json").write_text(edited(lambda shards: None))
     assert read_manifest(tmp_path, FINGERPRINT) == WHOLE
     (tmp_path / "manifest.json").write_text(edited(changes))
-    with pytest.raises(CacheDamaged, match=r"Delete the folder .* and run `fec extract` again"):
+    with pytest.raises(CacheDamaged, match=r"Run: fec cache repair test_edits"):
         read_manifest(tmp_path, FINGERPRINT)
 
 

@@ -4,13 +4,14 @@ import h5py
 import pytest
 import torch
 
-from fec_cache.features.provenance import record_run
+from fec_cache.errors import CacheDamaged
+from fec_cache.features.provenance import read_provenance, record_run
 
 CPU = torch.device("cpu")
 
 
 def runs(folder):
-    return json.loads((folder / "provenance.json").read_text())
+    return json.loads((folder / "provenance.json").read_text())["runs"]
 
 
 def test_each_run_is_added(tmp_path):
@@ -29,3 +30,17 @@ def test_an_unreadable_one_is_begun_anew(tmp_path, content):
     (tmp_path / "provenance.json").write_bytes(content)
     record_run(tmp_path, "a file", CPU, 8)
     assert len(runs(tmp_path)) == 1
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    assert read_provenance(tmp_path) == ()
+    record_run(tmp_path, "a file", CPU, 8)
+    path = tmp_path / "provenance.json"
+    content = path.read_bytes()
+    assert read_provenance(tmp_path) == tuple(runs(tmp_path))
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(CacheDamaged, match="Run: fec cache repair"):
+            read_provenance(tmp_path)

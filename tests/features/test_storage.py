@@ -1,12 +1,13 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fec_cache.errors import StorageFailed
-from fec_cache.features import storage
+from fec_cache.errors import BadOption, StorageFailed
+from fec_cache.features import failpoints, storage
 from fec_cache.features.storage import remove_leftovers, write_atomically
 
 
@@ -106,3 +107,56 @@ def test_a_device_without_room_is_told(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "StorageFailed" in done.stderr
     assert "No space left on device" in done.stderr
+
+
+STEPS = ["create", "write", "fsync", "rename", "sync", "done"]
+
+
+@pytest.fixture
+def armed():
+    yield failpoints.arm
+    failpoints.arm("")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failing_step_leaves_the_old_content_or_the_new_and_no_litter(tmp_path, armed, step):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    armed(f"{step}:fi*:1:ENOSPC")
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == (b"new" if step in ("sync", "done") else b"old")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_failpoint_counts_the_steps_that_fit_and_fires_once(tmp_path, armed):
+    armed("*:*:8:EIO")
+    write_atomically(tmp_path / "a", b"1")
+    with pytest.raises(StorageFailed, match="Input/output error"):
+        write_atomically(tmp_path / "b", b"2")
+    write_atomically(tmp_path / "b", b"3")
+    armed("fsync:c:1:interrupt")
+    write_atomically(tmp_path / "a", b"4")
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "c", b"5")
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["kill", "a:b:c:kill", "a:b:0:kill", "a:b:1:burn"])
+def test_a_failpoint_that_is_none_is_told(armed, text):
+    with pytest.raises(BadOption, match="must be STEP:FILE:N:ACTION"):
+        armed(text)
+
+
+def test_the_environment_arms_a_failpoint(tmp_path):
+    code = (
+        "import sys, pathlib\n"
+        "from fec_cache.features import storage\n"
+        "storage.write_atomically(pathlib.Path(sys.argv[1]), b'x')\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "file")]
+    environment = {**os.environ, failpoints.VARIABLE: "rename:file:1:kill"}
+    done = subprocess.run(command, env=environment, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = names(tmp_path)
+    assert left.startswith(".tmp-")

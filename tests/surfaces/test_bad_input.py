@@ -16,7 +16,7 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
-        if path.name not in (".lock", "images.sqlite")
+        if path.name not in (".lock", "images.index")
     }
 
 

@@ -1,0 +1,80 @@
+"""Places where writing can be made to fail on purpose: for tests and `benchmarks/faults.py`.
+
+`FEC_FAILPOINT=STEP:FILE:N:ACTION` arms one for a process, `arm` does so from Python. STEP and FILE
+are shell patterns, N says at which passing of a step that fits, ACTION is `kill`, `interrupt`,
+`hang` or the name of a system error, such as `EIO` or `ENOSPC`. So `rename:manifest.json:2:kill`
+ends the process just before the manifest is replaced for the second time. Steps of one file, in
+order: `create`, `write`, `fsync`, `rename`, `sync` (the folder), `done`.
+
+Unarmed, a step costs one look at a variable.
+"""
+
+import errno
+import os
+import signal
+import time
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from fec_cache.errors import BadOption
+
+VARIABLE = "FEC_FAILPOINT"
+_ACTIONS = ("kill", "interrupt", "hang")
+
+
+@dataclass
+class _Failpoint:
+    step: str
+    file: str
+    passings_left: int
+    action: str
+
+
+_armed: list[_Failpoint] = []
+
+
+def arm(text: str) -> None:
+    """Make this process fail at a step; an empty text disarms.
+
+    Raises:
+        BadOption: the text is no `STEP:FILE:N:ACTION`.
+    """
+    _armed.clear()
+    if not text:
+        return
+    parts = text.split(":")
+    is_known = len(parts) == 4 and (parts[3] in _ACTIONS or hasattr(errno, parts[3]))
+    if not (is_known and parts[2].isdecimal() and int(parts[2]) > 0):
+        raise BadOption(
+            f"{VARIABLE} is {text!r}, but it must be STEP:FILE:N:ACTION, as in "
+            "rename:manifest.json:2:kill. Unset it, unless you test what a crash does."
+        )
+    _armed.append(_Failpoint(parts[0], parts[1], int(parts[2]), parts[3]))
+
+
+def reach(step: str, file: str) -> None:
+    """Tell that a step is about to be taken; does nothing unless a failpoint is armed for it.
+
+    Raises:
+        OSError: the armed system error.
+    """
+    for failpoint in _armed:
+        if fnmatchcase(step, failpoint.step) and fnmatchcase(file, failpoint.file):
+            failpoint.passings_left -= 1
+            if failpoint.passings_left == 0:
+                _fail(failpoint.action, f"{step}:{file}")
+
+
+def _fail(action: str, place: str) -> None:
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "hang":
+        time.sleep(3600.0)
+    elif action == "interrupt":
+        raise KeyboardInterrupt(place)
+    else:
+        number = getattr(errno, action)
+        raise OSError(number, os.strerror(number))
+
+
+arm(os.environ.get(VARIABLE, ""))
