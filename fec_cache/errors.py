@@ -60,6 +60,10 @@ class StorageFailed(FecError):
     """The disk would not take what was to be written."""
 
 
+class BadFeatures(FecError):
+    """Features, or a head's answers to them, are not finite numbers."""
+
+
 class NothingToTrain(FecError):
     """No usable triplets are left."""
 

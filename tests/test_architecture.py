@@ -34,7 +34,7 @@ HOMES = {
     "jinja2": {"surfaces"},
     "PIL": {"faces"},
     "pandas": {"sources"},
-    "scipy": {"pairs"},
+    "scipy": {"pairs", "evaluation"},
     "filelock": {"features"},
 }
 GUESTS = {

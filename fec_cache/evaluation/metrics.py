@@ -2,7 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    roc_auc_score,
+)
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -10,7 +15,6 @@ Bools = npt.NDArray[np.bool_]
 
 CHANCE = 1.0 / 3.0
 PAIR_FLOOR = 2.0 / 3.0
-_DRAWS_AT_ONCE = 50
 
 
 def triplet_credit(similarity: Floats, odd: Ints) -> npt.NDArray[np.float64]:
@@ -31,26 +35,52 @@ def triplet_credit(similarity: Floats, odd: Ints) -> npt.NDArray[np.float64]:
     return np.asarray(hit / np.maximum(best.sum(axis=1), 1), np.float64)
 
 
-def bootstrap_interval(
-    credit: Floats, draws: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `credit` [T], redrawing triplets.
+def odd_probabilities(logits: Floats) -> npt.NDArray[np.float64]:
+    """Probability of each face to be the odd one, given that exactly one pair is similar.
 
-    Triplets that share faces are not independent, so on sets where each face stands in many
-    triplets the interval is somewhat too narrow.
+    With independent calibrated pairs, P(only pair j is similar) is proportional to the odds of
+    pair j, so the softmax of the calibrated logits.
 
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    Args:
+        logits: [T, 3] calibrated logits of P(similar); pair j is the pair without face j.
+
+    Returns:
+        [T, 3] float64, rows add up to 1.
     """
-    if not len(credit):
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    means: list[npt.NDArray[np.float64]] = []
-    for start in range(0, draws, _DRAWS_AT_ONCE):
-        size = (min(_DRAWS_AT_ONCE, draws - start), len(credit))
-        means.append(credit[rng.integers(0, len(credit), size)].mean(axis=1))
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(np.concatenate(means), [tail, 1.0 - tail])
-    return float(low), float(high)
+    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True, initial=-1e9)
+    odds = np.exp(shifted)
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def vote_log_losses(probabilities: Floats, votes: Ints) -> npt.NDArray[np.float64]:
+    """Cross-entropy of each triplet's vote shares under predicted probabilities, in nats: [T].
+
+    A uniform guess scores ln 3 = 1.0986. NaN where nobody voted.
+
+    Args:
+        probabilities: [T, 3], how likely each face is to be named.
+        votes: [T, 3], how many raters named each face.
+    """
+    counts = votes.sum(axis=1)
+    told = (votes * np.log(np.maximum(probabilities, 1e-12))).sum(axis=1)
+    return np.asarray(np.where(counts > 0, -told / np.maximum(counts, 1), np.nan), np.float64)
+
+
+def vote_agreement(similarity: Floats, votes: Ints) -> npt.NDArray[np.float64]:
+    """Share of each triplet's votes for the face that the head names; ties share: [T].
+
+    Args:
+        similarity: [T, 3], higher is more alike.
+        votes: [T, 3].
+    """
+    best = similarity == similarity.max(axis=1, keepdims=True)
+    named = (votes * best).sum(axis=1) / np.maximum(best.sum(axis=1), 1)
+    return np.asarray(named / np.maximum(votes.sum(axis=1), 1), np.float64)
+
+
+def constant_accuracy(odd: Ints) -> float:
+    """What always naming the face in the same place scores at best; NaN without triplets."""
+    return float(np.bincount(odd, minlength=3).max() / len(odd)) if len(odd) else float("nan")
 
 
 def rater_accuracy(votes: Ints) -> float:
@@ -99,3 +129,17 @@ def pair_balanced_accuracy(says_similar: Bools, is_similar: Bools) -> float:
     if is_similar.all() or not is_similar.any():
         return float("nan")
     return float(balanced_accuracy_score(is_similar, says_similar))
+
+
+def pair_average_precision(scores: Floats, is_similar: Bools) -> float:
+    """Average precision of pair scores [P] for the similar ones; a constant scores their share."""
+    if is_similar.all() or not is_similar.any():
+        return float("nan")
+    return float(average_precision_score(is_similar, scores))
+
+
+def pair_brier(probability: Floats, is_similar: Bools) -> float:
+    """Mean squared error of P(similar) [P]; always saying the base rate b scores b (1 - b)."""
+    if not len(is_similar):
+        return float("nan")
+    return float(brier_score_loss(is_similar, probability, pos_label=True))

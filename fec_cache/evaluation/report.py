@@ -1,90 +1,42 @@
 """A head's similarities on labelled triplets -> `Evaluation`, the figures to be believed."""
 
+import dataclasses
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.evaluation.bootstrap import FaceBootstrap
+from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
+from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
+from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
 from fec_cache.evaluation.metrics import (
     CHANCE,
     PAIR_FLOOR,
-    bootstrap_interval,
+    constant_accuracy,
+    odd_probabilities,
     pair_auc,
+    pair_average_precision,
     pair_balanced_accuracy,
+    pair_brier,
     rater_accuracy,
     triplet_credit,
+    vote_agreement,
+    vote_log_losses,
 )
+from fec_cache.evaluation.neighbours import nearest_figures
+from fec_cache.evaluation.people import IdentityFigures, RowLabels, identity_figures
+from fec_cache.evaluation.reliability import Reliability, reliability
 from fec_cache.heads.model import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
-from fec_cache.pairs.build import TripletTable, count_contradictions, pairs_from_triplets
+from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+
+__all__ = ["DECISION_THRESHOLD", "Evaluation", "GroupAccuracy", "PairFigures", "evaluate_head"]
 
 # One of a triplet's three pairs is similar: at this probability both kinds of pair are equally
 # likely to be called by their name, so it parts "similar" from "different".
 DECISION_THRESHOLD = 1.0 / 3.0
 GROUP_NAMES = ("one-class", "two-class", "three-class")
-
-
-@dataclass(frozen=True)
-class GroupAccuracy:
-    """Triplet accuracy of one group with its 95 % bootstrap interval, and the raters' own."""
-
-    name: str
-    num_triplets: int
-    accuracy: float
-    low: float
-    high: float
-    rater_accuracy: float
-
-
-@dataclass(frozen=True)
-class PairFigures:
-    """Figures on pairs. `base_rate` is the share of similar pairs, `floor` what a constant gets.
-
-    `accuracy` is taken at calibrated probability 0.5, `balanced_accuracy` at the threshold.
-    `accuracy_uncalibrated` is taken at logit 0, as the original recipe reported it; it means
-    something only for heads trained with BCE.
-    """
-
-    num_pairs: int
-    base_rate: float
-    floor: float
-    accuracy: float
-    accuracy_uncalibrated: float
-    balanced_accuracy: float
-    auc: float
-    num_contradicting: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All figures of one head on one set, and the numbers they were made from.
-
-    `groups` holds the three triplet types and then `all`; `similarity` [T, 3] are logits,
-    `probability` [T, 3] calibrated P(similar); pair j is the pair without face j.
-    """
-
-    groups: tuple[GroupAccuracy, ...]
-    pairs: PairFigures
-    chance: float
-    threshold: float
-    similarity: npt.NDArray[np.float32]
-    probability: npt.NDArray[np.float32]
-
-    @property
-    def overall(self) -> GroupAccuracy:
-        """The group of all triplets."""
-        return self.groups[-1]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures without the arrays; what is not defined is None."""
-        return {
-            "chance": self.chance,
-            "threshold": self.threshold,
-            "triplets": {group.name: _plain(asdict(group)) for group in self.groups},
-            "pairs": _plain(asdict(self.pairs)),
-        }
 
 
 def evaluate_head(
@@ -93,6 +45,8 @@ def evaluate_head(
     table: TripletTable,
     draws: int = 1000,
     seed: int = 0,
+    labels: RowLabels | None = None,
+    min_agreement: float = 0.0,
 ) -> Evaluation:
     """Measure a head on labelled triplets.
 
@@ -102,54 +56,142 @@ def evaluate_head(
         table: T triplets that the head was not trained on.
         draws: bootstrap draws.
         seed: of the bootstrap.
+        labels: who and what the faces show, where that is known; adds figures by person, and
+            intervals then redraw people.
+        min_agreement: above 0, triplets of at least this agreement are measured apart as well.
+
+    Raises:
+        BadFeatures: features or answers are not finite.
     """
+    check_finite(features, table.rows)
     similarity = similarity_of(head, features, table.rows)
+    check_logits(similarity)
     probability = probability_of(head, similarity)
-    credit = triplet_credit(similarity, table.odd)
+    knows_people = labels is not None and bool((labels.identity[table.rows] >= 0).any())
+    units = labels.units(table.rows) if labels is not None and knows_people else table.rows
+    bootstrap = FaceBootstrap(units, draws, seed)
+    found = _measure(similarity, probability, table, bootstrap, min_agreement)
+    spread = float(np.ptp(probability)) if probability.size else 0.0
+    return dataclasses.replace(
+        found,
+        identity=_identity(head, features, table, found, labels, bootstrap),
+        redrawn="people" if knows_people else "faces",
+        num_redrawn=bootstrap.num_units,
+        warnings=warnings_of(found.overall, similarity, spread),
+    )
+
+
+def _measure(
+    similarity: npt.NDArray[np.float32],
+    probability: npt.NDArray[np.float32],
+    table: TripletTable,
+    bootstrap: FaceBootstrap,
+    min_agreement: float,
+) -> Evaluation:
     masks = [(name, table.types == number) for number, name in enumerate(GROUP_NAMES)]
     masks.append(("all", np.ones(len(table), bool)))
-    groups = tuple(_group(name, credit[m], table.votes[m], draws, seed) for name, m in masks)
+    if min_agreement > 0.0:
+        reached = table.votes.max(axis=1) >= min_agreement * table.votes.sum(axis=1) - 1e-9
+        masks.append((f"agreement from {min_agreement:.0%}", reached))
+    groups = _groups(masks, similarity, probability, table, bootstrap)
+    credit = triplet_credit(similarity, table.odd)
+    pairs, diagram = _pair_figures(similarity, probability, table)
     return Evaluation(
-        groups=groups,
-        pairs=_pair_figures(similarity, probability, table),
+        groups=groups[:4],
+        pairs=pairs,
         chance=CHANCE,
         threshold=DECISION_THRESHOLD,
         similarity=similarity,
         probability=probability,
+        macro=bootstrap.macro(credit, [mask for _, mask in masks[:3]]),
+        agreed=groups[4] if min_agreement > 0.0 else None,
+        reliability=diagram,
     )
 
 
-def _group(
-    name: str,
-    credit: npt.NDArray[np.float64],
-    votes: npt.NDArray[np.int64],
-    draws: int,
-    seed: int,
-) -> GroupAccuracy:
-    low, high = bootstrap_interval(credit, draws, seed)
-    accuracy = float(credit.mean()) if len(credit) else math.nan
-    return GroupAccuracy(name, len(credit), accuracy, low, high, rater_accuracy(votes))
+def _groups(
+    masks: list[tuple[str, npt.NDArray[np.bool_]]],
+    similarity: npt.NDArray[np.float32],
+    probability: npt.NDArray[np.float32],
+    table: TripletTable,
+    bootstrap: FaceBootstrap,
+) -> tuple[GroupAccuracy, ...]:
+    credit = triplet_credit(similarity, table.odd)
+    agreement = vote_agreement(similarity, table.votes)
+    shares = table.votes / np.maximum(table.votes.sum(axis=1, keepdims=True), 1)
+    losses = vote_log_losses(odd_probabilities(_logit(probability)), table.votes)
+    entropies = vote_log_losses(shares, table.votes)
+    chosen = [mask for _, mask in masks]
+    intervals = bootstrap.means(credit, chosen)
+    ceilings = triplet_ceilings(table.votes, chosen)
+    return tuple(
+        GroupAccuracy(
+            name=name,
+            num_triplets=int(mask.sum()),
+            accuracy=interval.value,
+            low=interval.low,
+            high=interval.high,
+            rater_accuracy=rater_accuracy(table.votes[mask]),
+            stderr=interval.stderr,
+            floor=constant_accuracy(table.odd[mask]),
+            ceiling=ceiling,
+            vote_agreement=_mean(agreement[mask]),
+            vote_log_loss=_mean(losses[mask]),
+            vote_entropy=_mean(entropies[mask]),
+        )
+        for (name, mask), interval, ceiling in zip(masks, intervals, ceilings, strict=True)
+    )
 
 
 def _pair_figures(
     similarity: npt.NDArray[np.float32],
     probability: npt.NDArray[np.float32],
     table: TripletTable,
-) -> PairFigures:
+) -> tuple[PairFigures, Reliability]:
     is_similar = pairs_from_triplets(table).is_similar
     logits, chances = similarity.reshape(-1), probability.reshape(-1)
-    return PairFigures(
+    ceiling, diagram = pair_ceiling(table), reliability(chances, is_similar)
+    base_rate = _mean(is_similar)
+    figures = PairFigures(
         num_pairs=len(is_similar),
-        base_rate=float(is_similar.mean()),
+        base_rate=base_rate,
         floor=PAIR_FLOOR,
-        accuracy=float(((chances >= 0.5) == is_similar).mean()),
-        accuracy_uncalibrated=float(((logits > 0) == is_similar).mean()),
+        accuracy=_mean((chances >= 0.5) == is_similar),
+        accuracy_uncalibrated=_mean((logits > 0) == is_similar),
         balanced_accuracy=pair_balanced_accuracy(chances >= DECISION_THRESHOLD, is_similar),
         auc=pair_auc(logits, is_similar),
-        num_contradicting=count_contradictions(table),
+        num_contradicting=ceiling.num_contradicting,
+        average_precision=pair_average_precision(logits, is_similar),
+        brier=pair_brier(chances, is_similar),
+        brier_floor=base_rate * (1.0 - base_rate),
+        calibration_error=diagram.error,
+        ceiling=ceiling,
     )
+    return figures, diagram
 
 
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    is_nan = {k: isinstance(v, float) and math.isnan(v) for k, v in fields.items()}
-    return {k: None if is_nan[k] else v for k, v in fields.items()}
+def _identity(
+    head: PairHead,
+    features: npt.NDArray[np.floating],
+    table: TripletTable,
+    found: Evaluation,
+    labels: RowLabels | None,
+    bootstrap: FaceBootstrap,
+) -> IdentityFigures | None:
+    rows = np.unique(table.rows)
+    if labels is None or not (labels.identity[rows] >= 0).any():
+        return None
+    credit = triplet_credit(found.similarity, table.odd)
+    says_similar = found.probability.reshape(-1) >= DECISION_THRESHOLD
+    figures = identity_figures(table, credit, says_similar, labels, bootstrap)
+    nearest = nearest_figures(head, features, rows, labels.identity, labels.expression)
+    return dataclasses.replace(figures, neighbours=nearest)
+
+
+def _logit(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    inside = np.clip(probability.astype(np.float64), 1e-7, 1.0 - 1e-7)
+    return np.asarray(np.log(inside / (1.0 - inside)))
+
+
+def _mean(values: npt.NDArray[np.generic]) -> float:
+    return float(values.astype(np.float64).mean()) if values.size else math.nan

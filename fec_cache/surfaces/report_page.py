@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
-from fec_cache.evaluation.metrics import bootstrap_interval, triplet_credit
+from fec_cache.evaluation.bootstrap import FaceBootstrap
+from fec_cache.evaluation.compare import compare_credits
+from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
@@ -158,7 +160,8 @@ def _beside_baseline(
     ours, theirs = (
         triplet_credit(e.similarity, table.odd) for e in (evaluation, baseline.evaluation)
     )
-    low, high = bootstrap_interval(ours - theirs)
+    found = compare_credits([ours], [theirs], FaceBootstrap(table.rows))
+    low, high = found.low, found.high
     told += f"; {_INTERVAL} of the difference {100 * low:+.1f} to {100 * high:+.1f} points)"
     if low <= 0.0 <= high:
         return f"not distinguishable from {told}"

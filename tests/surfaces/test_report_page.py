@@ -12,7 +12,9 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
-from fec_cache.evaluation.metrics import bootstrap_interval, triplet_credit
+from fec_cache.evaluation.bootstrap import FaceBootstrap
+from fec_cache.evaluation.compare import compare_credits
+from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
 from fec_cache.heads.model import build_head
 from fec_cache.heads.run_config import RunConfig
@@ -170,8 +172,8 @@ def test_verdict_tests_the_difference_to_the_original_recipe_in_pairs(page, full
         triplet_credit(e.similarity, full.table.odd)
         for e in (full.evaluation, full.baseline.evaluation)
     )
-    low, high = bootstrap_interval(ours - theirs)
-    told = f"interval of the difference {100 * low:+.1f} to {100 * high:+.1f} points"
+    found = compare_credits([ours], [theirs], FaceBootstrap(full.table.rows))
+    told = f"interval of the difference {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
     assert told in verdict(page)
 
 

@@ -1,0 +1,219 @@
+"""Intervals of figures on triplets, by redrawing faces (or people) instead of triplets.
+
+Triplets share faces, and a face that is hard to judge is hard in each of its triplets. Redrawing
+triplets would count them as independent and give intervals that are too narrow: with six triplets
+a face, as in FEC's test set, by a tenth or more. So faces are redrawn, each with all of its
+triplets; where people are known, people, since two pictures of one person are alike in what makes
+them hard.
+
+A triplet stands with three faces. Redrawing faces thus counts the chance in a single triplet (the
+raters' errors) three times, and weighting a triplet by the product of its faces' counts, as the
+pigeonhole bootstrap does, seven times (2^3 - 1; Owen & Eckles, "Bootstrapping data arrays of
+arbitrary order", Annals of Applied Statistics 6, 2012). Both cover nearly always where 95 % was
+said. Hence the draws are scaled to the variance that counts each pair of triplets with a common
+face exactly once (Aronow, Samii & Assenova, "Cluster-robust variance estimation for dyadic data",
+Political Analysis 23, 2015, there for pairs).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+from scipy.stats import t as student
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+ENOUGH_TRIPLETS = 30
+ENOUGH_UNITS = 10
+CONFIDENCE = 0.95
+_DRAWS_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its standard error and 95 % interval.
+
+    `stderr`, `low` and `high` are NaN where there are too few triplets (under 30) or faces
+    (under 10) to say anything: an interval from so few is falsely narrow.
+    """
+
+    value: float
+    stderr: float
+    low: float
+    high: float
+
+    @property
+    def is_too_few(self) -> bool:
+        """Whether there is a figure but too little behind it for an interval."""
+        return bool(np.isfinite(self.value) and not np.isfinite(self.low))
+
+
+class FaceBootstrap:
+    """Redraws the faces behind T triplets, once for all figures on them.
+
+    Args:
+        units: [T, 3] int64, the face (or the person) in each place; a person may stand twice.
+        draws: bootstrap draws.
+        seed: same seed, same intervals.
+    """
+
+    def __init__(self, units: Ints, draws: int = 1000, seed: int = 0) -> None:
+        self.num_triplets = len(units)
+        distinct, compact = np.unique(units, return_inverse=True)
+        self.num_units = len(distinct)
+        ordered = np.sort(compact.reshape(-1, 3), axis=1)
+        self._members = _members(ordered)
+        self._pairs, self._triples = _pairs_and_triples(ordered, self.num_units)
+        self._draws, self._seed = draws, seed
+        of_unit = np.bincount(self._members[1], minlength=self.num_units).astype(float)
+        pairs = np.bincount(self._pairs[1]).astype(float)
+        triples = np.bincount(self._triples[1]).astype(float)
+        # How many ordered pairs of triplets have a face in common, a triplet with itself included.
+        self._num_related = float((of_unit**2).sum() - (pairs**2).sum() + (triples**2).sum())
+
+    def mean(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Interval:
+        """Interval of the mean of `values` [T] over the chosen triplets; all without a choice."""
+        mask = np.ones(self.num_triplets, bool) if chosen is None else chosen
+        return self.means(values, [mask])[0]
+
+    def means(
+        self, values: Floats, groups: Sequence[npt.NDArray[np.bool_]], bounded: bool = True
+    ) -> list[Interval]:
+        """Intervals of the means over groups of triplets, from the same draws.
+
+        Args:
+            values: [T], finite.
+            groups: masks [T].
+            bounded: values lie in [0, 1], and so do the intervals.
+        """
+        means = [float(values[mask].mean()) if mask.any() else float("nan") for mask in groups]
+        influences = [
+            np.where(mask, values - mean, 0.0) / max(1, int(mask.sum()))
+            for mask, mean in zip(groups, means, strict=True)
+        ]
+        sizes = [int(mask.sum()) for mask in groups]
+        return self._intervals(means, influences, sizes, values if bounded else None, groups)
+
+    def macro(self, values: Floats, groups: Sequence[npt.NDArray[np.bool_]]) -> Interval:
+        """Interval of the mean over groups of their means; NaN if a group is empty."""
+        if not all(mask.any() for mask in groups):
+            return Interval(*[float("nan")] * 4)
+        means = [float(values[mask].mean()) for mask in groups]
+        influence = np.zeros(self.num_triplets)
+        for mask, mean in zip(groups, means, strict=True):
+            influence += np.where(mask, values - mean, 0.0) / (mask.sum() * len(groups))
+        least = min(int(mask.sum()) for mask in groups) * len(groups)
+        everything = np.any(groups, axis=0)
+        return self._intervals([float(np.mean(means))], [influence], [least], values, [everything])[
+            0
+        ]
+
+    def _intervals(
+        self,
+        means: Sequence[float],
+        influences: Sequence[Doubles],
+        sizes: Sequence[int],
+        values: Floats | None,
+        groups: Sequence[npt.NDArray[np.bool_]],
+    ) -> list[Interval]:
+        sums = np.stack([self._per_unit(influence) for influence in influences], axis=1)
+        spread = np.sqrt((sums**2).sum(axis=0))
+        scale = np.array([self._stderr(psi) for psi in influences]) / np.maximum(spread, 1e-300)
+        has_enough = max(sizes) >= ENOUGH_TRIPLETS and self.num_units >= ENOUGH_UNITS
+        draws = self._draw(sums) * scale if has_enough else np.empty((0, len(means)))
+        found = []
+        for number, (mean, size) in enumerate(zip(means, sizes, strict=True)):
+            if size < ENOUGH_TRIPLETS or self.num_units < ENOUGH_UNITS:
+                found.append(Interval(mean, *[float("nan")] * 3))
+                continue
+            stderr = float(scale[number] * spread[number])
+            low, high = _percentiles(mean, draws[:, number])
+            if values is not None:
+                low, high = max(low, 0.0), min(high, 1.0)
+                inside = values[groups[number]]
+                if (inside == 0.0).all() or (inside == 1.0).all():
+                    low, high = _wilson(mean, self._independent(size))
+            found.append(Interval(mean, stderr, low, high))
+        return found
+
+    def _independent(self, size: int) -> float:
+        """How many triplets without a common face would say as much, at the least."""
+        return max(1.0, size * self.num_triplets / self._num_related)
+
+    def _per_unit(self, influence: Doubles) -> Doubles:
+        triplets, units = self._members
+        sums = np.bincount(units, weights=influence[triplets], minlength=self.num_units)
+        return np.asarray(sums, np.float64)
+
+    def _stderr(self, influence: Doubles) -> float:
+        """Standard error of a figure from each triplet's part in it, [T] with sum 0."""
+        related = (self._per_unit(influence) ** 2).sum()
+        for triplets, codes in (self._pairs, self._triples):
+            part = (np.bincount(codes, weights=influence[triplets]) ** 2).sum()
+            related += part if codes is self._triples[1] else -part
+        independent = (influence**2).sum()
+        # The figure itself was fitted to the same triplets, which takes its share of the spread.
+        kept = 1.0 - self._num_related / max(1, self.num_triplets) ** 2
+        variance = max(related / max(kept, 0.1), independent)
+        # Of U faces no more than U / 3 triplets can be made that have no face in common.
+        few = student.ppf(0.975, max(1.0, self.num_units / 3 - 1)) / norm.ppf(0.975)
+        return float(np.sqrt(variance) * few)
+
+    def _draw(self, sums: Doubles) -> Doubles:
+        """Sums over redrawn units: [draws, K] of sums [U, K]."""
+        rng = np.random.default_rng(self._seed)
+        found = []
+        for start in range(0, self._draws, _DRAWS_AT_ONCE):
+            size = (min(_DRAWS_AT_ONCE, self._draws - start), self.num_units)
+            chosen = rng.integers(0, self.num_units, size)
+            found.append(np.stack([column[chosen].sum(axis=1) for column in sums.T], axis=1))
+        return np.asarray(np.concatenate(found) - sums.sum(axis=0), np.float64)
+
+
+def _members(ordered: Ints) -> tuple[Ints, Ints]:
+    """Which unit stands in which triplet, each once a triplet: triplets and units."""
+    is_new = np.ones(ordered.shape, bool)
+    is_new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    triplets, _ = np.nonzero(is_new)
+    return triplets, ordered[is_new]
+
+
+def _pairs_and_triples(
+    ordered: Ints, num_units: int
+) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
+    """Triplets and the numbers of their distinct pairs of units; the same for all three units."""
+    low, middle, high = ordered.T
+    first, second = low != middle, middle != high
+    both = first & second
+    places = [np.flatnonzero(mask) for mask in (first, second, both)]
+    codes = np.concatenate(
+        [
+            low[places[0]] * num_units + middle[places[0]],
+            middle[places[1]] * num_units + high[places[1]],
+            low[places[2]] * num_units + high[places[2]],
+        ]
+    )
+    pairs = (np.concatenate(places), np.unique(codes, return_inverse=True)[1].reshape(-1))
+    of_pair = np.unique(low[both] * num_units + middle[both], return_inverse=True)[1].reshape(-1)
+    triple = np.unique(of_pair * num_units + high[both], return_inverse=True)[1].reshape(-1)
+    return pairs, (places[2], triple)
+
+
+def _percentiles(value: float, draws: Doubles) -> tuple[float, float]:
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low, high = np.quantile(draws, [tail, 1.0 - tail])
+    return value + float(low), value + float(high)
+
+
+def _wilson(share: float, num: float) -> tuple[float, float]:
+    """Interval of a share of 0 or 1, where draws have no spread to show.
+
+    Source: Wilson, "Probable inference", Journal of the American Statistical Association 22, 1927.
+    """
+    square = float(norm.ppf(0.5 + CONFIDENCE / 2.0)) ** 2
+    edge = square / (num + square)
+    return (0.0, edge) if share < 0.5 else (1.0 - edge, 1.0)

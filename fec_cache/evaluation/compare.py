@@ -1,0 +1,127 @@
+"""Two heads on the same triplets: how much better one is, and whether that can be chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest, norm
+from scipy.stats import t as student
+
+from fec_cache.evaluation.bootstrap import FaceBootstrap
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How head A does against head B, in shares of triplets.
+
+    `difference` is A - B; `stderr` its standard error over faces and, where there are several
+    seeds, over seeds; `p_value` two-sided for no difference. `only_a` and `only_b` are triplets
+    that only one of them answers right (with several seeds: in the mean), and `mcnemar_p` the
+    exact McNemar test on them for two single heads: it takes triplets for independent, so it is
+    somewhat too sure. NaN where there is too little to say.
+    """
+
+    num_triplets: int
+    num_seeds: tuple[int, int]
+    accuracy_a: float
+    accuracy_b: float
+    difference: float
+    stderr: float
+    low: float
+    high: float
+    p_value: float
+    only_a: float
+    only_b: float
+    mcnemar_p: float
+
+    def in_words(self) -> str:
+        """For people: `better by 1.3 +- 0.6 points, p = 0.02`."""
+        points = 100.0 * abs(self.difference)
+        side = "better" if self.difference > 0 else "worse"
+        if self.difference == 0.0:
+            return f"no difference on {self.num_triplets} triplets"
+        if np.isnan(self.stderr):
+            return f"{side} by {points:.1f} points, on too few triplets or faces to judge"
+        told = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.2g}"
+        return f"{side} by {points:.1f} +- {100 * self.stderr:.1f} points, {told}"
+
+
+def compare_credits(
+    credits_a: Sequence[Floats],
+    credits_b: Sequence[Floats],
+    bootstrap: FaceBootstrap,
+) -> Comparison:
+    """Compare two heads, or two settings with several seeds each, triplet by triplet.
+
+    The difference is taken within each triplet before anything is redrawn, so that what makes a
+    triplet hard for both cancels out. Seeds add the variance of their mean; the degrees of freedom
+    are Welch and Satterthwaite's.
+
+    Args:
+        credits_a: one array [T] a seed, as `triplet_credit` gives.
+        credits_b: likewise; as many seeds or not.
+        bootstrap: over the faces of the same T triplets.
+    """
+    a, b = np.stack(credits_a), np.stack(credits_b)
+    gap = a.mean(axis=0) - b.mean(axis=0)
+    faces = bootstrap.means(gap, [np.ones(len(gap), bool)], bounded=False)[0]
+    seeds = [_variance_of_mean(part.mean(axis=1)) for part in (a, b)]
+    stderr = float(np.sqrt(faces.stderr**2 + sum(seeds)))
+    freedom = _degrees_of_freedom(faces.stderr**2, seeds, (len(a), len(b)))
+    low, high = faces.low, faces.high
+    if any(seeds):
+        half = float(student.ppf(0.975, freedom)) * stderr
+        low, high = faces.value - half, faces.value + half
+    only_a, only_b = float(np.maximum(gap, 0).sum()), float(np.maximum(-gap, 0).sum())
+    return Comparison(
+        num_triplets=len(gap),
+        num_seeds=(len(a), len(b)),
+        accuracy_a=float(a.mean()),
+        accuracy_b=float(b.mean()),
+        difference=faces.value,
+        stderr=stderr,
+        low=low,
+        high=high,
+        p_value=_two_sided(faces.value, stderr, freedom),
+        only_a=only_a,
+        only_b=only_b,
+        mcnemar_p=mcnemar(a[0], b[0]) if len(a) == len(b) == 1 else float("nan"),
+    )
+
+
+def mcnemar(credit_a: Floats, credit_b: Floats) -> float:
+    """Exact McNemar test, two-sided; triplets on which a head is of two minds are left out.
+
+    Args:
+        credit_a: [T], 1 where A is right, 0 where it is wrong.
+        credit_b: [T], likewise.
+
+    Source: McNemar, "Note on the sampling error of the difference between correlated
+    proportions", Psychometrika 12, 1947.
+    """
+    only_a = int(((credit_a == 1) & (credit_b == 0)).sum())
+    only_b = int(((credit_a == 0) & (credit_b == 1)).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def _variance_of_mean(accuracies: Floats) -> float:
+    return float(accuracies.var(ddof=1) / len(accuracies)) if len(accuracies) > 1 else 0.0
+
+
+def _degrees_of_freedom(faces: float, seeds: Sequence[float], nums: tuple[int, int]) -> float:
+    parts = sum(v**2 / (n - 1) for v, n in zip(seeds, nums, strict=True) if n > 1)
+    return float((faces + sum(seeds)) ** 2 / parts) if parts > 0 else float("inf")
+
+
+def _two_sided(difference: float, stderr: float, freedom: float) -> float:
+    if np.isnan(stderr):
+        return float("nan")
+    if stderr == 0.0:
+        return 1.0 if difference == 0.0 else 0.0
+    distribution = norm if np.isinf(freedom) else student(freedom)
+    return float(2.0 * distribution.sf(abs(difference) / stderr))
