@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import operator
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ STORE_DTYPES = ("float16", "float32")
 HEADS = ("concat", "symmetric", "embedding")
 LOSSES = ("bce", "triplet", "odd-one-out", "contrastive")
 OPTIMIZERS = ("adam", "adamw", "sgd")
-PREPARATIONS = ("none", "l2", "standardize")
+PREPARATIONS = ("none", "l2", "standardize", "pca:K", "whiten:K")
 
 
 def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
@@ -33,6 +34,21 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         wanted = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
         raise BadOption(f"{name} is {value}, but it must be {wanted}.")
+
+
+def split_preparation(words: str) -> tuple[str, int | None]:
+    """`pca:128` -> ("pca", 128), `l2` -> ("l2", None).
+
+    Raises:
+        BadOption: not one of `PREPARATIONS`.
+    """
+    kind, colon, number = words.partition(":")
+    if colon and f"{kind}:K" in PREPARATIONS and re.fullmatch("[1-9][0-9]{0,8}", number):
+        return kind, int(number)
+    check_choice("prepare", words, PREPARATIONS)
+    if words.endswith(":K"):
+        raise BadOption(f"prepare is {words!r}: K stands for a number, as in {kind}:128.")
+    return words, None
 
 
 @dataclass(frozen=True)
@@ -153,11 +169,12 @@ def _number(value: float) -> float:
 class HeadConfig:
     """The shape of a pair classifier. The defaults are the original recipe.
 
-    `prepare` is what happens to features before the first layer: `none`, `l2` (unit length) or
-    `standardize` (mean 0 and variance 1 per feature, fitted on training faces, then unit length
-    times sqrt(D)). None means: the head's own default. `blocks` are the widths of several caches'
-    features side by side, empty for one cache: each block is brought to the same length for itself,
-    so that a wide grid does not drown a pool.
+    `prepare` is what happens to features before the first layer: `none`, `l2` (unit length),
+    `standardize` (mean 0 and variance 1 per feature), `pca:K` (then the K directions of largest
+    variance) or `whiten:K` (with variance 1 in each), all fitted on training faces and then brought
+    to one length. None means: the head's own default. `blocks` are the widths of several caches'
+    features side by side, empty for one cache: each block gets the same share of that length, so
+    that a wide grid does not drown a pool.
     """
 
     head: str = "concat"
@@ -177,7 +194,7 @@ class HeadConfig:
         check_range("dropout", self.dropout, 0.0, 0.95)
         check_range("embedding dim", self.embedding_dim, 1, 4096)
         if self.prepare is not None:
-            check_choice("prepare", self.prepare, PREPARATIONS)
+            split_preparation(self.prepare)
 
     @property
     def preparation(self) -> str:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from fec_cache.config import HeadConfig
 from fec_cache.errors import HeadMismatch
+from fec_cache.heads.preparation import Preparation
 
 
 class PairHead(nn.Module):
@@ -18,8 +19,6 @@ class PairHead(nn.Module):
     features and the calibration are buffers, saved with the weights.
     """
 
-    mean: Tensor
-    scale: Tensor
     calibration: Tensor
 
     def __init__(self, config: HeadConfig, width: int) -> None:
@@ -31,35 +30,24 @@ class PairHead(nn.Module):
             )
         self.config = config
         self.width = width
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
+        self.preparation = Preparation(config.preparation, width, config.blocks)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
 
     def fit_preparation(self, features: Tensor) -> None:
-        """Learn mean and scale from the training faces.
+        """Learn the preparation from the training faces.
 
         Args:
-            features: [N, D] float32, each training face once.
+            features: [N, D] floating point, each training face once.
+
+        Raises:
+            NothingToTrain: not one feature varies.
         """
-        if self.config.preparation == "standardize":
-            self.mean.copy_(features.mean(dim=0))
-            deviation = features.std(dim=0, correction=0)
-            self.scale.copy_(torch.where(deviation > 1e-6, 1.0 / deviation, 0.0))
+        self.preparation.fit(features)
 
     def prepare(self, features: Tensor) -> Tensor:
-        """What the first layer sees of features [B, D]: [B, D] float32."""
-        if self.config.preparation == "none":
-            return features
-        centred = (features - self.mean) * self.scale
-        return self._unit(centred) * math.sqrt(self.width)
-
-    def _unit(self, features: Tensor) -> Tensor:
-        """Features of unit length, to which each block gives the same share."""
-        blocks = self.config.blocks
-        if not blocks:
-            return functional.normalize(features, dim=-1)
-        parts = [functional.normalize(part, dim=-1) for part in features.split(blocks, dim=-1)]
-        return torch.cat(parts, dim=-1) / math.sqrt(len(blocks))
+        """What the first layer sees of features [B, D]: [B, K] float32."""
+        prepared: Tensor = self.preparation(features)
+        return prepared
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of features a and b, both [B, D] float32."""
@@ -83,7 +71,7 @@ class ConcatHead(PairHead):
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__(config, width)
-        self.layers = _mlp(2 * width, config.hidden, 1, config.dropout)
+        self.layers = _mlp(2 * self.preparation.width, config.hidden, 1, config.dropout)
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of prepared features [B, D]."""
@@ -96,7 +84,7 @@ class SymmetricHead(PairHead):
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__(config, width)
-        self.layers = _mlp(2 * width, config.hidden, 1, config.dropout)
+        self.layers = _mlp(2 * self.preparation.width, config.hidden, 1, config.dropout)
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of prepared features [B, D]."""
@@ -112,7 +100,9 @@ class EmbeddingHead(PairHead):
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__(config, width)
-        self.layers = _mlp(width, config.hidden, config.embedding_dim, config.dropout)
+        self.layers = _mlp(
+            self.preparation.width, config.hidden, config.embedding_dim, config.dropout
+        )
         self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
         self.threshold = nn.Parameter(torch.tensor(1.0))
 

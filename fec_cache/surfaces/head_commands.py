@@ -8,7 +8,6 @@ from fec_cache.config import (
     HEADS,
     LOSSES,
     OPTIMIZERS,
-    PREPARATIONS,
     HeadConfig,
     PairConfig,
     TrainConfig,
@@ -28,7 +27,9 @@ from fec_cache.surfaces.options import (
     workspace_options,
 )
 
-PREPARE_HELP = "none, l2 or standardize. [default: none for concat, else standardize]"
+PREPARE_HELP = (
+    "none, l2, standardize, pca:K, whiten:K. [default: none for concat, else standardize]"
+)
 
 
 _HEAD = (
@@ -43,7 +44,7 @@ _HEAD = (
     ),
     click.option("--dropout", default=HeadConfig.dropout, show_default=True),
     click.option("--embedding-dim", default=HeadConfig.embedding_dim, show_default=True),
-    click.option("--prepare", type=click.Choice(PREPARATIONS), default=None, help=PREPARE_HELP),
+    click.option("--prepare", metavar="WORD", default=None, help=PREPARE_HELP),
 )
 _TRAIN = (
     click.option("--lr", default=TrainConfig.lr, show_default=True, help="Step size."),
