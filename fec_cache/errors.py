@@ -20,6 +20,18 @@ class MissingData(FecError):
     """A folder or a file that a command reads is not there."""
 
 
+class LedgerDamaged(FecError):
+    """The ledger of the downloads cannot be read."""
+
+
+class AlreadyRunning(FecError):
+    """Another process does the same work in the same folder."""
+
+
+class NetworkDown(FecError):
+    """Not one server can be reached."""
+
+
 class OutputExists(FecError):
     """A command would overwrite something that it did not make."""
 

@@ -36,11 +36,14 @@ HOMES = {
     "pandas": {"sources"},
     "scipy": {"pairs", "evaluation"},
     "filelock": {"features"},
+    "httpx": {"sources"},
+    "httpcore": {"sources"},
 }
 GUESTS = {
     ("PIL", "portrait"): "drawing is making a picture, not loading one",
     ("PIL", "portrait_canvas"): "drawing",
     ("PIL", "portrait_sketch"): "drawing",
+    ("filelock", "download_job"): "one download in a data folder",
     ("PIL", "plots"): "packs crops into the report page",
 }
 

@@ -53,6 +53,7 @@ class _Quiet:
 
 
 _QUIET = _Quiet()
+without_warnings = _QUIET.pillow
 
 
 def read_image(path: Path) -> Image.Image:
@@ -84,8 +85,8 @@ def decode_image(content: bytes, name: str) -> Image.Image:
     if not content:
         raise BadImage(f"{name} is empty (0 bytes). Expected a picture.")
     try:
-        with _QUIET.pillow():
-            image = Image.open(io.BytesIO(content), formats=_raster_formats())
+        with without_warnings():
+            image = Image.open(io.BytesIO(content), formats=raster_formats())
             if not 0 < math.prod(image.size) <= MAX_PIXELS:
                 raise BadImage(
                     f"{name} has {image.width} x {image.height} pixels. Expected at least one and "
@@ -114,7 +115,7 @@ def crop_face(image: Image.Image, box: _Box, crop: CropConfig) -> npt.NDArray[np
     Raises:
         BadImage: the square has more than `MAX_PIXELS` pixels, as in a long and narrow picture.
     """
-    left, top, side = _square(box, image.size, crop.margin)
+    left, top, side = square_of(box, image.size, crop.margin)
     if side * side > MAX_PIXELS:
         raise BadImage(
             f"The box needs a square of {side} x {side} pixels in a picture of {image.width} x "
@@ -135,7 +136,7 @@ def load_face(images_dir: Path, ref: FaceRef, crop: CropConfig) -> npt.NDArray[n
 
 
 @functools.cache
-def _raster_formats() -> tuple[str, ...]:
+def raster_formats() -> tuple[str, ...]:
     """All formats that Pillow reads by itself; EPS would start Ghostscript on a stranger's file."""
     Image.init()
     return tuple(name for name in Image.ID if name != "EPS")
@@ -167,7 +168,7 @@ def _white_of(mode: str, top: float) -> float:
     return next((white for white in usual if top <= white), top)
 
 
-def _square(box: _Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
+def square_of(box: _Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
     """Left, top and side of the square in pixels; it may leave the image."""
     width, height = size
     left, right, top, bottom = box

@@ -6,18 +6,16 @@ answer, repeated. Rows are ragged: most have six raters, some have more.
 """
 
 import csv
-import hashlib
-import posixpath
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from fec_cache.errors import BadAnnotations, MissingData, StorageFailed
+from fec_cache.sources.image_paths import is_url, url_path
 
 TRIPLET_TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 SPLITS = ("train", "test")
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 _FACE_WIDTH = 5
 _FIRST_ANSWER = 16
 _LONGEST_SHOWN = 60
@@ -45,13 +43,8 @@ class FaceRef:
 
     @property
     def image_path(self) -> str:
-        """Where the image lies, relative to `images/`; a URL's file is named by its hash."""
-        if not is_url(self.image):
-            return self.image
-        address = self.image.partition("#")[0].partition("?")[0]
-        suffix = posixpath.splitext(address)[1].lower()
-        digest = hashlib.sha256(self.image.encode()).hexdigest()[:32]
-        return digest + (suffix if suffix in _PICTURE_SUFFIXES else ".jpg")
+        """Where the image lies, relative to `images/`."""
+        return url_path(self.image) if is_url(self.image) else self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +88,6 @@ class _Memo:
     answers: dict[_Cells, tuple[int, ...]] = field(default_factory=dict)
 
 
-def is_url(image: str) -> bool:
-    """Whether an annotation names a web address rather than a file."""
-    return image.lower().startswith(("http://", "https://"))
-
-
 def find_annotations(data_dir: Path, split: str) -> Path:
     """The CSV of a split, `train` or `test`, under its short or its original name.
 
@@ -128,23 +116,35 @@ def read_annotations(path: Path) -> Annotations:
         MissingData: the file cannot be read.
         BadAnnotations: not one row of the file can be used.
     """
-    memo = _Memo()
-    triplets: list[Triplet] = []
-    rejected: list[RejectedRow] = []
-    num_rows = 0
-    for line, text in numbered_lines(path):
-        num_rows += 1
-        try:
-            triplets.append(_parse_row(split_line(text), memo))
-        except ValueError as error:
-            rejected.append(RejectedRow(path.name, line, str(error)))
+    rows = list(iter_rows(path))
+    triplets = tuple(row for row in rows if isinstance(row, Triplet))
+    rejected = tuple(row for row in rows if isinstance(row, RejectedRow))
     if not triplets:
-        first = f" The first: line {rejected[0].line}: {rejected[0].reason}." if rejected else ""
-        raise BadAnnotations(
-            f"{path} has no usable row ({num_rows} rows read).{first} Expected FEC's format: three "
-            "times URL, left, right, top, bottom, then the type, then rater and answer, repeated."
-        )
-    return Annotations(path, tuple(triplets), tuple(rejected), num_rows)
+        raise no_usable_row(path, len(rows), rejected[:1])
+    return Annotations(path, triplets, rejected, len(rows))
+
+
+def iter_rows(path: Path) -> Iterator[Triplet | RejectedRow]:
+    """Each row of a FEC CSV file as it is read; equal faces are one object.
+
+    Raises:
+        MissingData: the file cannot be read.
+    """
+    memo = _Memo()
+    for line, text in numbered_lines(path):
+        try:
+            yield _parse_row(split_line(text), memo)
+        except ValueError as error:
+            yield RejectedRow(path.name, line, str(error))
+
+
+def no_usable_row(path: Path, num_rows: int, first: Sequence[RejectedRow]) -> BadAnnotations:
+    """The error for a file of which not one row can be used."""
+    example = "".join(f" The first: line {row.line}: {row.reason}." for row in first)
+    return BadAnnotations(
+        f"{path} has no usable row ({num_rows} rows read).{example} Expected FEC's format: three "
+        "times URL, left, right, top, bottom, then the type, then rater and answer, repeated."
+    )
 
 
 def write_rejected(path: Path, rows: Sequence[RejectedRow]) -> None:
@@ -179,9 +179,9 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     # Line by line, not through one reader: a stray quote then spoils its own row only.
     # Bytes that are not UTF-8 come through as lone surrogates, which split_line turns down.
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             for number, text in enumerate(file, start=1):
-                stripped = text.rstrip("\r\n")
+                stripped = (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
                 if stripped and not stripped.isspace():
                     yield number, stripped
     except OSError as error:

@@ -19,11 +19,11 @@ from fec_cache.errors import BadAnnotations, MissingData, OutputExists, StorageF
 from fec_cache.sources.annotations import (
     SPLITS,
     check_image,
-    is_url,
     numbered_lines,
     split_line,
     write_rejected,
 )
+from fec_cache.sources.image_paths import is_url
 from fec_cache.sources.labelled import (
     LabelledFace,
     LabelledSet,

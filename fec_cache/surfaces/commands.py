@@ -9,6 +9,7 @@ from fec_cache import __version__
 from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.errors import FecError
 from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.download_commands import download
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.head_commands import evaluate, predict, train_head
 from fec_cache.surfaces.options import (
@@ -180,7 +181,7 @@ def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str |
     console.result(outcome.in_words(), outcome.to_dict())
 
 
-for command in (train_head, grid_search, evaluate, predict):
+for command in (train_head, grid_search, evaluate, predict, download):
     fec.add_command(command)
 
 

@@ -13,10 +13,10 @@ from fec_cache.sources.annotations import (
     RejectedRow,
     Triplet,
     find_annotations,
-    is_url,
     read_annotations,
     write_rejected,
 )
+from fec_cache.sources.image_paths import is_url
 
 FACES = (
     ("http://a.org/1.jpg", "0.1", "0.5", "0.2", "0.6"),
@@ -311,7 +311,8 @@ def test_annotations_are_found_under_both_names(tmp_path):
 )
 def test_the_file_of_a_url_is_named_by_its_hash(image, suffix):
     ref = FaceRef(image, 0, 1, 0, 1)
-    assert ref.image_path == hashlib.sha256(image.encode()).hexdigest()[:32] + suffix
+    digest = hashlib.sha256(image.encode()).hexdigest()[:32]
+    assert ref.image_path == f"{digest[:2]}/{digest}{suffix}"
 
 
 def test_two_urls_with_one_basename_have_two_files():

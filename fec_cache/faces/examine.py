@@ -1,0 +1,63 @@
+"""A downloaded file's bytes -> its size and its faces' crops, or why it is no picture."""
+
+import io
+import math
+from collections.abc import Sequence
+
+from PIL import Image
+
+from fec_cache.errors import BadImage
+from fec_cache.faces.images import MAX_PIXELS, decode_image, raster_formats, without_warnings
+from fec_cache.faces.recrop import crop_window
+from fec_cache.sources.download_check import Box, Examined
+
+_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)  # EXIF orientations whose width is the upright height
+
+
+def examine(content: bytes, boxes: Sequence[Box]) -> Examined:
+    """Decode a picture to its last byte, and cut faces out of it if boxes are given.
+
+    Args:
+        content: the file.
+        boxes: left, right, top, bottom as fractions of the upright picture.
+    """
+    try:
+        with without_warnings():
+            image = Image.open(io.BytesIO(content), formats=raster_formats())
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        return Examined("bomb", str(error), 0, 0)
+    except Exception as error:  # Pillow's plugins raise nearly any type on strange bytes
+        return Examined("not-a-picture", str(error)[:200] or type(error).__name__, 0, 0)
+    if not 0 < math.prod(image.size) <= MAX_PIXELS:
+        return Examined("bomb", f"{width} x {height} pixels, at most {MAX_PIXELS}", 0, 0)
+    try:
+        if boxes:
+            return _cut(content, boxes)
+        return _decode(image)
+    except BadImage as error:
+        return Examined("damaged", str(error), 0, 0)
+    except Exception as error:
+        return Examined("damaged", str(error)[:200] or type(error).__name__, 0, 0)
+
+
+def _decode(image: Image.Image) -> Examined:
+    width, height = image.size
+    with without_warnings():
+        # All bytes are read at an eighth of the size, too, and that is three times as fast.
+        image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
+        image.load()
+        if image.getexif().get(_ORIENTATION, 1) in _LYING:
+            width, height = height, width
+    return Examined("", "", width, height)
+
+
+def _cut(content: bytes, boxes: Sequence[Box]) -> Examined:
+    image = decode_image(content, "the picture")
+    crops = []
+    for box in boxes:
+        packed = io.BytesIO()
+        image.crop(crop_window(box, image.size).pixels).save(packed, "PNG")
+        crops.append(packed.getvalue())
+    return Examined("", "", image.width, image.height, tuple(crops))

@@ -1,0 +1,87 @@
+"""A face's window in its picture, and its box inside of that window: for keeping crops only."""
+
+import itertools
+from dataclasses import dataclass
+
+from fec_cache.faces.images import square_of
+from fec_cache.sources.download_check import Box
+
+KEPT_MARGIN = 0.4
+"""Recipes up to this margin see the same pixels in the crop as in the whole picture."""
+
+_PROBED = tuple(step / 100 for step in range(0, 41, 5))
+_NUDGES = (0.0, 1e-7, -1e-7, 1e-6, -1e-6, 1e-5, -1e-5)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture that is kept.
+
+    Attributes:
+        pixels: left, top, right, bottom, as Pillow's `crop` takes them.
+        box: the face inside of the part, as fractions of it: left, right, top, bottom.
+    """
+
+    pixels: tuple[int, int, int, int]
+    box: Box
+
+
+def crop_window(box: Box, size: tuple[int, int]) -> Window:
+    """The part of a picture that holds a face with 40 % margin on each side.
+
+    It begins at even pixels, so that a centre between two pixels is rounded to the same side in
+    the part as in the whole. What floating point still turns is mended by moving the box by less
+    than a thousandth of a pixel.
+
+    Args:
+        box: the face, as fractions of the picture: left, right, top, bottom.
+        size: width and height of the upright picture, in pixels.
+    """
+    width, height = size
+    left, top, side = square_of(box, size, KEPT_MARGIN)
+    # One pixel more on each side: the squares of smaller margins may be rounded outwards.
+    first_x, first_y = max(0, left - 1) // 2 * 2, max(0, top - 1) // 2 * 2
+    first_x, first_y = min(first_x, (width - 1) // 2 * 2), min(first_y, (height - 1) // 2 * 2)
+    last_x = max(first_x + 1, min(width, left + side + 1))
+    last_y = max(first_y + 1, min(height, top + side + 1))
+    pixels = (first_x, first_y, last_x, last_y)
+    plain = _shifted(box, size, pixels)
+    best, fewest = plain, _num_changed(plain, box, size, pixels)
+    for x, y in itertools.product(_NUDGES, _NUDGES):
+        if not fewest:
+            break
+        moved = _moved(plain, x, y)
+        num_changed = _num_changed(moved, box, size, pixels)
+        if num_changed < fewest:
+            best, fewest = moved, num_changed
+    return Window(pixels, best)
+
+
+def _shifted(box: Box, size: tuple[int, int], pixels: tuple[int, int, int, int]) -> Box:
+    x0, y0, x1, y1 = pixels
+    width, height = size
+    sides = (
+        (box[0] * width - x0) / (x1 - x0),
+        (box[1] * width - x0) / (x1 - x0),
+        (box[2] * height - y0) / (y1 - y0),
+        (box[3] * height - y0) / (y1 - y0),
+    )
+    left, right, top, bottom = (min(max(side, 0.0), 1.0) for side in sides)
+    return left, right, top, bottom
+
+
+def _moved(box: Box, x: float, y: float) -> Box:
+    sides = (box[0] + x, box[1] + x, box[2] + y, box[3] + y)
+    left, right, top, bottom = (min(max(side, 0.0), 1.0) for side in sides)
+    return left, right, top, bottom
+
+
+def _num_changed(
+    inner: Box, box: Box, size: tuple[int, int], pixels: tuple[int, int, int, int]
+) -> int:
+    x0, y0, x1, y1 = pixels
+    changed = 0
+    for margin in _PROBED:
+        left, top, side = square_of(box, size, margin)
+        changed += square_of(inner, (x1 - x0, y1 - y0), margin) != (left - x0, top - y0, side)
+    return changed

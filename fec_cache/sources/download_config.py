@@ -1,0 +1,132 @@
+"""What `fec download` may do: every limit with its default, and every way in which a URL fails."""
+
+import math
+from dataclasses import dataclass
+
+from fec_cache import __version__
+from fec_cache.config import check_choice, check_range
+from fec_cache.errors import BadOption
+
+KEEPS = ("original", "crop")
+RETRIES = ("all", "transient", "none")
+
+TRANSIENT = frozenset(
+    {
+        "dns",  # the name was not found now
+        "connect",  # refused, unreachable, or no answer to the first packet
+        "broken",  # the connection broke, or the answer was no HTTP
+        "cut-short",  # fewer bytes than the server had announced
+        "timeout",  # the deadline passed
+        "rate-limited",  # 429, or 503 with Retry-After
+        "server-error",  # 5xx, 408
+        "host-down",  # not asked: its host did not answer many times in a row
+    }
+)
+PERMANENT = frozenset(
+    {
+        "not-found",  # 404
+        "gone",  # 410
+        "forbidden",  # 401, 403, 451
+        "status",  # any other status than 200
+        "redirects",  # too many of them, or a circle
+        "bad-url",
+        "unsafe-address",  # loopback, private, link-local, metadata, ...
+        "tls",  # certificate or handshake refused
+        "robots",  # X-Robots-Tag says no
+        "too-large",
+        "encoding",  # a compression that was not asked for and is not known
+        "empty",
+        "html",
+        "not-a-picture",
+        "damaged",  # it begins like a picture but cannot be decoded
+        "bomb",  # small on the wire, huge when unpacked
+        "placeholder",  # a picture that says: the photo is gone
+    }
+)
+KINDS = TRANSIENT | PERMANENT
+
+
+class FetchFailed(Exception):
+    """A URL did not give its picture.
+
+    Attributes:
+        kind: one of `KINDS`.
+        status: the HTTP status, if there was one.
+        retry_after_s: how long the server asked to be left alone; None if it did not say.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind, self.detail = kind, detail
+        self.status, self.retry_after_s = status, retry_after_s
+
+
+@dataclass(frozen=True)
+class DownloadConfig:
+    """How to download.
+
+    Attributes:
+        concurrency: requests in flight, over all hosts.
+        per_host: requests in flight to one host.
+        tries: requests for one URL in one run, while its failures are transient.
+        deadline_s: for one request, redirects and body included.
+        connect_s: for one connection.
+        max_bytes: of one picture, on the wire and unpacked.
+        backoff_s: before the second try; doubled for each further one, with jitter.
+        longest_wait_s: a host that asks for more is left for a later run.
+        contact: put into the User-Agent, so that a server's keeper can write.
+        honour_robots: whether X-Robots-Tag is obeyed.
+        allow_private: loopback and private addresses are allowed; for tests.
+        keep: `original`, or `crop` for each face with a margin.
+        max_gb: stop when so many gigabytes (1e9 bytes) are stored; 0 for no limit.
+        retry_failed: which failures of earlier runs are tried again.
+        placeholder_urls: a content from more URLs than this is no photo; 0 switches it off.
+    """
+
+    concurrency: int = 32
+    per_host: int = 6
+    tries: int = 3
+    deadline_s: float = 60.0
+    connect_s: float = 15.0
+    max_bytes: int = 30_000_000
+    backoff_s: float = 1.0
+    longest_wait_s: float = 900.0
+    contact: str = ""
+    honour_robots: bool = True
+    allow_private: bool = False
+    keep: str = "original"
+    max_gb: float = 0.0
+    retry_failed: str = "transient"
+    placeholder_urls: int = 3
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_range("concurrency", self.concurrency, 1, 1024)
+        check_range("per host", self.per_host, 1, 256)
+        check_range("tries", self.tries, 1, 100)
+        check_range("deadline", self.deadline_s, 0.01, 86_400)
+        check_range("connect timeout", self.connect_s, 0.01, 3600)
+        check_range("max bytes", self.max_bytes, 1, 1_000_000_000)
+        check_range("back-off", self.backoff_s, 0.0, 3600)
+        check_range("longest wait", self.longest_wait_s, 0.0, 86_400)
+        check_range("max GB", self.max_gb, 0.0, math.inf)
+        check_range("placeholder URLs", self.placeholder_urls, 0, 1_000_000)
+        check_choice("keep", self.keep, KEEPS)
+        check_choice("retry failed", self.retry_failed, RETRIES)
+        if not (self.contact.isascii() and self.contact.isprintable()) and self.contact:
+            raise BadOption(
+                f"contact is {self.contact!r}, but it must be plain ASCII on one line, as "
+                "an e-mail address or a web page is: it goes into a header of each request."
+            )
+
+    @property
+    def user_agent(self) -> str:
+        """How we introduce ourselves to servers."""
+        contact = f"; {self.contact}" if self.contact else ""
+        return f"fec-cache/{__version__} (research download of the FEC set{contact})"
