@@ -125,6 +125,7 @@ def test_an_empty_table(tmp_path):
 def test_a_url_is_found_by_its_hash(tmp_path):
     ref = FaceRef("http://a.org/x.png", *WHOLE)
     (tmp_path / "images").mkdir()
+    (tmp_path / "images" / ref.image_path).parent.mkdir()
     (tmp_path / "images" / ref.image_path).write_bytes(b"x")
     os.utime(tmp_path / "images" / ref.image_path, (0, 0))
     assert table_of(tmp_path, [ref]).ids() == {ref: face_id_of(SHA, ref)}

@@ -5,6 +5,7 @@ them stand in `EXPECTED`.
 """
 
 import asyncio
+import contextlib
 import gzip
 import io
 import socket
@@ -136,12 +137,10 @@ class PictureServer:
         self.port = sock.getsockname()[1]
         servers = [await self._loop.create_server(lambda: _Connection(self), sock=sock)]
         if socket.has_ipv6:
-            try:
+            with contextlib.suppress(OSError):
                 servers.append(
                     await self._loop.create_server(lambda: _Connection(self), "::1", self.port)
                 )
-            except OSError:
-                pass
         self._ready.set()
         await self._stop.wait()
         for server in servers:

@@ -125,7 +125,7 @@ def test_a_pause_that_one_answer_asks_for_holds_for_the_whole_host(server, tmp_p
     with closing(fetch(tmp_path, urls, per_host=1, concurrency=4)) as ledger:
         assert set(states(ledger).values()) == {""}
     times = dict(reversed(server.times))
-    last = {target: at for target, at in server.times}
+    last = dict(server.times)
     told = times["/limited/1.jpg"]
     assert all(times[f"/ok/{n}.jpg"] >= told + 1.0 for n in range(30))
     assert last["/limited/1.jpg"] >= told + 1.0
