@@ -46,14 +46,16 @@ def check_logits(logits: npt.NDArray[np.floating]) -> None:
 
 
 def warnings_of(
-    overall: GroupAccuracy, similarity: npt.NDArray[np.floating], probability_spread: float
+    overall: GroupAccuracy,
+    similarity: npt.NDArray[np.floating],
+    probability: npt.NDArray[np.floating],
 ) -> tuple[str, ...]:
     """What a reader must be told of a head's answers.
 
     Args:
         overall: figures of all triplets.
         similarity: [T, 3].
-        probability_spread: largest less smallest P(similar).
+        probability: [T, 3], P(similar).
     """
     told = []
     if not overall.num_triplets:
@@ -66,7 +68,7 @@ def warnings_of(
             f"The head gives the same answer to several pairs in {is_tied.mean():.0%} of the "
             "triplets, as one that has learned nothing does; such triplets count as a guess."
         )
-    elif probability_spread < 1e-3:
+    elif np.ptp(probability) < 1e-3:
         told.append("The head says the same P(similar) of every pair: its probability is empty.")
     if overall.high < CHANCE:
         told.append(

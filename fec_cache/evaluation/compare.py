@@ -50,15 +50,12 @@ class Comparison:
 
 
 def compare_credits(
-    credits_a: Sequence[Floats],
-    credits_b: Sequence[Floats],
-    bootstrap: FaceBootstrap,
+    credits_a: Sequence[Floats], credits_b: Sequence[Floats], bootstrap: FaceBootstrap
 ) -> Comparison:
     """Compare two heads, or two settings with several seeds each, triplet by triplet.
 
-    The difference is taken within each triplet before anything is redrawn, so that what makes a
-    triplet hard for both cancels out. Seeds add the variance of their mean; the degrees of freedom
-    are Welch and Satterthwaite's.
+    Differences are taken within each triplet, so that what makes a triplet hard for both cancels
+    out. Seeds add the variance of their mean; degrees of freedom are Welch and Satterthwaite's.
 
     Args:
         credits_a: one array [T] a seed, as `triplet_credit` gives.
@@ -75,7 +72,6 @@ def compare_credits(
     if any(seeds):
         half = float(student.ppf(0.975, freedom)) * stderr
         low, high = faces.value - half, faces.value + half
-    only_a, only_b = float(np.maximum(gap, 0).sum()), float(np.maximum(-gap, 0).sum())
     return Comparison(
         num_triplets=len(gap),
         num_seeds=(len(a), len(b)),
@@ -86,8 +82,8 @@ def compare_credits(
         low=low,
         high=high,
         p_value=_two_sided(faces.value, stderr, freedom),
-        only_a=only_a,
-        only_b=only_b,
+        only_a=float(np.maximum(gap, 0).sum()),
+        only_b=float(np.maximum(-gap, 0).sum()),
         mcnemar_p=mcnemar(a[0], b[0]) if len(a) == len(b) == 1 else float("nan"),
     )
 

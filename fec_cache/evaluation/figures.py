@@ -1,7 +1,7 @@
 """What an evaluation finds: records of figures, and their plain form for JSON."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,8 @@ class Evaluation:
     `groups` holds the three triplet types and then `all`; `macro` is the mean over types, as in the
     paper. `agreed` are the triplets that reach an asked agreement of raters. `similarity` [T, 3]
     are logits, `probability` [T, 3] calibrated P(similar); pair j is the pair without face j.
-    `redrawn` says what intervals redraw, `faces` or `people`, and `num_redrawn` how many there are.
+    `redrawn` says what intervals redraw, `faces` or `people`, `num_redrawn` how many there are, and
+    `units` [T, 3] which stands where.
     """
 
     groups: tuple[GroupAccuracy, ...]
@@ -92,6 +93,7 @@ class Evaluation:
     redrawn: str = "faces"
     num_redrawn: int = 0
     warnings: tuple[str, ...] = ()
+    units: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
 
     @property
     def overall(self) -> GroupAccuracy:

@@ -56,28 +56,17 @@ def nearest_figures(
     """
     rng = np.random.default_rng(seed)
     similarity_of, is_cheap = _comparer(head, features)
-    if not is_cheap and len(rows) > _MOST_FACES:
-        rows = np.sort(rng.choice(rows, _MOST_FACES, replace=False))
+    rows = rows if is_cheap else _some(rows, _MOST_FACES, rng)
+    queries = _some(np.arange(len(rows)), len(rows) if is_cheap else _MOST_QUERIES, rng)
     people = np.where(identity[rows] >= 0, identity[rows], -2 - np.arange(len(rows)))
-    words = expression[rows]
-    queries = np.arange(len(rows))
-    if not is_cheap and len(rows) > _MOST_QUERIES:
-        queries = np.sort(rng.choice(queries, _MOST_QUERIES, replace=False))
-    of_person: list[tuple[float, float]] = []
+    of_person: list[tuple[float, ...]] = []
     of_word: list[tuple[float, ...]] = []
     for query in queries.tolist():
         similarity = similarity_of(int(rows[query]), rows)
-        others = np.arange(len(rows)) != query
-        same = others & (people == people[query])
-        if same.any():
-            of_person.append((_top(similarity, same, others, 1), same.sum() / others.sum()))
-        strangers = (people != people[query]) & (words >= 0)
-        if words[query] >= 0 and strangers.sum() >= max(RANKS):
-            alike = strangers & (words == words[query])
-            tops = (_top(similarity, alike, strangers, k) for k in RANKS)
-            of_word.append((*tops, alike.sum() / strangers.sum()))
-    person = np.mean(of_person, axis=0) if of_person else np.full(2, np.nan)
-    word = np.mean(of_word, axis=0) if of_word else np.full(len(RANKS) + 1, np.nan)
+        of_person += _person_hits(similarity, people, query)
+        of_word += _word_hits(similarity, people, expression[rows], query)
+    person = _means(of_person, 2)
+    word = _means(of_word, len(RANKS) + 1)
     return Neighbours(
         num_faces=len(rows),
         num_with_person=len(of_person),
@@ -87,6 +76,37 @@ def nearest_figures(
         precision={k: float(share) for k, share in zip(RANKS, word[:-1], strict=True)},
         precision_chance=float(word[-1]),
     )
+
+
+def _means(hits: list[tuple[float, ...]], width: int) -> npt.NDArray[np.float64]:
+    return np.asarray(np.mean(hits, axis=0) if hits else np.full(width, np.nan), np.float64)
+
+
+def _some(items: Ints, most: int, rng: np.random.Generator) -> Ints:
+    return items if len(items) <= most else np.sort(rng.choice(items, most, replace=False))
+
+
+def _person_hits(
+    similarity: npt.NDArray[np.floating], people: Ints, query: int
+) -> list[tuple[float, ...]]:
+    """Whether the nearest face is the same person, and what chance gives; none if it is alone."""
+    others = np.arange(len(people)) != query
+    same = others & (people == people[query])
+    if not same.any():
+        return []
+    return [(_top(similarity, same, others, 1), float(same.sum() / others.sum()))]
+
+
+def _word_hits(
+    similarity: npt.NDArray[np.floating], people: Ints, words: Ints, query: int
+) -> list[tuple[float, ...]]:
+    """Precision among the nearest of other people at each rank, and what chance gives."""
+    strangers = (people != people[query]) & (words >= 0)
+    if words[query] < 0 or strangers.sum() < max(RANKS):
+        return []
+    alike = strangers & (words == words[query])
+    tops = (_top(similarity, alike, strangers, k) for k in RANKS)
+    return [(*tops, float(alike.sum() / strangers.sum()))]
 
 
 def _top(similarity: npt.NDArray[np.floating], hits: Bools, allowed: Bools, k: int) -> float:

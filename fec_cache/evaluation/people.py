@@ -90,14 +90,9 @@ def identity_figures(
         bootstrap: over the same triplets.
     """
     people = labels.identity[table.rows]
-    is_known = (people >= 0).all(axis=1)
+    is_known = np.asarray((people >= 0).all(axis=1), np.bool_)
     same = np.stack([people[:, i] == people[:, j] for i, j in PAIRS_OF_TRIPLET], axis=1)
-    helps = np.take_along_axis(same, table.odd[:, None], axis=1)[:, 0] & ~same.all(axis=1)
-    masks: dict[str, Bools] = {
-        "same person is the similar pair": is_known & helps,
-        "same person is a different pair": is_known & ~helps & same.any(axis=1) & ~same.all(axis=1),
-        "three people": np.asarray(is_known & ~same.any(axis=1), np.bool_),
-    }
+    masks = _kinds(table, is_known, same)
     found = bootstrap.means(credit, list(masks.values()))
     groups = tuple(
         IdentityGroup(name, int(mask.sum()), interval)
@@ -115,6 +110,17 @@ def identity_figures(
         same_person=scores[0],
         different_person=scores[1],
     )
+
+
+def _kinds(table: TripletTable, is_known: Bools, same: Bools) -> dict[str, Bools]:
+    """Masks of triplets by the place of their one pair that shows the same person."""
+    is_one_pair = is_known & (same.sum(axis=1) == 1)
+    is_similar_pair = np.take_along_axis(same, table.odd[:, None], axis=1)[:, 0]
+    return {
+        "same person is the similar pair": is_one_pair & is_similar_pair,
+        "same person is a different pair": is_one_pair & ~is_similar_pair,
+        "three people": is_known & (same.sum(axis=1) == 0),
+    }
 
 
 def people_on_both_sides(

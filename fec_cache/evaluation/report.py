@@ -63,22 +63,30 @@ def evaluate_head(
     Raises:
         BadFeatures: features or answers are not finite.
     """
-    check_finite(features, table.rows)
-    similarity = similarity_of(head, features, table.rows)
-    check_logits(similarity)
-    probability = probability_of(head, similarity)
-    knows_people = labels is not None and bool((labels.identity[table.rows] >= 0).any())
-    units = labels.units(table.rows) if labels is not None and knows_people else table.rows
+    similarity, probability = _answers(head, features, table)
+    if labels is not None and not (labels.identity[table.rows] >= 0).any():
+        labels = None
+    units = labels.units(table.rows) if labels else table.rows
     bootstrap = FaceBootstrap(units, draws, seed)
     found = _measure(similarity, probability, table, bootstrap, min_agreement)
-    spread = float(np.ptp(probability)) if probability.size else 0.0
     return dataclasses.replace(
         found,
         identity=_identity(head, features, table, found, labels, bootstrap),
-        redrawn="people" if knows_people else "faces",
+        redrawn="people" if labels else "faces",
         num_redrawn=bootstrap.num_units,
-        warnings=warnings_of(found.overall, similarity, spread),
+        units=units,
+        warnings=warnings_of(found.overall, similarity, probability),
     )
+
+
+def _answers(
+    head: PairHead, features: npt.NDArray[np.floating], table: TripletTable
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Logits and P(similar), both [T, 3]."""
+    check_finite(features, table.rows)
+    similarity = similarity_of(head, features, table.rows)
+    check_logits(similarity)
+    return similarity, probability_of(head, similarity)
 
 
 def _measure(
@@ -178,9 +186,9 @@ def _identity(
     labels: RowLabels | None,
     bootstrap: FaceBootstrap,
 ) -> IdentityFigures | None:
-    rows = np.unique(table.rows)
-    if labels is None or not (labels.identity[rows] >= 0).any():
+    if labels is None:
         return None
+    rows = np.unique(table.rows)
     credit = triplet_credit(found.similarity, table.odd)
     says_similar = found.probability.reshape(-1) >= DECISION_THRESHOLD
     figures = identity_figures(table, credit, says_similar, labels, bootstrap)

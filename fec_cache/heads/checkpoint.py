@@ -24,7 +24,7 @@ HISTORY_NAME = "history.csv"
 METRICS_NAME = "metrics.json"
 FACES_NAME = "train_faces.txt"
 # What is said of a head and would be wrong of the next one in the same folder.
-STALE_NAMES = ("evaluation.json", "report.html")
+STALE_NAMES = ("evaluation.json", "model_card.md", "report.html")
 
 
 def save_run(

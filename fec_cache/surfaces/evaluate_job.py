@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig
-from fec_cache.errors import FacesLeak, FecError, MissingData
+from fec_cache.errors import FecError, MissingData
 from fec_cache.evaluation.report import DECISION_THRESHOLD, Evaluation, evaluate_head
 from fec_cache.faces.images import crop_face, read_image
 from fec_cache.features.joined import caches_of_recipes
@@ -25,8 +25,13 @@ from fec_cache.heads.checkpoint import (
 )
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.scoring import pair_logits, probability_of
-from fec_cache.surfaces.console import Console, percent, table
+from fec_cache.sources.face_labels import read_face_labels
+from fec_cache.surfaces.baseline import Baseline, measure_baseline
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.evaluation_words import evaluation_lines
 from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.model_card import CARD_NAME, model_card
+from fec_cache.surfaces.overlap import Overlap, find_overlap, row_labels, warn_of_missing
 from fec_cache.surfaces.workspace import (
     Labelled,
     load_labelled,
@@ -41,51 +46,44 @@ WHOLE_PICTURE: Box = (0.0, 1.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class EvaluateOutcome:
-    """A head's figures on the test split. `num_overlap` test faces were seen in training."""
+    """A head's figures on the test split, and what they are held against.
+
+    `overlap` is what of the test split was seen in training; `baseline` the original recipe on the
+    same triplets, where a run of it is at hand.
+    """
 
     folder: Path
     config: RunConfig
     labelled: Labelled
     evaluation: Evaluation
-    num_overlap: int
+    overlap: Overlap
     origin: str
+    baseline: Baseline | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For --json and `evaluation.json`."""
+        counts = self.labelled.counts
         return {
             "run": str(self.folder),
             "features": self.config.features,
             "origin": self.origin,
-            "num_overlap": self.num_overlap,
+            "num_overlap": self.overlap.num_faces,
+            "num_overlapping_people": len(self.overlap.people),
             "num_triplets": len(self.labelled.table),
-            "rows": self.labelled.counts.in_words(),
+            "rows": counts.in_words(),
+            "row_counts": asdict(counts),
+            "trained_with_min_agreement": self.config.pairs.min_agreement,
+            "test_digest": self.labelled.digest,
             **self.evaluation.to_dict(),
+            "baseline": self.baseline.to_dict() if self.baseline else None,
         }
 
     def in_words(self) -> str:
-        """For people: the table of triplet accuracies and a line on pairs."""
-        rows = [
-            [
-                group.name,
-                str(group.num_triplets),
-                percent(group.accuracy),
-                f"{percent(group.low)} to {percent(group.high)}" if group.num_triplets else "-",
-                percent(group.rater_accuracy),
-            ]
-            for group in self.evaluation.groups
-        ]
-        columns = ["triplets", "number", "accuracy", "95 % interval", "raters"]
-        title = f"{self.folder.name} on {self.config.features}: triplet accuracy, chance 33.3 %"
-        pairs = self.evaluation.pairs
-        lines = [
-            table(title, columns, rows),
-            f"Pairs: balanced accuracy {percent(pairs.balanced_accuracy)} (constant answer 50 %), "
-            f"AUC {pairs.auc:.3f}, accuracy {percent(pairs.accuracy)} where always 'different' "
-            f"scores {percent(1 - pairs.base_rate)}; {pairs.num_contradicting} pairs are similar "
-            "in one triplet and different in another",
-        ]
-        if self.num_overlap:
-            lines.append(f"{self.num_overlap} TEST FACES WERE SEEN IN TRAINING: not comparable.")
+        """For people: tables of triplets and pairs, and what a reader must know beside them."""
+        lines = evaluation_lines(
+            f"{self.folder.name} on {self.config.features}", self.evaluation, self.baseline
+        )
+        lines += self.overlap.in_words()
         return "\n".join([*lines, *([self.origin] if self.origin else [])])
 
 
@@ -149,21 +147,59 @@ def run_evaluate(
 
     Raises:
         HeadMismatch, CacheMismatch: head and cache do not belong together.
-        FacesLeak: test faces were seen in training.
+        FacesLeak: test faces or people were seen in training.
     """
     head, config = load_head(folder)
     console.say(f"Head: {folder}, {config.head.head} on {config.features}")
     caches = caches_of_recipes(workspace.cache_dir, config.recipes)
     warn_of_random_weights(caches.recipes, console)
-    labelled = load_labelled(workspace, "test", caches, config.pairs.min_agreement, console)
-    num_overlap = _overlap(folder, config, labelled, allow_overlap)
-    evaluation = evaluate_head(head, labelled.matrix.features, labelled.table)
-    outcome = EvaluateOutcome(
-        folder, config, labelled, evaluation, num_overlap, origin_note(workspace.data_dir)
+    labelled = load_labelled(workspace, "test", caches, 0.0, console)
+    warn_of_missing(labelled.counts, console)
+    labels = read_face_labels(workspace.data_dir)
+    overlap = find_overlap(workspace, load_seen_faces(folder, config), labelled, labels)
+    overlap.refuse_unless(allow_overlap, folder.name)
+    evaluation = evaluate_head(
+        head,
+        labelled.matrix.features,
+        labelled.table,
+        labels=row_labels(labelled, labels),
+        min_agreement=config.pairs.min_agreement,
     )
+    outcome = EvaluateOutcome(
+        folder,
+        config,
+        labelled,
+        evaluation,
+        overlap,
+        origin_note(workspace.data_dir),
+        _baseline(workspace, folder, config, labelled, evaluation, console),
+    )
+    for warning in evaluation.warnings:
+        console.warn(warning)
     text = json.dumps(outcome.to_dict(), indent=1, allow_nan=False)
     write_atomically(folder / EVALUATION_NAME, (text + "\n").encode())
+    write_atomically(folder / CARD_NAME, model_card(outcome, workspace.data_dir).encode())
     return outcome
+
+
+def _baseline(
+    workspace: Workspace,
+    folder: Path,
+    config: RunConfig,
+    labelled: Labelled,
+    evaluation: Evaluation,
+    console: Console,
+) -> Baseline | None:
+    """The original recipe's runs on the same triplets; None for the original recipe itself."""
+    if config.is_original:
+        return None
+    heads = {}
+    for found in find_baselines(workspace, config):
+        try:
+            heads[found.name] = load_head(found)[0]
+        except FecError as error:
+            console.warn(f"The run {found.name} is left out: {error}")
+    return measure_baseline(heads, labelled, evaluation)
 
 
 def find_baselines(workspace: Workspace, config: RunConfig) -> tuple[Path, ...]:
@@ -216,13 +252,3 @@ def run_predict(
     return Prediction(
         (first, second), probability, DECISION_THRESHOLD, folder.name, config.features
     )
-
-
-def _overlap(folder: Path, config: RunConfig, labelled: Labelled, allow_overlap: bool) -> int:
-    num_overlap = len(labelled.face_ids() & load_seen_faces(folder, config))
-    if num_overlap and not allow_overlap:
-        raise FacesLeak(
-            f"{num_overlap} faces of the test split were seen in training by {folder.name}, so its "
-            "figures would be too good. Mend the split, or insist with --allow-overlap."
-        )
-    return num_overlap

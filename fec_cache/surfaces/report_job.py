@@ -6,21 +6,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.errors import BadImage, CacheMismatch, CacheNotFound, FecError, MissingData
-from fec_cache.evaluation.report import evaluate_head
+from fec_cache.errors import BadImage, CacheMismatch, CacheNotFound, MissingData
 from fec_cache.faces.images import load_face
 from fec_cache.features.storage import write_atomically
-from fec_cache.heads.checkpoint import load_config, load_head, load_history
+from fec_cache.heads.checkpoint import load_config, load_history
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_baselines, find_run, run_evaluate
+from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.report_page import NamedEvaluation, Picture, ReportData, render_report
+from fec_cache.surfaces.report_page import Picture, ReportData, render_report
 from fec_cache.surfaces.search_job import RESULTS_NAME
 from fec_cache.surfaces.workspace import random_weights_notes
 
 REPORT_NAME = "report.html"
-ORIGINAL = "original recipe"
 
 
 def run_report(
@@ -45,7 +43,7 @@ def run_report(
         history=load_history(folder),
         evaluation=outcome.evaluation if outcome else None,
         table=outcome.labelled.table if outcome else None,
-        baseline=_baseline(workspace, folder, config, outcome, console),
+        baseline=outcome.baseline if outcome else None,
         results=_results(folder),
         picture=_pictures(workspace, outcome),
         notes=_notes(config, outcome),
@@ -65,25 +63,6 @@ def _evaluate(
         return None
 
 
-def _baseline(
-    workspace: Workspace,
-    folder: Path,
-    config: RunConfig,
-    outcome: EvaluateOutcome | None,
-    console: Console,
-) -> NamedEvaluation | None:
-    for found in find_baselines(workspace, config) if outcome else ():
-        try:
-            head, _ = load_head(found)
-        except FecError as error:
-            console.warn(f"The run {found.name} is left out of the report: {error}")
-            continue
-        if outcome and found != folder:
-            features, triplets = outcome.labelled.matrix.features, outcome.labelled.table
-            return NamedEvaluation(ORIGINAL, evaluate_head(head, features, triplets))
-    return None
-
-
 def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
     def picture(row: int) -> npt.NDArray[np.uint8] | None:
         """The crop of one row, or None."""
@@ -100,8 +79,8 @@ def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
 
 def _notes(config: RunConfig, outcome: EvaluateOutcome | None) -> tuple[str, ...]:
     notes = [str(config.data.get("origin") or ""), *random_weights_notes(config.recipes)]
-    if outcome is not None and outcome.num_overlap:
-        notes.append(f"{outcome.num_overlap} test faces were seen in training.")
+    if outcome is not None:
+        notes += [*outcome.overlap.in_words(), *outcome.evaluation.warnings]
     return tuple(note for note in notes if note)
 
 

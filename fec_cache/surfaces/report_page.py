@@ -12,14 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
-from fec_cache.evaluation.bootstrap import FaceBootstrap
-from fec_cache.evaluation.compare import compare_credits
-from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import PairTable, TripletTable, pairs_from_triplets
 from fec_cache.search.results import FIGURES
+from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.plots import (
     NO_FIGURE,
     THIN_SPACE,
@@ -38,14 +36,6 @@ Picture = Callable[[int], npt.NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True)
-class NamedEvaluation:
-    """Figures of another head on the same triplets, and what to call it."""
-
-    name: str
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True)
 class ReportData:
     """What a report is made of; parts that are not at hand are None or empty.
 
@@ -59,7 +49,7 @@ class ReportData:
     history: tuple[Epoch, ...]
     evaluation: Evaluation | None
     table: TripletTable | None
-    baseline: NamedEvaluation | None
+    baseline: Baseline | None
     results: tuple[dict[str, str], ...]
     picture: Picture
     notes: tuple[str, ...]
@@ -133,7 +123,7 @@ def _verdict(data: ReportData, evaluation: Evaluation) -> str:
         )
     clauses = [_beside_chance(group, evaluation.chance)]
     if data.baseline is not None:
-        clauses.append(_beside_baseline(evaluation, data.baseline, data.table))
+        clauses.append(_beside_baseline(data.baseline))
     clauses.append(_beside_raters(group))
     return (
         f"On {group.num_triplets:,} test triplets this head finds the face that the raters set "
@@ -147,25 +137,19 @@ def _beside_chance(group: GroupAccuracy, chance: float) -> str:
     return f"{outside or 'not distinguishable from'} chance ({percent(chance)})"
 
 
-def _beside_baseline(
-    evaluation: Evaluation, baseline: NamedEvaluation, table: TripletTable | None
-) -> str:
-    accuracy = baseline.evaluation.overall.accuracy
-    difference = evaluation.overall.accuracy - accuracy
-    told = f"the {baseline.name} ({percent(accuracy)}"
-    if table is None:
-        return f"beside {told})"
+def _beside_baseline(baseline: Baseline) -> str:
     # Both heads answer the same triplets: the interval of the difference is the honest one, since
     # two overlapping intervals can hide a difference that is certain.
-    ours, theirs = (
-        triplet_credit(e.similarity, table.odd) for e in (evaluation, baseline.evaluation)
+    found = baseline.comparison
+    told = f"the {baseline.name} ({percent(found.accuracy_b)}"
+    if math.isnan(found.low):
+        return f"beside {told})"
+    told += (
+        f"; {_INTERVAL} of the difference {100 * found.low:+.1f} to {100 * found.high:+.1f} points)"
     )
-    found = compare_credits([ours], [theirs], FaceBootstrap(table.rows))
-    low, high = found.low, found.high
-    told += f"; {_INTERVAL} of the difference {100 * low:+.1f} to {100 * high:+.1f} points)"
-    if low <= 0.0 <= high:
+    if found.low <= 0.0 <= found.high:
         return f"not distinguishable from {told}"
-    return f"{_points(difference)} {'above' if difference > 0 else 'below'} {told}"
+    return f"{_points(found.difference)} {'above' if found.difference > 0 else 'below'} {told}"
 
 
 def _beside_raters(group: GroupAccuracy) -> str:

@@ -20,6 +20,7 @@ COMMANDS = sorted(fec.commands)
 
 def test_every_promised_command_is_there():
     assert COMMANDS == [
+        "compare",
         "demo",
         "evaluate",
         "extract",
