@@ -6,7 +6,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap
+from fec_cache.evaluation.bootstrap import ENOUGH_UNITS, FaceBootstrap
 from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
@@ -66,17 +66,32 @@ def evaluate_head(
     similarity, probability = _answers(head, features, table)
     if labels is not None and not (labels.identity[table.rows] >= 0).any():
         labels = None
-    units = labels.units(table.rows) if labels else table.rows
+    units, redrawn = units_of(table, labels)
     bootstrap = FaceBootstrap(units, draws, seed)
     found = _measure(similarity, probability, table, bootstrap, min_agreement)
     return dataclasses.replace(
         found,
         identity=_identity(head, features, table, found, labels, bootstrap),
-        redrawn="people" if labels else "faces",
+        redrawn=redrawn,
         num_redrawn=bootstrap.num_units,
         units=units,
         warnings=warnings_of(found.overall, similarity, probability),
     )
+
+
+def units_of(table: TripletTable, labels: RowLabels | None) -> tuple[npt.NDArray[np.int64], str]:
+    """What intervals on triplets redraw: [T, 3], and `people` or `faces` in a word.
+
+    People where they are known and ten at the least; fewer cannot stand for people at large, so
+    that faces are redrawn and the interval holds for these people only.
+    """
+    if labels is not None and (labels.identity[table.rows] >= 0).any():
+        units = labels.units(table.rows)
+        num_people = len(np.unique(units))
+        if num_people >= ENOUGH_UNITS:
+            return units, "people"
+        return table.rows, f"faces (of {num_people} people only)"
+    return table.rows, "faces"
 
 
 def _answers(

@@ -14,7 +14,7 @@ from fec_cache.evaluation.checks import check_finite, check_logits
 from fec_cache.evaluation.compare import Comparison, compare_credits
 from fec_cache.evaluation.figures import plain
 from fec_cache.evaluation.metrics import triplet_credit
-from fec_cache.evaluation.report import GROUP_NAMES
+from fec_cache.evaluation.report import GROUP_NAMES, units_of
 from fec_cache.features.joined import caches_of_recipes
 from fec_cache.heads.checkpoint import CONFIG_NAME, load_head, load_seen_faces
 from fec_cache.heads.scoring import similarity_of
@@ -129,7 +129,7 @@ def _outcome(
     keeps = _common([*a, *b])
     kept = a[0].labelled.table.take(keeps[0])
     labels = row_labels(a[0].labelled, read_face_labels(workspace.data_dir))
-    units = labels.units(kept.rows) if labels else kept.rows
+    units, redrawn = units_of(kept, labels)
     credits = [one.credit[keep] for one, keep in zip([*a, *b], keeps, strict=True)]
     masks = {name: kept.types == number for number, name in enumerate(GROUP_NAMES)}
     masks["all"] = np.ones(len(kept), bool)
@@ -146,7 +146,7 @@ def _outcome(
         names=(tuple(one.name for one in a), tuple(one.name for one in b)),
         comparisons=comparisons,
         num_left_out=max(len(one.credit) for one in [*a, *b]) - len(kept),
-        redrawn="people" if labels else "faces",
+        redrawn=redrawn,
         overlap=warned,
         origin=origin_note(workspace.data_dir),
     )

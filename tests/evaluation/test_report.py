@@ -191,3 +191,12 @@ def test_few_triplets_have_no_interval():
     assert found.overall.is_too_few
     assert math.isnan(found.overall.low)
     assert found.warnings == ("20 triplets are too few to judge a head by.",)
+
+
+def test_a_handful_of_people_is_not_redrawn():
+    features, table = planted_set()
+    labels = RowLabels(np.arange(len(features)) % 7, np.full(len(features), -1), ())
+    found = evaluate_head(head_of(Distance), features, table, labels=labels)
+    assert found.redrawn == "faces (of 7 people only)"
+    assert found.num_redrawn == len(np.unique(table.rows))
+    assert found.identity is not None

@@ -138,11 +138,21 @@ def test_unknown_run_lists_the_known_ones(place):
     assert "first" in line
 
 
+def read_rows(path):
+    import csv
+
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file, skipinitialspace=True))
+
+
 def test_test_faces_seen_in_training_are_refused(place):
     train, test = place.folder / "data" / "train.csv", place.folder / "data" / "test.csv"
     test.write_text(test.read_text() + "".join(train.read_text().splitlines(True)[:5]))
+    leaked = {tuple(row[i : i + 5]) for row in read_rows(train)[:5] for i in (0, 5, 10)}
     line = place.fails("evaluate", "--run", "first")
-    assert "faces of the test split were seen in training" in line
+    assert f"{len(leaked)} faces and" in line
+    assert "people (train-" in line
+    assert "of the test split were seen in training by first" in line
     text = place.ok("evaluate", "--run", "first", "--allow-overlap").output
     assert "SEEN IN TRAINING" in text
 

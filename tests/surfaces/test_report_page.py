@@ -394,7 +394,7 @@ def test_missing_parts_name_the_command_that_makes_them():
 def test_evaluation_without_triplets_shows_figures_only(figures_only):
     page = render_report(figures_only)
     assert table_row(page, "this head")[:4] == expected_cells(figures_only.evaluation)
-    assert "beside the original recipe" in verdict(page)
+    assert "the original recipe" in verdict(page)
     assert "test triplets are not at hand" in section(page, "Pairs")
 
 
