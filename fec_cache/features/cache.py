@@ -237,7 +237,7 @@ class FeatureCache:
     ) -> ShardEntry:
         if not len(face_ids):
             return ShardEntry("", 0, "", item.plan)
-        file = f"{SHARDS_NAME}/{_free_number(manifest):05d}.h5"
+        file = f"{SHARDS_NAME}/{free_number(manifest):05d}.h5"
         sha256 = write_shard(self.folder / file, self.recipe.fingerprint, face_ids, features)
         self._known[sha256] = frozenset(face_ids)
         return ShardEntry(file, len(face_ids), sha256, item.plan)
@@ -253,7 +253,8 @@ class FeatureCache:
         self._known[entry.sha256] = frozenset(self.read(entry).face_ids)
 
 
-def _free_number(manifest: Manifest) -> int:
+def free_number(manifest: Manifest) -> int:
+    """The smallest number that no shard of a manifest has."""
     # A shard that is made anew takes the place of the struck one: no reader sees another order.
     taken = {shard.number for shard in manifest.shards}
     return next(number for number in itertools.count() if number not in taken)

@@ -1,10 +1,24 @@
 """Which caches there are, and the one that is meant."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from fec_cache.errors import CacheMismatch, CacheNotFound
+from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.manifest import MANIFEST_NAME
+from fec_cache.features.rebuild import SHARDS_NAME
 from fec_cache.features.recipe_file import RECIPE_NAME
+from fec_cache.features.storage import TEMPORARY_PREFIX
+
+log = logging.getLogger(__name__)
+
+
+def cache_folders(cache_dir: Path) -> tuple[Path, ...]:
+    """Every folder that is a cache or was one, by name; damaged ones too."""
+    marks = (RECIPE_NAME, MANIFEST_NAME, SHARDS_NAME)
+    folders = {path.parent for mark in marks for path in cache_dir.glob(f"*/{mark}")}
+    return tuple(sorted(path for path in folders if not path.name.startswith(TEMPORARY_PREFIX)))
 
 
 def list_caches(cache_dir: Path) -> tuple[FeatureCache, ...]:
@@ -13,8 +27,31 @@ def list_caches(cache_dir: Path) -> tuple[FeatureCache, ...]:
     Raises:
         CacheDamaged: one of them cannot be read.
     """
-    folders = sorted(path.parent for path in cache_dir.glob(f"*/{RECIPE_NAME}"))
-    return tuple(FeatureCache.open(folder) for folder in folders)
+    return tuple(FeatureCache.open(folder) for folder in cache_folders(cache_dir))
+
+
+def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    """The folders of the caches that are meant, damaged ones too; all where nothing is named.
+
+    Args:
+        cache_dir: the folder that holds the caches.
+        names: each `BACKBONE`, `BACKBONE:LAYER` or a folder's name; all that answer are meant.
+
+    Raises:
+        CacheNotFound: there is no cache at all.
+        CacheMismatch: a name that none answers to.
+    """
+    folders = cache_folders(cache_dir)
+    if not folders:
+        raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract")
+    found: dict[Path, None] = {}
+    for name in names:
+        matching = [folder for folder in folders if _may_answer(folder, name)]
+        if not matching:
+            listing = ", ".join(folder.name for folder in folders)
+            raise CacheMismatch(f"{cache_dir} holds {listing}, but {name} was asked for.")
+        found.update(dict.fromkeys(matching))
+    return tuple(found) if names else folders
 
 
 def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
@@ -27,8 +64,9 @@ def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
     Raises:
         CacheNotFound: there is no cache at all.
         CacheMismatch: none or several answer to `wanted`.
+        CacheDamaged: a cache that may be the one meant cannot be read.
     """
-    caches = list_caches(cache_dir)
+    caches = _readable(cache_dir, wanted)
     if not caches:
         options = f" {_options(wanted)}" if wanted else ""
         raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{options}")
@@ -53,7 +91,7 @@ def cache_of_fingerprint(cache_dir: Path, fingerprint: str) -> FeatureCache:
     Raises:
         CacheMismatch: there is no such cache.
     """
-    caches = list_caches(cache_dir)
+    caches = _readable(cache_dir, fingerprint[:8])
     for cache in caches:
         if cache.recipe.fingerprint == fingerprint:
             return cache
@@ -62,6 +100,31 @@ def cache_of_fingerprint(cache_dir: Path, fingerprint: str) -> FeatureCache:
         f"The head was trained on features of recipe {fingerprint[:8]}, but {cache_dir} holds "
         f"{listing}. Name the cache folder it was trained on with --cache DIR, or train anew."
     )
+
+
+def _readable(cache_dir: Path, wanted: str | None) -> tuple[FeatureCache, ...]:
+    """Every cache that can be read; one that cannot is passed over only if another is meant."""
+    caches = []
+    for folder in cache_folders(cache_dir):
+        try:
+            caches.append(FeatureCache.open(folder))
+        except (CacheDamaged, CacheNotFound) as error:
+            if wanted is None or _sounds_like(folder, wanted):
+                raise
+            log.warning("%s", error)
+    return tuple(caches)
+
+
+def _may_answer(folder: Path, wanted: str) -> bool:
+    try:
+        return _answers(FeatureCache.open(folder), wanted)
+    except (CacheDamaged, CacheNotFound):
+        return _sounds_like(folder, wanted)
+
+
+def _sounds_like(folder: Path, wanted: str) -> bool:
+    words = wanted.replace(":", "-").replace("/", "-")
+    return folder.name.startswith(f"{words}-") or folder.name.endswith(words)
 
 
 def _answers(cache: FeatureCache, wanted: str) -> bool:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,11 @@ from fec_cache.features.batches import (
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.manifest import FailedFace
 from fec_cache.features.network import Network, choose_device
-from fec_cache.features.pieces import Piece, plan_pieces
+from fec_cache.features.pieces import Piece
 from fec_cache.features.plan import SHARD_FACES, WorkItem
 from fec_cache.features.provenance import record_run
 from fec_cache.features.recipes import recipes_of, to_store
+from fec_cache.features.sharing import SharedWork
 from fec_cache.features.views import write_views
 
 log = logging.getLogger(__name__)
@@ -118,13 +119,15 @@ def extract(
     unique = faces.unique()
     summary = _begin(faces, unique, caches)
     summary.num_damaged_shards = sum(_drop_damaged(cache, faces) for cache in caches)
-    pieces = plan_pieces(unique, caches, options.shard_faces)
-    run = _Run(backbone, options, pieces, summary.seconds, on_progress)
-    run.work(images_dir)
+    work = SharedWork(unique, caches, options.shard_faces)
+    run = _Run(backbone, options, summary.seconds, on_progress)
+    with work.rounds() as rounds:
+        for pieces in rounds:
+            run.work(images_dir, pieces, work.claimed(pieces))
     for cache in caches:
         write_views(cache, faces.missing, faces.present)
         run.record(cache, backbone.weights.source)
-    _count(summary, faces, run.failed_ids, pieces)
+    _count(summary, faces, caches, run.worked_ids)
     summary.duration_s = time.perf_counter() - started
     return summary
 
@@ -164,12 +167,12 @@ def _drop_damaged(cache: FeatureCache, faces: FaceTable) -> int:
 
 
 def _count(
-    summary: ExtractSummary, faces: FaceTable, failed_ids: set[str], pieces: Sequence[Piece]
+    summary: ExtractSummary, faces: FaceTable, caches: Sequence[FeatureCache], worked: set[str]
 ) -> None:
-    """Every name of a face counts once: computed now, cached before, or failed."""
-    worked = {face.face_id for piece in pieces for face in piece.item.faces}
+    """Every name of a face counts once: computed now, cached before or by others, or failed."""
+    failed = frozenset().union(*(cache.standing()[1] for cache in caches))
     for face in faces.present:
-        if face.face_id in failed_ids:
+        if face.face_id in failed:
             summary.num_failed += 1
         elif face.face_id in worked:
             summary.num_computed += 1
@@ -190,15 +193,14 @@ class _Output:
         recipe = self.cache.recipe
         self._parts.append(to_store(features[recipe.layer], recipe))
 
-    def seal(self, item: WorkItem, faces: Sequence[Face], failed: Sequence[FailedFace]) -> set[str]:
-        """Store what is finite; ids of all faces that could not be used."""
+    def seal(self, item: WorkItem, faces: Sequence[Face], failed: Sequence[FailedFace]) -> None:
+        """Store what is finite; the rest has failed."""
         features = np.concatenate(self._parts)
         is_sound = np.isfinite(features).all(axis=1)
         reason = f"its feature is not finite in {self.cache.recipe.store_dtype}"
         unsound = [_failed(faces[row], reason) for row in np.flatnonzero(~is_sound).tolist()]
         face_ids = [faces[row].face_id for row in np.flatnonzero(is_sound).tolist()]
         self.cache.seal(item, face_ids, features[is_sound], (*failed, *unsound))
-        return {face.face_id for face in (*failed, *unsound)}
 
 
 class _Run:
@@ -208,34 +210,33 @@ class _Run:
         self,
         backbone: Backbone,
         options: ExtractOptions,
-        pieces: Sequence[Piece],
         seconds: StageSeconds,
         on_progress: ProgressCallback | None,
     ) -> None:
         self.device = choose_device(options.device)
-        self.failed_ids: set[str] = set()
+        self.worked_ids: set[str] = set()
         self._batch_size = options.batch_size or _BATCH_SIZES.get(self.device.type, 128)
-        self._options, self._pieces = options, pieces
+        self._options = options
         self._seconds, self._on_progress = seconds, on_progress
-        self._total, self._done = sum(len(piece.item.faces) for piece in pieces), 0
+        self._total = self._done = 0
         self._network = Network(backbone, self.device)
 
-    def work(self, images_dir: Path) -> None:
-        """Compute all pieces in order, sealing each as soon as it is done."""
-        if not self._pieces:
-            return
-        crop = self._pieces[0].caches[0].recipe.crop
+    def work(self, images_dir: Path, planned: Sequence[Piece], ours: Iterator[Piece]) -> None:
+        """Compute those of the planned pieces that are ours in order, sealing each when done."""
+        self._total = self._done + sum(len(piece.item.faces) for piece in planned)
+        crop = planned[0].caches[0].recipe.crop
         num_workers = self._options.num_workers or default_workers()
         decoder = Decoder(images_dir, crop, num_workers, self._seconds)
-        faces = (face for piece in self._pieces for face in piece.item.faces)
+        ours, ahead = tee(ours)
+        faces = (face for piece in ahead for face in piece.item.faces)
         # One stream over all pieces: reading ahead does not stop at a shard's end.
         with closing(decoder.pictures(faces)) as pictures:
-            for piece in self._pieces:
+            for piece in ours:
                 self._compute(piece, islice(pictures, len(piece.item.faces)))
 
     def record(self, cache: FeatureCache, weights_source: str) -> None:
         """Note in a cache's provenance that this run took place, if it had work to do."""
-        if self._pieces:
+        if self.worked_ids:
             with cache.locked():
                 record_run(cache.folder, weights_source, self.device, self._batch_size)
 
@@ -257,7 +258,8 @@ class _Run:
             self._advance(len(batch.faces))
         started = time.perf_counter()
         for output in outputs:
-            self.failed_ids |= output.seal(piece.item, usable, failed)
+            output.seal(piece.item, usable, failed)
+        self.worked_ids.update(face.face_id for face in piece.item.faces)
         self._seconds.add("write", time.perf_counter() - started)
 
     def _forward(self, batch: Batch) -> dict[str, npt.NDArray[np.float32]]:

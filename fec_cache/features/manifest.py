@@ -79,8 +79,12 @@ class Manifest:
         return tuple(face for face in faces if face.face_id not in mended)
 
 
-def read_manifest(folder: Path, fingerprint: str) -> Manifest:
+def read_manifest(folder: Path, fingerprint: str | None) -> Manifest:
     """The manifest of a cache folder; an empty one where nothing was sealed yet.
+
+    Args:
+        folder: of the cache.
+        fingerprint: that the manifest must name; None takes any.
 
     Raises:
         CacheDamaged: the file is not a manifest of this recipe, or cannot be read.
@@ -89,7 +93,7 @@ def read_manifest(folder: Path, fingerprint: str) -> Manifest:
     try:
         manifest = _parse(path.read_bytes())
     except FileNotFoundError:
-        return Manifest(fingerprint)
+        return Manifest(fingerprint or "")
     except OSError as error:
         raise CacheDamaged(
             f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the disk."
@@ -99,10 +103,11 @@ def read_manifest(folder: Path, fingerprint: str) -> Manifest:
             f"{path} is not readable as a manifest ({error}). Run: fec cache repair "
             f"{folder.name}. It makes the manifest anew from the shards, and so does `fec extract`."
         ) from error
-    if manifest.fingerprint != fingerprint:
+    if fingerprint not in (None, manifest.fingerprint):
         raise CacheDamaged(
             f"{path} belongs to recipe {manifest.fingerprint[:8]}, but the folder's recipe.json is "
-            f"{fingerprint[:8]}. Delete the folder and run `fec extract` again."
+            f"{str(fingerprint)[:8]}. Somebody mixed two folders: delete this one, or put its own "
+            "files back."
         )
     return manifest
 

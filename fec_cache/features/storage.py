@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from fec_cache.errors import StorageFailed
@@ -20,16 +21,34 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         StorageFailed: the disk is full, read-only or failing; what was there before stays.
     """
+
+    def write(temporary: Path) -> None:
+        """Write the bytes."""
+        with temporary.open("wb") as file:
+            reach("write", path.name)
+            file.write(content)
+
+    write_by(path, write, len(content))
+
+
+def write_by(path: Path, write: Callable[[Path], None], size_bytes: int) -> None:
+    """Let `write` fill a file under a temporary name, then bring it to disk and to its name.
+
+    Args:
+        path: where the file is to be.
+        write: fills the file whose path it is given.
+        size_bytes: about how large it will be; told in errors.
+
+    Raises:
+        StorageFailed: the disk is full, read-only or failing; what was there before stays.
+    """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         reach("create", path.name)
-        with temporary.open("wb") as file:
-            reach("write", path.name)
-            file.write(content)
-            file.flush()
-            reach("fsync", path.name)
-            os.fsync(file.fileno())
+        write(temporary)
+        reach("fsync", path.name)
+        _sync_file(temporary)
         reach("rename", path.name)
         temporary.replace(path)
         reach("sync", path.name)
@@ -37,7 +56,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         reach("done", path.name)
     except OSError as error:
         remove_quietly(temporary)
-        raise _failure(path, len(content), error) from error
+        raise _failure(path, size_bytes, error) from error
     except BaseException:
         remove_quietly(temporary)
         raise
@@ -64,6 +83,11 @@ def remove_quietly(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:
         return
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -44,7 +44,7 @@ def write_views(
         failures = _failures(manifest.failed, missing, present)
         entries = [entry for entry in manifest.shards if entry.rows]
         # Nothing is written that is there already: a finished cache may lie on a full disk.
-        if _digest_of(cache.folder / FAILURES_NAME) != hashlib.sha256(failures).hexdigest():
+        if digest_of(cache.folder / FAILURES_NAME) != hashlib.sha256(failures).hexdigest():
             write_atomically(cache.folder / FAILURES_NAME, failures)
         if not entries:
             remove_quietly(cache.folder / TABLE_NAME)
@@ -58,16 +58,16 @@ def write_views(
 def _is_current(folder: Path, manifest: Manifest) -> bool:
     """Whether `features.h5` shows this manifest; its bytes alone hold the second it was made in."""
     known = manifest.files.get(TABLE_NAME)
-    is_known = known is not None and known == _digest_of(folder / TABLE_NAME)
+    is_known = known is not None and known == digest_of(folder / TABLE_NAME)
     return is_known and manifest.viewed == manifest.state
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    digests = {name: _digest_of(folder / name) for name in VIEW_NAMES}
+    digests = {name: digest_of(folder / name) for name in VIEW_NAMES}
     return {name: digest for name, digest in digests.items() if digest}
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
     """Sha256 of a file, 64 hex digits; empty where there is none to be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()

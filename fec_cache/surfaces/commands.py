@@ -8,6 +8,7 @@ import click
 from fec_cache import __version__
 from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.errors import FecError
+from fec_cache.surfaces.cache_commands import cache_group
 from fec_cache.surfaces.compare_commands import compare
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.download_commands import download
@@ -182,7 +183,7 @@ def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str |
     console.result(outcome.in_words(), outcome.to_dict())
 
 
-for command in (train_head, grid_search, evaluate, compare, predict, download):
+for command in (cache_group, train_head, grid_search, evaluate, compare, predict, download):
     fec.add_command(command)
 
 

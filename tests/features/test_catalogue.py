@@ -3,7 +3,13 @@ import toy
 
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.catalogue import cache_of_fingerprint, list_caches, select_cache
+from fec_cache.features.catalogue import (
+    cache_folders,
+    cache_of_fingerprint,
+    find_folders,
+    list_caches,
+    select_cache,
+)
 
 
 @pytest.fixture
@@ -71,7 +77,30 @@ def test_a_fingerprint_finds_exactly_its_cache(tmp_path, caches):
         cache_of_fingerprint(tmp_path / "none", "0" * 64)
 
 
-def test_a_damaged_cache_is_never_passed_over(tmp_path, caches):
+def test_a_damaged_cache_that_may_be_meant_is_not_passed_over(tmp_path, caches, caplog):
     (caches[0].folder / "recipe.json").write_text("{}")
+    for wanted in (None, "toy", "toy:avgpool", caches[0].folder.name):
+        with pytest.raises(CacheDamaged):
+            select_cache(tmp_path, wanted)
     with pytest.raises(CacheDamaged):
-        select_cache(tmp_path, "toy:layer1")
+        cache_of_fingerprint(tmp_path, caches[0].recipe.fingerprint)
+    assert not caplog.records
+    assert select_cache(tmp_path, "toy:layer1") == caches[1]
+    assert cache_of_fingerprint(tmp_path, caches[1].recipe.fingerprint) == caches[1]
+    assert "Run: fec cache repair toy-avgpool" in caplog.text
+
+
+def test_folders_are_found_by_any_name_damaged_ones_too(tmp_path, caches):
+    avgpool, layer1 = (cache.folder for cache in caches)
+    (tmp_path / ".tmp-1234" / "shards").mkdir(parents=True)
+    for is_damaged in (False, True):
+        assert find_folders(tmp_path, []) == cache_folders(tmp_path) == (avgpool, layer1)
+        assert find_folders(tmp_path, ["toy"]) == (avgpool, layer1)
+        assert find_folders(tmp_path, ["toy:layer1", layer1.name]) == (layer1,)
+        with pytest.raises(CacheMismatch, match=r"holds toy-avg.*, but resnet18 was asked for"):
+            find_folders(tmp_path, ["resnet18"])
+        if not is_damaged:
+            (layer1 / "recipe.json").unlink()
+            (layer1 / "shards").mkdir()
+    with pytest.raises(CacheNotFound):
+        find_folders(tmp_path / "none", [])

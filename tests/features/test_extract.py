@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import shutil
 import threading
 
@@ -12,6 +11,7 @@ from fec_cache.errors import BadOption, CacheMismatch
 from fec_cache.features import batches as batches_module
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.extract import ExtractOptions, extract
+from fec_cache.features.provenance import read_provenance
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 
@@ -105,7 +105,7 @@ def test_a_second_run_computes_nothing(images_dir, cache_dir):
     assert counts(summary) == (6, 0, 0, 0)
     assert backbone.module.shapes == []
     assert toy.shard_digests(cache_dir) == before
-    runs = json.loads((caches[0].folder / "provenance.json").read_text())
+    runs = read_provenance(caches[0].folder)
     assert [run["weights"] for run in runs] == ["a toy"]
 
 

@@ -126,15 +126,43 @@ def test_a_kill_at_every_step_of_writing(processes, tmp_path, images_dir, faces,
     assert exit_codes == [-signal.SIGKILL] * 36 + [0]
 
 
-def test_two_extractors_at_once_store_every_face_once(
+def computed_by(cache_dir, number):
+    return int((cache_dir / f"computed-{number}.txt").read_text())
+
+
+def test_three_extractors_at_once_share_the_work_and_store_every_face_once(
     processes, tmp_path, images_dir, faces, unbroken
 ):
     cache_dir = tmp_path / "cache"
-    first = start(processes, cache_dir, images_dir, faces, delay_s=0.01)
-    second = start(processes, cache_dir, images_dir, faces, delay_s=0.01)
-    assert [finish(first), finish(second)] == [0, 0]
-    assert toy.shard_digests(cache_dir) == unbroken
+    cache_dir.mkdir()
+    numbers = range(3)
+    children = [
+        start(processes, cache_dir, images_dir, faces, delay_s=0.05, told_as=number)
+        for number in numbers
+    ]
+    assert [finish(child) for child in children] == [0, 0, 0]
+    assert sorted(toy.shard_digests(cache_dir).values()) == sorted(unbroken.values())
     assert_right(cache_dir, faces)
+    # No face twice, the one that is no picture included.
+    assert sum(computed_by(cache_dir, number) for number in numbers) == NUM_FACES - 1
+
+
+def test_the_work_of_a_killed_extractor_is_taken_over(
+    processes, tmp_path, images_dir, faces, unbroken
+):
+    cache_dir = tmp_path / "cache"
+    cache_dir.mkdir()
+    # It dies while it holds a claim, with its first shard on disk and in no manifest.
+    doomed = start(processes, cache_dir, images_dir, faces, failpoint="create:manifest.json:1:hang")
+    deadline = time.monotonic() + CHILD_TIMEOUT_S
+    while not list(cache_dir.glob("*/shards/00000.h5")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    doomed.kill()
+    heir = start(processes, cache_dir, images_dir, faces, told_as=1)
+    assert [finish(heir), finish(doomed)] == [0, -signal.SIGKILL]
+    assert toy.shard_digests(cache_dir) == unbroken
+    # The manifest was yet to be: the shard bears its own seal and counts.
+    assert computed_by(cache_dir, 1) == NUM_FACES - 1 - 4
 
 
 def test_two_extractors_with_other_pieces_store_every_face_once(

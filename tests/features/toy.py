@@ -12,6 +12,7 @@ from torch import nn
 
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
+from fec_cache.features import failpoints
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.extract import ExtractOptions, extract
@@ -143,14 +144,26 @@ def shard_digests(cache_dir):
     }
 
 
-def job(cache_dir, images_dir, faces, kill_at_step=0, file_limit_after=0, **settings):
+def job(
+    cache_dir,
+    images_dir,
+    faces,
+    kill_at_step=0,
+    file_limit_after=0,
+    failpoint="",
+    told_as=None,
+    **settings,
+):
     """`run_toy` for a process of its own that meets with an accident."""
     if kill_at_step:
         _die_at_step(kill_at_step)
     if file_limit_after:
         settings["on_progress"] = _limit_files_after(file_limit_after)
+    failpoints.arm(failpoint)
     try:
-        run_toy(cache_dir, images_dir, faces, **settings)
+        summary = run_toy(cache_dir, images_dir, faces, **settings)
+        if told_as is not None:
+            Path(cache_dir, f"computed-{told_as}.txt").write_text(str(summary.num_computed))
     except Exception as error:
         Path(cache_dir, "error.txt").write_text(f"{type(error).__name__}: {error}")
         raise SystemExit(1) from None

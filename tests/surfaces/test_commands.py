@@ -16,10 +16,14 @@ from fec_cache.surfaces.commands import FecGroup, fec
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(fec.commands)
+CACHE_COMMANDS = ("export", "info", "list", "prune", "repair", "verify")
+LEAVES = [(name,) for name in COMMANDS if name != "cache"]
+LEAVES += [("cache", name) for name in CACHE_COMMANDS]
 
 
 def test_every_promised_command_is_there():
     assert COMMANDS == [
+        "cache",
         "compare",
         "demo",
         "evaluate",
@@ -33,11 +37,18 @@ def test_every_promised_command_is_there():
     ]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_console_options(name):
-    result = CliRunner().invoke(fec, [name, "--help"])
+def test_the_cache_has_all_its_commands():
+    assert sorted(fec.commands["cache"].commands) == list(CACHE_COMMANDS)
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_command_has_help_and_console_options(words):
+    result = CliRunner().invoke(fec, [*words, "--help"])
     assert result.exit_code == 0
-    assert len(fec.commands[name].help.split()) > 5
+    command = fec
+    for word in words:
+        command = command.commands[word]
+    assert len(command.help.split()) > 5
     assert {"--json", "-q", "-v"} <= set(result.output.replace(",", " ").split())
 
 
@@ -68,7 +79,7 @@ def heavy_modules_after(words):
 
 
 def test_help_imports_nothing_heavy():
-    for words in (["--help"], *([name, "--help"] for name in COMMANDS)):
+    for words in (["--help"], *([*leaf, "--help"] for leaf in LEAVES)):
         assert heavy_modules_after(words) == "[]", words
 
 
