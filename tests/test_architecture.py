@@ -36,6 +36,7 @@ HOMES = {
     "pandas": {"sources"},
     "scipy": {"pairs", "evaluation"},
     "filelock": {"features"},
+    "pyarrow": {"features"},
     "httpx": {"sources"},
     "httpcore": {"sources"},
 }

@@ -26,6 +26,7 @@ def test_every_promised_command_is_there():
         "cache",
         "compare",
         "demo",
+        "download",
         "evaluate",
         "extract",
         "grid-search",
