@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from fec_cache.errors import BadOption
 
 RECIPE_VERSION = 1
+WIDEST_SCATTER = 1024
+SCATTER_DIRECTIONS = 512
+MOST_COMPONENTS = 512
 STORE_DTYPES = ("float16", "float32")
-HEADS = ("concat", "symmetric", "embedding")
+HEADS = ("concat", "symmetric", "embedding", "scatter")
+INITS = ("random", "scatter")
 LOSSES = ("bce", "triplet", "odd-one-out", "contrastive")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PREPARATIONS = ("none", "l2", "standardize", "pca:K", "whiten:K")
@@ -175,6 +179,11 @@ class HeadConfig:
     to one length. None means: the head's own default. `blocks` are the widths of several caches'
     features side by side, empty for one cache: each block gets the same share of that length, so
     that a wide grid does not drown a pool.
+
+    `init` is where the `embedding` head starts: `random`, or `scatter` for the first
+    `embedding_dim` directions of the `scatter` head. `both_orders` makes `concat` symmetric: it is
+    trained on both orders of each pair and answers the mean of both. `shrinkage` and `components`
+    are the `scatter` head's; None means: chosen by validation triplet accuracy.
     """
 
     head: str = "concat"
@@ -183,10 +192,19 @@ class HeadConfig:
     embedding_dim: int = 16
     prepare: str | None = None
     blocks: tuple[int, ...] = ()
+    init: str = "random"
+    both_orders: bool = False
+    shrinkage: float | None = None
+    components: int | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
         check_choice("head", self.head, HEADS)
+        check_choice("init", self.init, INITS)
+        if self.shrinkage is not None:
+            check_range("shrinkage", self.shrinkage, 0.0, 1.0)
+        if self.components is not None:
+            check_range("components", self.components, 1, MOST_COMPONENTS)
         for width in self.blocks:
             check_range("block", width, 1, math.inf)
         for width in self.hidden:
@@ -196,11 +214,32 @@ class HeadConfig:
         if self.prepare is not None:
             split_preparation(self.prepare)
 
-    @property
-    def preparation(self) -> str:
-        """The preparation in force: what was asked for, or the head's own default."""
-        is_plain = self.head == "concat" and not self.blocks
-        return self.prepare or ("none" if is_plain else "standardize")
+        self._check_start()
+
+    def preparation_for(self, width: int) -> str:
+        """The preparation in force for D = `width`: what was asked for, or the head's default."""
+        if self.prepare is not None:
+            return self.prepare
+        if self.head == "concat" and not self.blocks:
+            return "none"
+        is_closed = self.head == "scatter" or self.init == "scatter"
+        # Scatters of many features are slow to decompose and badly known.
+        wide = is_closed and width > WIDEST_SCATTER
+        return f"pca:{SCATTER_DIRECTIONS}" if wide else "standardize"
+
+    def _check_start(self) -> None:
+        if self.init == "scatter":
+            if self.head != "embedding":
+                raise BadOption(
+                    f"init scatter is where the embedding head can start, not {self.head}. Add "
+                    "--head embedding."
+                )
+            if self.hidden and min(self.hidden) < 2 * self.embedding_dim:
+                raise BadOption(
+                    f"hidden is {'-'.join(map(str, self.hidden))}, but to start from scatter every "
+                    f"hidden layer must hold twice the embedding's {self.embedding_dim} numbers: "
+                    f"at least {2 * self.embedding_dim}. Widen it, or take --hidden none."
+                )
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,41 @@ from torch.nn import functional
 from fec_cache.heads.model import PairHead
 
 _MAX_STEPS = 200
+# Logits that vary less than this, beside their own size, are float32's rounding.
+_CONSTANT = 1e-6
 
 
 def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
     """Fit slope and offset of the logits on pairs that the head was not trained on.
 
-    The slope is kept positive, so that calibration never turns the ranking around.
-
     Args:
         head: its `calibration` buffer is set.
+        logits: [P] float.
+        is_similar: [P] bool.
+    """
+    head.calibration.copy_(torch.tensor(fit_platt(logits, is_similar)))
+
+
+def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
+    """Slope and offset with which sigmoid(slope * logit + offset) is P(similar).
+
+    The slope is never negative, so that calibration never turns the ranking around. Logits that
+    are all the same say nothing: the slope is then 0 and the probability the share of similar
+    pairs.
+
+    Args:
         logits: [P] float.
         is_similar: [P] bool.
 
     Source: Platt, "Probabilistic outputs for support vector machines", 1999.
     """
     values, target = logits.detach().double().cpu(), is_similar.double().cpu()
-    spread = values.std(correction=0).clamp(min=1e-6)
-    unit = (values - values.mean()) / spread
+    mean, spread = values.mean(), values.std(correction=0)
+    if not spread > _CONSTANT * values.square().mean().sqrt():
+        # One pair of each kind is added, so that a single kind gives no endless offset.
+        share = (target.sum() + 1.0) / (len(target) + 2.0)
+        return 0.0, float(torch.logit(share))
+    unit = (values - mean) / spread
     log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
     offset = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
@@ -40,9 +58,7 @@ def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
         loss.backward()
         return loss
 
-    optimizer.step(closure)
-    with torch.no_grad():
-        slope = log_slope.exp() / spread
-        fitted = torch.stack([slope, offset - slope * values.mean()])
-        if torch.isfinite(fitted).all():
-            head.calibration.copy_(fitted)
+    with torch.enable_grad():
+        optimizer.step(closure)
+    slope = float(log_slope.detach().exp() / spread)
+    return slope, float(offset.detach()) - slope * float(mean)

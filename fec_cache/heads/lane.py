@@ -15,6 +15,7 @@ from torch import Tensor
 from fec_cache.config import TrainConfig
 from fec_cache.errors import NothingToTrain, TrainingDiverged
 from fec_cache.heads.calibration import fit_calibration
+from fec_cache.heads.closed import start_from_scatter
 from fec_cache.heads.history import Epoch, TrainResult
 from fec_cache.heads.losses import batch_loss, bce_loss, training_columns
 from fec_cache.heads.model import PairHead, build_head
@@ -52,7 +53,9 @@ class Lane:
         self.val_rows = torch.from_numpy(validation.rows).to(device)
         self.val_odd = torch.from_numpy(validation.odd).to(device)
         self.val_similar = self.val_odd[:, None] == torch.arange(3, device=device)
-        columns = training_columns(self.config.loss, train)
+        if job.head.init == "scatter":
+            start_from_scatter(self.head, self.prepared, train, validation)
+        columns = training_columns(self.config.loss, train, job.head.both_orders)
         self._inputs = tuple(torch.from_numpy(column).to(device) for column in columns)
         self._optimizer = _optimizer(self.head, self.config, device)
         self._shuffler = torch.Generator().manual_seed(self.config.seed)
@@ -61,6 +64,8 @@ class Lane:
         self._best_state: dict[str, Tensor] = {}
         self._best: Epoch | None = None
         self._ended = ""
+        if job.head.init == "scatter":
+            self._keep_start()
 
     @property
     def is_over(self) -> bool:
@@ -108,6 +113,14 @@ class Lane:
         logits = triplet_logits(head, self.prepared, self.val_rows)
         fit_calibration(head, logits.flatten(), self.val_similar.flatten())
         return TrainResult(head.cpu(), tuple(self.history), self._best, duration_s)
+
+    def _keep_start(self) -> None:
+        """Count the start as epoch 0: training may not get beyond it."""
+        self.head.eval()
+        logits = triplet_logits(self.head, self.prepared, self.val_rows)
+        loss = float(bce_loss(logits.flatten(), self.val_similar.flatten()))
+        self._best = Epoch(0, math.nan, loss, odd_accuracy(logits, self.val_odd), 0.0)
+        self._best_state = copy.deepcopy(self.head.state_dict())
 
     def _epoch(self, number: int) -> Epoch:
         started = time.perf_counter()

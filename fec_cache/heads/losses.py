@@ -73,18 +73,26 @@ def odd_one_out_loss(logits: Tensor, shares: Tensor) -> Tensor:
     return -(shares * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
-def training_columns(loss: str, train: TripletTable) -> tuple[npt.NDArray[np.generic], ...]:
+def training_columns(
+    loss: str, train: TripletTable, both_orders: bool = False
+) -> tuple[npt.NDArray[np.generic], ...]:
     """What batches of a loss are made of, one entry an item.
 
     Args:
         loss: one of `config.LOSSES`.
         train: T triplets.
+        both_orders: each item twice, the second time with the faces of its pairs exchanged.
 
     Returns:
         Rows of faces first: [3T, 2] pairs and their labels [3T] float32 for the losses on pairs;
         [T, 3] triplets with their odd faces [T] and types [T] for `triplet`, with the raters'
         shares of votes [T, 3] float32 for `odd-one-out`.
     """
+    if both_orders:
+        # A triplet read backwards has the same three pairs, each in its other order.
+        turned = (train.rows[:, ::-1], 2 - train.odd, train.types, train.votes[:, ::-1])
+        both = zip((train.rows, train.odd, train.types, train.votes), turned, strict=True)
+        train = TripletTable(*(np.concatenate(columns) for columns in both))
     if loss in PAIR_LOSSES:
         pairs = pairs_from_triplets(train)
         return pairs.rows, pairs.is_similar.astype(np.float32)

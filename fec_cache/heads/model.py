@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fec_cache.config import HeadConfig
-from fec_cache.errors import HeadMismatch
+from fec_cache.errors import BadOption, HeadMismatch
 from fec_cache.heads.preparation import Preparation
+
+# How many directions the scatter head may choose.
+COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
 class PairHead(nn.Module):
@@ -30,7 +33,7 @@ class PairHead(nn.Module):
             )
         self.config = config
         self.width = width
-        self.preparation = Preparation(config.preparation, width, config.blocks)
+        self.preparation = Preparation(config.preparation_for(width), width, config.blocks)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
 
     def fit_preparation(self, features: Tensor) -> None:
@@ -67,7 +70,11 @@ class PairHead(nn.Module):
 
 
 class ConcatHead(PairHead):
-    """[a; b] -> Linear -> ReLU -> ... -> Linear: the original recipe. Not symmetric."""
+    """[a; b] -> Linear -> ReLU -> ... -> Linear: the original recipe.
+
+    Not symmetric, unless `both_orders`: then it answers the mean of the logits of (a, b) and
+    (b, a), outside of training, where the batches hold both orders.
+    """
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__(config, width)
@@ -75,6 +82,11 @@ class ConcatHead(PairHead):
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of prepared features [B, D]."""
+        if self.config.both_orders and not self.training:
+            return (self._in_order(a, b) + self._in_order(b, a)) / 2.0
+        return self._in_order(a, b)
+
+    def _in_order(self, a: Tensor, b: Tensor) -> Tensor:
         logits: Tensor = self.layers(torch.cat([a, b], dim=-1))
         return logits.squeeze(-1)
 
@@ -123,12 +135,46 @@ class EmbeddingHead(PairHead):
         return functional.normalize(self.layers(prepared), dim=-1)
 
 
+class ScatterHead(PairHead):
+    """Cosine of a linear projection in closed form (`heads.scatter`); nothing is learned by steps.
+
+    The projection belongs to the preparation, so a face is projected once. It has room for the most
+    directions that may be chosen; those that were not are zero.
+    """
+
+    projection: Tensor
+
+    def __init__(self, config: HeadConfig, width: int) -> None:
+        super().__init__(config, width)
+        inner = self.preparation.width
+        num_kept = config.components or min(COMPONENTS[-1], inner)
+        if num_kept > inner:
+            raise BadOption(
+                f"components is {num_kept}, but prepared features have only {inner} numbers. Ask "
+                f"for {inner} or fewer."
+            )
+        self.register_buffer("projection", torch.zeros(inner, num_kept))
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """Projected features of unit length: [B, k] float32."""
+        return functional.normalize(super().prepare(features) @ self.projection, dim=-1)
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Cosines [B] of prepared features [B, k]."""
+        return (a * b).sum(dim=-1)
+
+    def distance(self, logits: Tensor) -> Tensor:
+        """One minus the cosine, in [0, 2]."""
+        return 1.0 - logits
+
+
 def build_head(config: HeadConfig, width: int) -> PairHead:
     """A fresh head for features of `width` numbers, initialised from torch's random state."""
     kinds: dict[str, type[PairHead]] = {
         "concat": ConcatHead,
         "symmetric": SymmetricHead,
         "embedding": EmbeddingHead,
+        "scatter": ScatterHead,
     }
     return kinds[config.head](config, width)
 

@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import FecError
+from fec_cache.heads.closed import fit_scatter
 from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
+from fec_cache.heads.lane import check_features
 from fec_cache.heads.stack import Job, Stack
 from fec_cache.pairs.build import TripletTable
 
@@ -43,6 +45,9 @@ def fit(
         NothingToTrain: a side is empty, or the features are not finite.
         TrainingDiverged: the loss is no number in the first epoch; later, training just ends.
     """
+    if head_config.head == "scatter":
+        check_features(features, train, validation)
+        return fit_scatter(features, train, validation, head_config, device, on_epoch)
     stack = Stack(features, train, validation, [Job(head_config, config)], device)
     is_interrupted = False
     try:

@@ -6,6 +6,7 @@ import click
 
 from fec_cache.config import (
     HEADS,
+    INITS,
     LOSSES,
     OPTIMIZERS,
     HeadConfig,
@@ -45,6 +46,28 @@ _HEAD = (
     click.option("--dropout", default=HeadConfig.dropout, show_default=True),
     click.option("--embedding-dim", default=HeadConfig.embedding_dim, show_default=True),
     click.option("--prepare", metavar="WORD", default=None, help=PREPARE_HELP),
+    click.option(
+        "--init",
+        type=click.Choice(INITS),
+        default=HeadConfig.init,
+        show_default=True,
+        help="Where the embedding head starts: at random, or as the scatter head.",
+    ),
+    click.option(
+        "--both-orders", is_flag=True, help="Concat: learn and answer the mean of both orders."
+    ),
+    click.option(
+        "--shrinkage",
+        type=float,
+        default=HeadConfig.shrinkage,
+        help="Scatter: share of the identity, 0 to 1. [default: by validation]",
+    ),
+    click.option(
+        "--components",
+        type=int,
+        default=HeadConfig.components,
+        help="Scatter: how many directions. [default: by validation]",
+    ),
 )
 _TRAIN = (
     click.option("--lr", default=TrainConfig.lr, show_default=True, help="Step size."),

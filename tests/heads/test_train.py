@@ -8,7 +8,6 @@ import torch
 
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import NothingToTrain, TrainingDiverged
-from fec_cache.heads.calibration import fit_calibration
 from fec_cache.heads.model import build_head
 from fec_cache.heads.scoring import odd_accuracy, similarity_of
 from fec_cache.heads.train import fit, seconds_per_epoch
@@ -176,30 +175,6 @@ def test_expected_time_is_near_the_real_one():
     expected = 3 * seconds_per_epoch(features, train, validation, HeadConfig(), config)
     real = fit(features, train, validation, HeadConfig(), config).duration_s
     assert 0 < expected < 20 * real
-
-
-class TestCalibration:
-    def test_recovers_slope_and_offset(self):
-        head = build_head(HeadConfig(), 4)
-        generator = torch.Generator().manual_seed(0)
-        logits = torch.randn(60_000, generator=generator) * 4
-        probability = torch.sigmoid(0.5 * logits - 0.7)
-        similar = torch.rand(60_000, generator=generator) < probability
-        fit_calibration(head, logits, similar)
-        assert head.calibration.tolist() == pytest.approx([0.5, -0.7], abs=0.04)
-
-    def test_never_turns_the_ranking_around(self):
-        head = build_head(HeadConfig(), 4)
-        logits = torch.linspace(-3, 3, 500)
-        fit_calibration(head, logits, logits < 0)
-        assert head.calibration[0] >= 0
-        assert torch.isfinite(head.calibration).all()
-
-    def test_survives_perfect_and_constant_logits(self):
-        for logits in (torch.linspace(-3, 3, 100), torch.zeros(100)):
-            head = build_head(HeadConfig(), 4)
-            fit_calibration(head, logits, torch.arange(100) >= 50)
-            assert torch.isfinite(head.calibration).all()
 
 
 def test_one_triplet_table_is_enough_for_validation():
