@@ -3,6 +3,19 @@
 A message says what is wrong with the value, what was expected and what to do next.
 """
 
+import errno
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ADVICE = {
+    **dict.fromkeys(FULL_DISK, "make room or name another folder"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions or name another folder"),
+    errno.EROFS: "name a folder on a disk that can be written to",
+    errno.ENAMETOOLONG: "take a shorter name",
+    errno.EIO: "name a folder on another disk, as this one is failing",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close other programs' files"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "mend the path"),
+}
+
 
 class FecError(Exception):
     """Parent of every error that is told to the user in one line instead of a traceback."""
@@ -88,5 +101,14 @@ class FacesLeak(FecError):
     """The same faces stand on two sides of a split."""
 
 
+class OutOfMemory(FecError):
+    """The machine has not the memory for what was asked."""
+
+
 class HeadMismatch(FecError):
     """A saved head and the features offered to it do not belong together."""
+
+
+def system_advice(error: OSError) -> str:
+    """What to do about an error of the operating system: the end of a sentence."""
+    return f"{_ADVICE.get(error.errno or 0, 'check the path and the disk')}, then run it again."

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from fec_cache.errors import StorageFailed
+from fec_cache.errors import FULL_DISK, StorageFailed, system_advice
 from fec_cache.features.failpoints import reach
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -101,12 +101,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _failure(path: Path, size_bytes: int, error: OSError) -> StorageFailed:
-    try:
-        free = f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free"
-    except OSError:
-        free = "the folder cannot be reached"
+    free = ""
+    if error.errno in FULL_DISK:
+        try:
+            free = f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free. "
+        except OSError:
+            free = "the folder cannot be reached. "
     return StorageFailed(
         f"{path} ({size_bytes / 1e6:.1f} MB) could not be written: {error.strerror or error}; "
-        f"{free}. Everything written before is safe: make room or name another folder, then run "
-        "the same command again."
+        f"{free}Everything written before is safe: {system_advice(error)}"
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from fec_cache.errors import BadAnnotations, MissingData, StorageFailed
+from fec_cache.errors import BadAnnotations, MissingData, StorageFailed, system_advice
 from fec_cache.sources.image_paths import is_url, url_path
 
 TRIPLET_TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
@@ -165,8 +165,7 @@ def write_rejected(path: Path, rows: Sequence[RejectedRow]) -> None:
             writer.writerows([row.file, row.line, row.reason] for row in rows)
     except OSError as error:
         raise StorageFailed(
-            f"{path} could not be written: {error.strerror or error}. Make room or mend the "
-            "folder's rights, and run the same command again."
+            f"{path} could not be written: {error.strerror or error}; {system_advice(error)}"
         ) from error
 
 

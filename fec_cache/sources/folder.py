@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fec_cache.config import check_range
-from fec_cache.errors import BadAnnotations, MissingData, OutputExists, StorageFailed
+from fec_cache.errors import BadAnnotations, MissingData, OutputExists, StorageFailed, system_advice
 from fec_cache.sources.annotations import (
     SPLITS,
     check_image,
@@ -112,8 +112,8 @@ def import_folder(
         write_rejected(out / "rejected.csv", labelled.rejected)
     except OSError as error:
         raise StorageFailed(
-            f"{error.filename or out} could not be written: {error.strerror or error}. Make room "
-            "and run the same command again."
+            f"{error.filename or out} could not be written: {error.strerror or error}; "
+            f"{system_advice(error)}"
         ) from error
     return _summarise(out, labelled, triplets)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
-from fec_cache.errors import OutputExists, StorageFailed
+from fec_cache.errors import OutputExists, StorageFailed, system_advice
 from fec_cache.sources.emotions import EMOTIONS, UNIT_NAMES
 from fec_cache.sources.portrait import draw_people
 from fec_cache.sources.synthetic_plan import (
@@ -90,8 +90,7 @@ def synthesize(
         _write_tables(out, plan)
     except OSError as error:
         raise StorageFailed(
-            f"{out} could not be written: {error.strerror or error}. Free some space or name "
-            "another folder with --out, then run it again."
+            f"{out} could not be written: {error.strerror or error}; {system_advice(error)}"
         ) from error
     return _summarise(out, plan, time.perf_counter() - start)
 

@@ -1,17 +1,16 @@
 """The command line: parse, one call, print. Stages are imported inside of commands."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from fec_cache import __version__
 from fec_cache.config import CropConfig, FeatureRecipe
-from fec_cache.errors import FecError
 from fec_cache.surfaces.cache_commands import cache_group
 from fec_cache.surfaces.compare_commands import compare
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.download_commands import download
+from fec_cache.surfaces.failures import FecGroup
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.head_commands import evaluate, predict, train_head
 from fec_cache.surfaces.options import (
@@ -22,34 +21,6 @@ from fec_cache.surfaces.options import (
     workspace_options,
 )
 from fec_cache.surfaces.search_commands import grid_search
-
-INTERRUPTED = 130
-
-
-class FecGroup(click.Group):
-    """Turns the package's errors into one line and exit code 1, an interrupt into 130."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except FecError as error:
-            raise click.ClickException(str(error)) from error
-        except (KeyboardInterrupt, click.Abort):
-            click.echo(
-                "Interrupted. Finished shards and grid points are saved: "
-                "run the same command again to go on.",
-                err=True,
-            )
-            ctx.exit(INTERRUPTED)
-        except BrokenPipeError:  # whoever read the output has gone; click knows what to do
-            raise
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise click.ClickException(
-                f"The system would not do it: {error.strerror or error}{where}. "
-                "Check the path, its permissions and the free space, then run the command again."
-            ) from error
 
 
 @click.group(cls=FecGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -153,6 +124,7 @@ def extract(
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @run_option
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: in the run]")
+@click.option("--force", is_flag=True, help="Overwrite --out although it is no report.")
 @click.option("--allow-overlap", is_flag=True, help="Insist although test faces were trained on.")
 @console_options
 def report(
@@ -160,12 +132,13 @@ def report(
     workspace: Workspace,
     run_name: str | None,
     out: Path | None,
+    force: bool,
     allow_overlap: bool,
 ) -> None:
     """Write one self-contained HTML page on a trained head: figures, plots, pictures."""
     from fec_cache.surfaces.report_job import run_report
 
-    path = run_report(workspace, run_name, out, allow_overlap, console)
+    path = run_report(workspace, run_name, out, allow_overlap, console, force)
     console.result(f"Report: {path}", {"report": str(path)})
 
 

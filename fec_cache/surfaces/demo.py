@@ -14,9 +14,10 @@ from fec_cache.search.space import DEFAULT_GRID, Point, grid
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
-from fec_cache.surfaces.evaluate_job import EvaluateOutcome, Prediction, run_evaluate, run_predict
+from fec_cache.surfaces.evaluate_job import EvaluateOutcome, run_evaluate
 from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.predict_job import Prediction, run_predict
 from fec_cache.surfaces.report_job import run_report
 from fec_cache.surfaces.search_job import run_search
 from fec_cache.surfaces.train_job import HeadRequest, run_train

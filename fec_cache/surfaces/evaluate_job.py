@@ -1,20 +1,13 @@
-"""Heads on the test split, and on two new pictures."""
+"""Heads on the test split."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from fec_cache.config import CropConfig
 from fec_cache.errors import FecError, MissingData
-from fec_cache.evaluation.report import DECISION_THRESHOLD, Evaluation, evaluate_head
-from fec_cache.faces.images import crop_face, read_image
+from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.features.joined import caches_of_recipes
-from fec_cache.features.recipes import features_by_recipes
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import (
     CONFIG_NAME,
@@ -24,7 +17,6 @@ from fec_cache.heads.checkpoint import (
     newest_run,
 )
 from fec_cache.heads.run_config import RunConfig
-from fec_cache.heads.scoring import pair_logits, probability_of
 from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.baseline import Baseline, measure_baseline
 from fec_cache.surfaces.console import Console
@@ -40,8 +32,6 @@ from fec_cache.surfaces.workspace import (
 )
 
 EVALUATION_NAME = "evaluation.json"
-Box = tuple[float, float, float, float]
-WHOLE_PICTURE: Box = (0.0, 1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -87,40 +77,6 @@ class EvaluateOutcome:
         return "\n".join([*lines, *([self.origin] if self.origin else [])])
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a head says of two pictures."""
-
-    pictures: tuple[str, str]
-    probability: float
-    threshold: float
-    run: str
-    features: str
-
-    @property
-    def verdict(self) -> str:
-        """`similar` or `different`."""
-        return "similar" if self.probability >= self.threshold else "different"
-
-    def to_dict(self) -> dict[str, Any]:
-        """For --json."""
-        return {
-            "verdict": self.verdict,
-            "probability_similar": self.probability,
-            "threshold": self.threshold,
-            "pictures": list(self.pictures),
-            "run": self.run,
-            "features": self.features,
-        }
-
-    def in_words(self) -> str:
-        """For people."""
-        return (
-            f"{self.verdict} (P(similar) = {self.probability:.3f}; similar from "
-            f"{self.threshold:.3f}, the share of similar pairs in training)"
-        )
-
-
 def find_run(workspace: Workspace, name: str | None) -> Path:
     """The folder of a run by its name, or the newest one.
 
@@ -133,10 +89,11 @@ def find_run(workspace: Workspace, name: str | None) -> Path:
         if (folder / CONFIG_NAME).is_file():
             return folder
     known = sorted(path.parent.name for path in workspace.runs_dir.glob(f"*/{CONFIG_NAME}"))
-    listing = ", ".join(known) or "none"
+    if not known:
+        raise MissingData(f"{workspace.runs_dir} has no trained head. Run: fec train-head")
     raise MissingData(
-        f"There is no run {name!r} in {workspace.runs_dir} (runs there: {listing}). "
-        "Run: fec train-head"
+        f"There is no run {name!r} in {workspace.runs_dir}. Name one of those there with --run: "
+        f"{', '.join(known)}."
     )
 
 
@@ -215,40 +172,3 @@ def find_baselines(workspace: Workspace, config: RunConfig) -> tuple[Path, ...]:
         if other.is_original and same_data and same_pairs and other.recipes == config.recipes:
             found.append(path.parent)
     return tuple(found)
-
-
-def run_predict(
-    folder: Path,
-    pictures: tuple[Path, Path],
-    boxes: Sequence[Box],
-    weights: Sequence[str],
-    device: str,
-) -> Prediction:
-    """Say whether two pictures show similar expressions.
-
-    Args:
-        folder: the run.
-        pictures: two image files.
-        boxes: of the faces, none (whole pictures), one (for both) or two.
-        weights: the backbones' weights files, if they are not where they are looked for.
-        device: in torch's words, or `auto`.
-
-    Raises:
-        BadImage: a picture cannot be used.
-        WeightsNotFound, WeightsMismatch: the head's backbone is not at hand.
-    """
-    head, config = load_head(folder)
-    of_each = (list(boxes) or [WHOLE_PICTURE]) * 2
-    images = [read_image(path) for path in pictures]
-
-    def cropped(crop: CropConfig) -> list[npt.NDArray[np.uint8]]:
-        """Both faces as a backbone sees them."""
-        return [crop_face(image, box, crop) for image, box in zip(images, of_each, strict=False)]
-
-    features = features_by_recipes(config.recipes, cropped, weights, device)
-    logit = pair_logits(head, features[:1], features[1:])
-    probability = float(probability_of(head, logit)[0])
-    first, second = map(str, pictures)
-    return Prediction(
-        (first, second), probability, DECISION_THRESHOLD, folder.name, config.features
-    )

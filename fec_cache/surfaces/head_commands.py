@@ -15,6 +15,7 @@ from fec_cache.config import (
 )
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.failures import INTERRUPTED
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
     box_sides,
@@ -132,6 +133,10 @@ def train_head(
     request = HeadRequest(features, pairs, name, device)
     outcome = run_train(workspace, request, Point(head_config, train_config), console)
     console.result(outcome.in_words(), outcome.to_dict())
+    if outcome.result.interrupted:
+        epochs = len(outcome.result.history)
+        click.echo(f"Interrupted: the best of {epochs} epochs so far is saved.", err=True)
+        click.get_current_context().exit(INTERRUPTED)
 
 
 @click.command("evaluate")
@@ -162,9 +167,10 @@ def evaluate(
     type=box_sides,
     multiple=True,
     metavar="L,R,T,B",
-    help="The face as fractions; once for both, or once each. [default: the whole picture]",
+    help="The face as fractions; once for both, or once each. [default: as annotated for pictures "
+    "of --data, else the whole picture]",
 )
-@workspace_options("runs_dir")
+@workspace_options("data_dir", "runs_dir")
 @run_option
 @click.option(
     "--weights",
@@ -185,10 +191,13 @@ def predict(
     device: str,
 ) -> None:
     """Say whether two pictures show similar or different expressions."""
-    from fec_cache.surfaces.evaluate_job import find_run, run_predict
+    from fec_cache.surfaces.evaluate_job import find_run
+    from fec_cache.surfaces.predict_job import boxes_of_pictures, run_predict
 
     if len(boxes) > 2:
         raise click.UsageError("--box may be given once for both pictures, or once for each.")
     folder = find_run(workspace, run_name)
-    outcome = run_predict(folder, (picture_a, picture_b), boxes, weights, device)
+    pictures = (picture_a, picture_b)
+    chosen = boxes or boxes_of_pictures(workspace, pictures, console)
+    outcome = run_predict(folder, pictures, chosen, weights, device)
     console.result(outcome.in_words(), outcome.to_dict())

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -13,6 +13,8 @@ from fec_cache.surfaces.console import Console, set_up_logging
 from fec_cache.surfaces.folders import Workspace
 
 Command = Callable[..., Any]
+Number = TypeVar("Number", int, float)
+_SIDES = ("left", "right", "top", "bottom")
 
 
 def _folder(flag: str, name: str, default: Path, text: str) -> Command:
@@ -64,7 +66,8 @@ _PAIRS = (
         "--validation-share",
         default=PairConfig.validation_share,
         show_default=True,
-        help="Share of train.csv held out for validation.",
+        help="Share of train.csv's triplets held out for validation. No face stands on both sides, "
+        "so the share that can be had may be another; it is told.",
     ),
     click.option(
         "--split-seed", default=PairConfig.split_seed, show_default=True, help="Seed of the split."
@@ -129,13 +132,13 @@ def console_options(command: Command) -> Command:
 
 
 def float_list(text: str) -> tuple[float, ...]:
-    """`1e-4,1e-3` -> (0.0001, 0.001); `ValueError` where a part is no number."""
-    return tuple(float(part) for part in _parts(text))
+    """`1e-4,1e-3` -> (0.0001, 0.001); wrong usage where a part is no number."""
+    return tuple(_number(part, float, "a number, as in 1e-4,1e-3") for part in _parts(text))
 
 
 def int_list(text: str) -> tuple[int, ...]:
-    """`32,512` -> (32, 512); `ValueError` where a part is no whole number."""
-    return tuple(int(part) for part in _parts(text))
+    """`32,512` -> (32, 512); wrong usage where a part is no whole number."""
+    return tuple(_number(part, int, "a whole number, as in 32,512") for part in _parts(text))
 
 
 def word_list(text: str) -> tuple[str, ...]:
@@ -144,10 +147,11 @@ def word_list(text: str) -> tuple[str, ...]:
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:
-    """`512-128` -> (512, 128), `none` -> (); `ValueError` for anything else."""
+    """`512-128` -> (512, 128), `none` -> (); wrong usage for anything else."""
     if text.strip().lower() == "none":
         return ()
-    return tuple(int(part) for part in text.split("-"))
+    form = "the width of a hidden layer; expected 256, 512-128 or none"
+    return tuple(_number(part, int, form) for part in text.split("-"))
 
 
 def hidden_list(text: str) -> tuple[tuple[int, ...], ...]:
@@ -156,10 +160,22 @@ def hidden_list(text: str) -> tuple[tuple[int, ...], ...]:
 
 
 def box_sides(text: str) -> tuple[float, float, float, float]:
-    """`0.1,0.9,0,1` -> left, right, top, bottom; `ValueError` unless a box inside the picture."""
-    left, right, top, bottom = float_list(text)
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError(text)
+    """`0.1,0.9,0,1` -> left, right, top, bottom; wrong usage unless a box inside the picture."""
+    sides = float_list(text)
+    if len(sides) != len(_SIDES):
+        raise click.BadParameter(
+            f"{text!r} has {len(sides)} numbers, expected four: left, right, top, bottom."
+        )
+    for name, side in zip(_SIDES, sides, strict=True):
+        if not 0 <= side <= 1:
+            raise click.BadParameter(
+                f"{name} is {side:g}, but sides are fractions of the picture, between 0 and 1."
+            )
+    left, right, top, bottom = sides
+    if left >= right or top >= bottom:
+        raise click.BadParameter(
+            f"{text!r} holds no face: left must be smaller than right, and top than bottom."
+        )
     return left, right, top, bottom
 
 
@@ -172,5 +188,12 @@ def _with(options: Sequence[Command], command: Command) -> Command:
 def _parts(text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise ValueError(text)
+        raise click.BadParameter(f"{text!r} has an empty place; expected values parted by commas.")
     return parts
+
+
+def _number(text: str, kind: type[Number], form: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not {form}.") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.errors import BadImage, CacheMismatch, CacheNotFound, MissingData
+from fec_cache.errors import BadImage, CacheMismatch, CacheNotFound, MissingData, OutputExists
 from fec_cache.faces.images import load_face
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import load_config, load_history
@@ -14,11 +14,12 @@ from fec_cache.heads.run_config import RunConfig
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.report_page import Picture, ReportData, render_report
+from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
 from fec_cache.surfaces.search_job import RESULTS_NAME
 from fec_cache.surfaces.workspace import random_weights_notes
 
 REPORT_NAME = "report.html"
+_MARKER_WITHIN = 4096
 
 
 def run_report(
@@ -27,14 +28,19 @@ def run_report(
     out: Path | None,
     allow_overlap: bool,
     console: Console,
+    is_forced: bool = False,
 ) -> Path:
     """Write the report of a run; what is missing is said on the page.
 
     Raises:
         MissingData: there is no such run.
+        OutputExists: `out` is there and is no report, and the run is not forced.
         FacesLeak: test faces were seen in training.
     """
     folder = find_run(workspace, run_name)
+    path = out or folder / REPORT_NAME
+    if not is_forced:
+        _check_out(path)
     config = load_config(folder)
     outcome = _evaluate(workspace, folder, allow_overlap, console)
     data = ReportData(
@@ -44,13 +50,26 @@ def run_report(
         evaluation=outcome.evaluation if outcome else None,
         table=outcome.labelled.table if outcome else None,
         baseline=outcome.baseline if outcome else None,
-        results=_results(folder),
+        results=_results(folder, console),
         picture=_pictures(workspace, outcome),
         notes=_notes(config, outcome),
     )
-    path = out or folder / REPORT_NAME
     write_atomically(path, render_report(data).encode())
     return path
+
+
+def _check_out(path: Path) -> None:
+    """Raise `OutputExists` where a report would take the place of something else."""
+    if path.is_dir():
+        raise OutputExists(f"{path} is a folder. Name a file, as --out {path / REPORT_NAME}.")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if MARKER.encode() not in file.read(_MARKER_WITHIN):
+            raise OutputExists(
+                f"{path} is there and is not a report of fec. Name another file with --out, or "
+                "insist with --force."
+            )
 
 
 def _evaluate(
@@ -84,9 +103,17 @@ def _notes(config: RunConfig, outcome: EvaluateOutcome | None) -> tuple[str, ...
     return tuple(note for note in notes if note)
 
 
-def _results(folder: Path) -> tuple[dict[str, str], ...]:
+def _results(folder: Path, console: Console) -> tuple[dict[str, str], ...]:
     try:
         with (folder / RESULTS_NAME).open(encoding="utf-8", newline="") as file:
-            return tuple(csv.DictReader(file))
-    except OSError:
+            rows = tuple(csv.DictReader(file, strict=True))
+        # Too many cells stand under None, too few are None: then nobody knows what belongs where.
+        if all(None not in row and None not in row.values() for row in rows):
+            return rows
+        reason = "its lines are of different lengths"
+    except FileNotFoundError:
         return ()
+    except (OSError, ValueError, csv.Error) as error:
+        reason = str(error)
+    console.warn(f"{folder / RESULTS_NAME} cannot be read ({reason}) and is left out.")
+    return ()

@@ -32,6 +32,8 @@ NUM_WRONG = 6
 # A bootstrap of a handful of triplets is far too sure of itself: all right by luck has no spread.
 ENOUGH_TRIPLETS = 30
 _INTERVAL = f"95{THIN_SPACE}% interval"
+# What tells a report of ours from any other file; it stands in the head of the page.
+MARKER = '<meta name="generator" content="fec report">'
 Picture = Callable[[int], npt.NDArray[np.uint8] | None]
 
 

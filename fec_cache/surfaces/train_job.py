@@ -11,16 +11,19 @@ from fec_cache import __version__
 from fec_cache.config import PairConfig
 from fec_cache.errors import BadOption
 from fec_cache.features.network import choose_device
+from fec_cache.features.storage import remove_quietly
 from fec_cache.heads.checkpoint import save_run
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch, TrainResult, fit
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
+from fec_cache.sources.annotations import shortened
 from fec_cache.surfaces.console import Console, duration, percent
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import Labelled, load_training, origin_note
 
 RESULTS_NAME = "results.csv"
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,8 @@ class HeadRequest:
 
     def __post_init__(self) -> None:
         """Check the name: a run is one folder inside of the runs' folder."""
-        name = self.name
-        if name is not None and (name in ("", ".", "..") or set(name) & set("/\\\0")):
-            raise BadOption(
-                f"The run's name is {name!r}, but it must be the name of a folder, without slashes."
-            )
+        if self.name is not None:
+            _check_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class TrainOutcome:
             "best_epoch": self.result.best.epoch,
             "epochs": len(self.result.history),
             "duration_s": self.result.duration_s,
+            "interrupted": self.result.interrupted,
         }
 
     def in_words(self) -> str:
@@ -98,8 +99,24 @@ def run_train(
             on_epoch,
         )
     folder = workspace.runs_dir / (request.name or _run_name(labelled, point, request.pairs))
+    remove_quietly(folder / RESULTS_NAME)  # of an earlier search under this name
     config = save_head(folder, workspace, labelled, split, point, request.pairs, result)
     return TrainOutcome(folder, result, config)
+
+
+def _check_name(name: str) -> None:
+    """Raise `BadOption` unless a name can be a folder's on every system, and be typed."""
+    if not name or set(name) & set("/\\"):
+        problem = "it must be the name of a folder, without slashes"
+    elif name[0] in ".-":
+        problem = "it must not begin with a dot or a dash"
+    elif not name.isprintable() or name != name.strip():
+        problem = "it must not have control characters, or blanks at an end"
+    elif len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+        problem = f"it must have at most {_LONGEST_NAME} bytes"
+    else:
+        return
+    raise BadOption(f"The run's name is {shortened(name)}, but {problem}.")
 
 
 def save_head(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ from fec_cache.sources.annotations import (
     read_annotations,
     write_rejected,
 )
-from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.console import Console, percent
 from fec_cache.surfaces.folders import Workspace
+
+FEWEST_VALIDATION, ENOUGH_VALIDATION = 5, 200
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,41 @@ def load_training(
     split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
     console.say(
         f"Split by {split.method}: {len(split.train)} training and {len(split.validation)} "
-        f"validation triplets, {split.num_dropped} dropped between them"
+        f"validation triplets ({percent(_share(split))}), {split.num_dropped} dropped between them"
     )
+    _judge_split(split, pairs, console)
     return labelled, split
+
+
+def _judge_split(split: Split, pairs: PairConfig, console: Console) -> None:
+    """Say where a split is not what was asked for, and refuse one that can rank nothing.
+
+    Raises:
+        NothingToTrain: validation is a handful of triplets.
+    """
+    num, asked = len(split.validation), pairs.validation_share
+    if num < FEWEST_VALIDATION:
+        raise NothingToTrain(
+            f"Only {num} triplets are left for validation, too few to tell one epoch from another; "
+            f"at least {FEWEST_VALIDATION} are needed. Add triplets, or raise --validation-share "
+            f"(now {asked:g})."
+        )
+    if abs(_share(split) - asked) > asked / 3:
+        reason = "its faces hang together" if split.method == "faces" else "it has few large parts"
+        console.warn(
+            f"validation got {percent(_share(split))} of the parted triplets instead of the asked "
+            f"{percent(asked)}: no face may stand on both sides, and {reason}."
+        )
+    if num < ENOUGH_VALIDATION:
+        console.warn(
+            f"with {num} validation triplets their accuracy is sure to about "
+            f"{100 * math.sqrt(2 / 9 / num):.0f} points only; heads closer than that are not told "
+            "apart."
+        )
+
+
+def _share(split: Split) -> float:
+    return len(split.validation) / (len(split.train) + len(split.validation))
 
 
 def warn_of_random_weights(recipes: Sequence[FeatureRecipe], console: Console) -> None:

@@ -30,14 +30,18 @@ class Place:
         assert result.exit_code == 0, result.output
         return result
 
-    def fails(self, *words: str) -> str:
+    def fails(self, *words: str, code: int = 1) -> str:
         """The same, and it must end with exit code 1 and one line; that line."""
         result = self.run(*words)
-        assert result.exit_code == 1, result.output
+        assert result.exit_code == code, result.output
         lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
         assert len(lines) == 1, result.output
         assert "Traceback" not in result.output
         return lines[0]
+
+    def misused(self, *words: str) -> str:
+        """The same with exit code 2: the command line itself is wrong."""
+        return self.fails(*words, code=2)
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_unknown_backbone_suggests_near_names(place):
 
 
 def test_unknown_layer(place):
-    assert "layer3" in place.fails(*EXTRACT, "--layer", "layer9")
+    assert "layer3" in place.misused(*EXTRACT, "--layer", "layer9")
 
 
 @pytest.fixture
@@ -135,7 +135,10 @@ def test_unusable_pictures_end_as_failures_and_the_run_goes_on(place):
 
 def test_unknown_run_lists_the_known_ones(place):
     line = place.fails("evaluate", "--run", "nope")
-    assert "first" in line
+    assert "There is no run 'nope' in runs. Name one of those there with --run: first." in line
+    assert "runs has no trained head. Run: fec train-head" in place.fails(
+        *("evaluate", "--run", "nope", "--runs", "elsewhere")
+    ).replace("elsewhere", "runs")
 
 
 def read_rows(path):
@@ -174,17 +177,42 @@ def test_output_folder_of_somebody_else(empty):
     assert "no usable labelled picture" in empty.fails("import-folder", "pictures", "--out", "x")
 
 
-def test_settings_out_of_range_are_named(place):
-    assert "lr is -1.0, but it must be between" in place.fails("train-head", "--lr", "-1")
-    assert "dropout is 2.0" in place.fails("grid-search", "--dropout", "0,2")
-    assert "device 'cuda:99'" in place.fails(*EXTRACT, "--device", "cuda:99")
-    assert "head is 'siamese'" in place.fails("grid-search", "--head", "siamese")
-    assert "without slashes" in place.fails("train-head", "--name", "../outside")
-    assert "without slashes" in place.fails("grid-search", "--name", "")
+def test_settings_out_of_range_are_wrong_usage(place):
+    assert "lr is -1.0, but it must be between" in place.misused("train-head", "--lr", "-1")
+    assert "dropout is 2.0" in place.misused("grid-search", "--dropout", "0,2")
+    assert "device 'cuda:99'" in place.misused(*EXTRACT, "--device", "cuda:99")
+    assert "head is 'siamese'" in place.misused("grid-search", "--head", "siamese")
     assert "Try a smaller --lr" in place.fails(
         *("train-head", "--lr", "1000", "--optimizer", "sgd", "--weight-decay", "1000"),
         *("--batch-size", "4"),
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("../outside", "without slashes"),
+        ("back\\slash", "without slashes"),
+        ("", "without slashes"),
+        (".", "not begin with a dot"),
+        (".hidden", "not begin with a dot"),
+        ("-rf", "not begin with a dot or a dash"),
+        ("two\nlines", "control characters"),
+        ("blank ", "blanks at an end"),
+        ("x" * 201, "at most 200 bytes"),
+        ("ü" * 101, "at most 200 bytes"),
+    ],
+)
+def test_names_that_no_folder_should_have(place, name, problem):
+    before = contents(place.folder)
+    assert problem in place.misused("train-head", f"--name={name}")
+    assert problem in place.misused("grid-search", f"--name={name}")
+    assert contents(place.folder) == before
+
+
+def test_names_in_any_script_are_fine(place):
+    place.ok("train-head", "--epochs", "1", "--name", "Läufe Nr. 1 (größer) 顔")
+    assert "Läufe Nr. 1 (größer) 顔" in place.ok("evaluate").output
 
 
 def test_a_test_split_of_ties_only(place):
