@@ -48,34 +48,47 @@ def fit_scatter(
         BadOption: more components are asked for than there are.
     """
     started = time.perf_counter()
-    head = build_head(config, features.shape[1])
+    head = build_head(config, features.shape[1]).to(device)
     assert isinstance(head, ScatterHead)
     with torch.inference_mode():
-        matrix = torch.from_numpy(features.astype(np.float32)).to(device)
-        preparation = head.preparation.to(device)
-        preparation.fit(matrix[torch.from_numpy(np.unique(train.rows)).to(device)])
-        prepared = preparation(matrix)
-        del matrix
-        shrinkages = SHRINKAGES if config.shrinkage is None else (config.shrinkage,)
-        components = COMPONENTS if config.components is None else (config.components,)
-        found = find_scatter(prepared, train, validation, shrinkages, components)
-        count = found.projection.shape[1]
-        log.info("scatter: shrinkage %g, %d directions", found.shrinkage, count)
-        head.to(device).projection[:, :count].copy_(found.projection)
+        prepared = _prepared(head, torch.from_numpy(features.astype(np.float32)).to(device), train)
+        accuracy = _project(head, prepared, train, validation)
         projected = nn.functional.normalize(prepared @ head.projection, dim=-1)
-    head.eval()
-    logits = _logits(head, projected, validation)
+    logits = _logits(head.eval(), projected, validation)
     fit_calibration(head, logits.flatten(), _similar(validation).flatten())
+    few = _sample(train)
     epoch = Epoch(
         epoch=1,
-        train_loss=_loss(head, _logits(head, projected, _sample(train)), _sample(train)),
+        train_loss=_loss(head, _logits(head, projected, few), few),
         val_loss=_loss(head, logits, validation),
-        val_triplet_accuracy=found.val_triplet_accuracy,
+        val_triplet_accuracy=accuracy,
         seconds=time.perf_counter() - started,
     )
     if on_epoch is not None:
         on_epoch(epoch)
     return TrainResult(head.cpu(), (epoch,), epoch, time.perf_counter() - started)
+
+
+def _prepared(head: ScatterHead, matrix: Tensor, train: TripletTable) -> Tensor:
+    """All faces before the projection, [N, K], by the preparation of the training faces."""
+    faces = torch.from_numpy(np.unique(train.rows)).to(matrix.device)
+    head.fit_preparation(matrix[faces])
+    prepared: Tensor = head.preparation(matrix)
+    return prepared
+
+
+def _project(
+    head: ScatterHead, prepared: Tensor, train: TripletTable, validation: TripletTable
+) -> float:
+    """Fill in the best projection; its validation triplet accuracy."""
+    config = head.config
+    shrinkages = SHRINKAGES if config.shrinkage is None else (config.shrinkage,)
+    components = COMPONENTS if config.components is None else (config.components,)
+    found = find_scatter(prepared, train, validation, shrinkages, components)
+    count = found.projection.shape[1]
+    log.info("scatter: shrinkage %g, %d directions", found.shrinkage, count)
+    head.projection[:, :count].copy_(found.projection)
+    return found.val_triplet_accuracy
 
 
 def start_from_scatter(
