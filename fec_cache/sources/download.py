@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from pathlib import Path
 import httpcore
 
 from fec_cache.errors import NetworkDown
-from fec_cache.sources.download_check import Box, Examine
+from fec_cache.sources.download_check import Box, Examine, is_quick
 from fec_cache.sources.download_config import DownloadConfig, FetchFailed
 from fec_cache.sources.download_connections import HostConnections
 from fec_cache.sources.download_fetch import Fetcher
@@ -167,10 +167,11 @@ class _Run:
         boxes = self._ledger.boxes(number) if self._config.keep == "crop" else []
         tries = self._tries.pop(number, 0)
         if self._store.has_original(url):
-            kept = await self._in_thread(partial(self._store.adopt, url, boxes))
-            if kept is not None:
+            adopt = partial(self._store.adopt, url, boxes)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, adopt)
+            if found is not None:
                 self._progress.adopted += 1
-                await self._recorder.add(_good(number, kept, None, tries))
+                await self._recorder.add(_good(number, found, None, tries))
                 return
         try:
             kept, status = await self._fetch(url, boxes)
@@ -184,10 +185,10 @@ class _Run:
         fetched = await self._fetcher.fetch(url)
         self._progress.received_bytes += len(fetched.content)
         keep = partial(self._store.keep, url, fetched.content, boxes)
-        return await self._in_thread(keep), fetched.status
-
-    async def _in_thread(self, call: Callable[[], "Kept | None"]) -> "Kept":
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)  # type: ignore
+        if is_quick(fetched.content) and not boxes:
+            return keep(), fetched.status
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, keep), fetched.status
 
     async def _failed(self, number: int, host: str, failure: FetchFailed, tries: int) -> None:
         verdict = self._manners.judge(host, failure, tries)

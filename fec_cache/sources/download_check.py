@@ -36,6 +36,8 @@ class Examined:
 
 Examine = Callable[[bytes, Sequence[Box]], Examined]
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<script", b"<title")
+_QUICK_BYTES = 65_536
+_QUICK_PIXELS = 500_000
 # md5, because that is what the web knows them by: i.imgur.com/removed.png.
 _KNOWN_PLACEHOLDERS = {"d835884373f4d6c8f24742ceabe74946": "imgur: image removed"}
 # Where hosts send the reader of a picture that is gone.
@@ -68,6 +70,29 @@ def check_content(content: bytes, examine: Examine, boxes: Sequence[Box] = ()) -
     if found.problem:
         raise FetchFailed(found.problem, found.detail)
     return found
+
+
+def is_quick(content: bytes) -> bool:
+    """Whether bytes are decoded in a millisecond or two: a short JPEG or PNG of few pixels.
+
+    Such a picture is checked faster than it could be handed to another thread. The header is only
+    asked how long decoding may take, never whether the picture is whole.
+    """
+    return len(content) <= _QUICK_BYTES and 0 < _num_pixels(content) <= _QUICK_PIXELS
+
+
+def _num_pixels(content: bytes) -> int:
+    """Width times height as a JPEG's or a PNG's header has it; 0 for anything else."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 24:
+        return int.from_bytes(content[16:20], "big") * int.from_bytes(content[20:24], "big")
+    place = 2 if content.startswith(b"\xff\xd8") else len(content)
+    while place + 9 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
+            return int.from_bytes(height, "big") * int.from_bytes(width, "big")
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return 0
 
 
 def check_place(url_path: str) -> None:
