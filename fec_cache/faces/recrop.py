@@ -1,6 +1,7 @@
 """A face's window in its picture, and its box inside of that window: for keeping crops only."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from fec_cache.faces.images import square_of
@@ -66,14 +67,19 @@ def _shifted(box: Box, size: tuple[int, int], pixels: tuple[int, int, int, int])
         (box[2] * height - y0) / (y1 - y0),
         (box[3] * height - y0) / (y1 - y0),
     )
-    left, right, top, bottom = (min(max(side, 0.0), 1.0) for side in sides)
-    return left, right, top, bottom
+    return _inside(sides)
 
 
 def _moved(box: Box, x: float, y: float) -> Box:
     sides = (box[0] + x, box[1] + x, box[2] + y, box[3] + y)
+    return _inside(sides)
+
+
+def _inside(sides: Box) -> Box:
     left, right, top, bottom = (min(max(side, 0.0), 1.0) for side in sides)
-    return left, right, top, bottom
+    # A box of a thousandth of a pixel must not become an empty one.
+    left, top = min(left, math.nextafter(1.0, 0.0)), min(top, math.nextafter(1.0, 0.0))
+    return left, max(right, math.nextafter(left, 1.0)), top, max(bottom, math.nextafter(top, 1.0))
 
 
 def _num_changed(

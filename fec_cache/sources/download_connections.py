@@ -13,6 +13,12 @@ import httpcore
 import httpx
 
 _IDLE_S = 20.0
+_STALE = (
+    httpcore.ConnectionNotAvailable,
+    httpcore.RemoteProtocolError,
+    httpcore.ReadError,
+    httpcore.WriteError,
+)
 _Origin = tuple[str, bytes, int]
 
 
@@ -44,7 +50,7 @@ class HostConnections(httpx.AsyncBaseTransport):
         """Send a request over a free connection of its host, or a new one."""
         url = request.url
         origin = (url.scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
-        connection = await self._take(origin)
+        connection, is_fresh = await self._take(origin)
         raw = httpcore.Request(
             request.method,
             httpcore.URL(scheme=url.raw_scheme, host=origin[1], port=url.port, target=url.raw_path),
@@ -53,10 +59,13 @@ class HostConnections(httpx.AsyncBaseTransport):
         )
         try:
             response = await connection.handle_async_request(raw)
-        except httpcore.ConnectionNotAvailable:  # an HTTP/2 connection that was just closed
-            self._shared.pop(origin, None)
+        except _STALE:
+            await self.give_back(origin, connection)
+            if is_fresh:
+                raise
+            # The server closed an idle connection just as it was used again: its right.
             connection = self._open(origin)
-            response = await connection.handle_async_request(raw)
+            response = await self._first(origin, connection, raw)
         except BaseException:
             await self.give_back(origin, connection)
             raise
@@ -96,19 +105,29 @@ class HostConnections(httpx.AsyncBaseTransport):
         self._free.clear()
         self._shared.clear()
 
-    async def _take(self, origin: _Origin) -> httpcore.AsyncHTTPConnection:
+    async def _first(
+        self, origin: _Origin, connection: httpcore.AsyncHTTPConnection, raw: httpcore.Request
+    ) -> httpcore.Response:
+        try:
+            return await connection.handle_async_request(raw)
+        except BaseException:
+            await self.give_back(origin, connection)
+            raise
+
+    async def _take(self, origin: _Origin) -> tuple[httpcore.AsyncHTTPConnection, bool]:
+        """A connection, and whether nothing was ever sent over it."""
         shared = self._shared.get(origin)
         if shared is not None:
             if shared.is_available() and not shared.has_expired():
-                return shared
+                return shared, False
             del self._shared[origin]
         free = self._free.get(origin, [])
         while free:
             connection = free.pop()
             if not connection.has_expired() and connection.is_available():
-                return connection
+                return connection, False
             await _close(connection)
-        return self._open(origin)
+        return self._open(origin), True
 
     def _open(self, origin: _Origin) -> httpcore.AsyncHTTPConnection:
         scheme, host, port = origin

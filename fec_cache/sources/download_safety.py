@@ -7,6 +7,7 @@ rebinding). Host header and TLS name stay those of the URL.
 
 import asyncio
 import ipaddress
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -24,7 +25,16 @@ _REMEMBER_S = 300.0
 _WEB_PORTS = (80, 443)
 # Azure's host agent answers on a public address; the others of its kind are link-local or private.
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Special by IANA's registries, but public to some versions of `ipaddress`.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "100::/64", "2001::/23",
+         "3fff::/20", "5f00::/16", "fec0::/10"),
+    )
+)  # fmt: skip
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 
 
 def check_url(url: str | httpx.URL, allow_private: bool = False) -> httpx.URL:
@@ -44,6 +54,8 @@ def check_url(url: str | httpx.URL, allow_private: bool = False) -> httpx.URL:
         raise FetchFailed("bad-url", f"scheme {parsed.scheme!r} is neither http nor https")
     if not host:
         raise FetchFailed("bad-url", "it names no host")
+    if not _HOST.fullmatch(host) or not 0 < (port or 80) < 65536:
+        raise FetchFailed("bad-url", f"not a URL: host {parsed.host[:80]!r}, port {port}")
     if parsed.userinfo:
         raise FetchFailed("bad-url", "it carries a user name or a password")
     if port is not None and port not in _WEB_PORTS and port < 1024 and not allow_private:
@@ -62,16 +74,17 @@ def danger_of(address: str, allow_private: bool = False) -> str:
         outer = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return "not an IP address"
-    for ip in (outer, *_carried(outer)):
-        danger = _danger(ip, allow_private)
-        if danger and not (ip is outer and _is_mapped(outer)):
-            return danger
-    return ""
+    # These two spell an IPv4 address and nothing else, so only that one counts.
+    is_spelling = outer.version == 6 and (outer.ipv4_mapped is not None or outer in _NAT64)
+    judged = _carried(outer) if is_spelling else (outer, *_carried(outer))
+    return next(filter(None, (_danger(ip, allow_private) for ip in judged)), "")
 
 
 def _danger(ip: _Address, allow_private: bool) -> str:
     if ip in _METADATA:
         return "a cloud's metadata service"
+    if any(ip in network for network in _SPECIAL):
+        return "not a public address"
     if ip.is_link_local:
         return "link-local"
     if ip.is_multicast:
@@ -83,13 +96,9 @@ def _danger(ip: _Address, allow_private: bool) -> str:
     if ip.is_private:
         # The documentation's and the benchmarks' networks count as private here, too.
         return "" if allow_private and not ip.is_reserved else "private"
-    if ip.is_reserved or not ip.is_global or getattr(ip, "is_site_local", False):
+    if ip.is_reserved or not ip.is_global:
         return "not a public address"
     return ""
-
-
-def _is_mapped(ip: _Address) -> bool:
-    return isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None
 
 
 def _carried(ip: _Address) -> Iterable[_Address]:
@@ -102,7 +111,7 @@ def _carried(ip: _Address) -> Iterable[_Address]:
         yield ip.sixtofour
     if ip.teredo is not None:
         yield from ip.teredo
-    if any(ip in network for network in _NAT64):
+    if ip in _NAT64:
         yield ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
 
 
