@@ -9,7 +9,6 @@ from fec_cache.sources.annotations import TRIPLET_TYPES
 from fec_cache.sources.download_config import TRANSIENT
 from fec_cache.sources.download_ledger import Ledger
 
-SURVIVORS_NAME = "survivors.json"
 _OK = "SELECT id FROM urls WHERE state = 'ok'"
 _IS_USABLE = " AND ".join(f"({face} IS NULL OR {face} IN ({_OK}))" for face in
                           ("first", "second", "third"))  # fmt: skip

@@ -6,6 +6,9 @@ import posixpath
 CROPPED_NAME = "cropped"
 """The folder inside the data folder where a set of crops lies, with CSV files of its own."""
 
+SURVIVORS_NAME = "survivors.json"
+"""Which images are there, in the data folder."""
+
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 

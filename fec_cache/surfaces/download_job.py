@@ -25,9 +25,9 @@ from fec_cache.sources.download_plan import (
 )
 from fec_cache.sources.download_recorder import Progress
 from fec_cache.sources.download_space import SpaceGuard
-from fec_cache.sources.download_status import SURVIVORS_NAME, DownloadStatus, status_of
+from fec_cache.sources.download_status import DownloadStatus, status_of
 from fec_cache.sources.download_store import PictureStore
-from fec_cache.sources.image_paths import CROPPED_NAME
+from fec_cache.sources.image_paths import CROPPED_NAME, SURVIVORS_NAME
 from fec_cache.surfaces.console import Console, table
 from fec_cache.surfaces.download_crops import write_cropped_csv
 from fec_cache.surfaces.folders import Workspace

@@ -24,6 +24,7 @@ from fec_cache.surfaces.evaluation_words import evaluation_lines
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.model_card import CARD_NAME, model_card
 from fec_cache.surfaces.overlap import Overlap, find_overlap, row_labels, warn_of_missing
+from fec_cache.surfaces.survivors import Survivors, read_survivors
 from fec_cache.surfaces.workspace import (
     Labelled,
     load_labelled,
@@ -49,6 +50,7 @@ class EvaluateOutcome:
     overlap: Overlap
     origin: str
     baseline: Baseline | None = None
+    survivors: Survivors | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For --json and `evaluation.json`."""
@@ -64,6 +66,7 @@ class EvaluateOutcome:
             "row_counts": asdict(counts),
             "trained_with_min_agreement": self.config.pairs.min_agreement,
             "test_digest": self.labelled.digest,
+            "survivors": self.survivors.to_dict() if self.survivors else None,
             **self.evaluation.to_dict(),
             "baseline": self.baseline.to_dict() if self.baseline else None,
         }
@@ -74,6 +77,7 @@ class EvaluateOutcome:
             f"{self.folder.name} on {self.config.features}", self.evaluation, self.baseline
         )
         lines += self.overlap.in_words()
+        lines += [self.survivors.in_words()] if self.survivors else []
         return "\n".join([*lines, *([self.origin] if self.origin else [])])
 
 
@@ -130,6 +134,7 @@ def run_evaluate(
         overlap,
         origin_note(workspace.data_dir),
         _baseline(workspace, folder, config, labelled, evaluation, console),
+        read_survivors(workspace.data_dir),
     )
     for warning in evaluation.warnings:
         console.warn(warning)
