@@ -60,6 +60,17 @@ class PairHead(nn.Module):
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of prepared features."""
 
+    def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
+        """What a face brings to any pair as its first and as its second face, [N, ...] each.
+
+        Worked out once a face, it is shared by all pairs that the face stands in.
+        """
+        return prepared, prepared
+
+    def meet(self, first: Tensor, second: Tensor) -> Tensor:
+        """Logits [B] of what `roles` gave for the first and for the second faces: [B, ...]."""
+        return self.compare(first, second)
+
     def distance(self, logits: Tensor) -> Tensor:
         """Distance in [0, 1] for the triplet loss: P(different) before calibration."""
         return torch.sigmoid(-logits)
@@ -85,6 +96,26 @@ class ConcatHead(PairHead):
         if self.config.both_orders and not self.training:
             return (self._in_order(a, b) + self._in_order(b, a)) / 2.0
         return self._in_order(a, b)
+
+    def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
+        """Products with both halves of the first layer, [N, H] each; [N, 2H] for both orders."""
+        weight, bias = self.layers[0].parameters()
+        left, right = weight.chunk(2, dim=1)
+        first = functional.linear(prepared, left)
+        second = functional.linear(prepared, right, bias)
+        if not self.config.both_orders:
+            return first, second
+        return torch.cat([first, second], dim=-1), torch.cat([second, first], dim=-1)
+
+    def meet(self, first: Tensor, second: Tensor) -> Tensor:
+        """Logits [B]: the products' sum goes through the other layers."""
+        layers, mixed = self.layers[1:], first + second
+        if not self.config.both_orders:
+            logits: Tensor = layers(mixed)
+            return logits.squeeze(-1)
+        one, other = mixed.chunk(2, dim=-1)
+        mean: Tensor = (layers(one) + layers(other)) / 2.0
+        return mean.squeeze(-1)
 
     def _in_order(self, a: Tensor, b: Tensor) -> Tensor:
         logits: Tensor = self.layers(torch.cat([a, b], dim=-1))
@@ -124,7 +155,16 @@ class EmbeddingHead(PairHead):
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits [B] of prepared features [B, D]."""
-        gap = self._embed_prepared(a) - self._embed_prepared(b)
+        return self.meet(self._embed_prepared(a), self._embed_prepared(b))
+
+    def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
+        """The embedding, [N, E], whichever place the face has."""
+        embedding = self._embed_prepared(prepared)
+        return embedding, embedding
+
+    def meet(self, first: Tensor, second: Tensor) -> Tensor:
+        """Logits [B] of embeddings [B, E]."""
+        gap = first - second
         return self.log_scale.exp() * (self.threshold - gap.square().sum(dim=-1))
 
     def distance(self, logits: Tensor) -> Tensor:

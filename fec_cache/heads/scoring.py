@@ -8,22 +8,28 @@ from torch import Tensor
 from fec_cache.heads.model import PairHead
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET
 
-_BATCH = 16384
+_BATCH = 4096
 
 
 def triplet_logits(head: PairHead, prepared: Tensor, rows: Tensor) -> Tensor:
     """Logits of the three pairs of each triplet: [T, 3]; pair j is the pair without face j.
 
+    What a face brings to a pair is worked out once a face, not once a pair.
+
     Args:
         head: in evaluation mode.
-        prepared: [N, D] float32, features as `head.prepare` gives them.
+        prepared: [N, D] float32, features as `head.prepare` gives them; best only those of faces
+            that `rows` names.
         rows: [T, 3] int64.
     """
     parts = []
     with torch.inference_mode():
+        firsts, seconds = head.roles(prepared)
         for batch in rows.split(_BATCH):
-            faces = prepared[batch]
-            pairs = [head.compare(faces[:, i], faces[:, j]) for i, j in PAIRS_OF_TRIPLET]
+            pairs = [
+                head.meet(firsts.index_select(0, batch[:, i]), seconds.index_select(0, batch[:, j]))
+                for i, j in PAIRS_OF_TRIPLET
+            ]
             parts.append(torch.stack(pairs, dim=1))
     return torch.cat(parts) if parts else torch.empty((0, 3))
 
@@ -40,11 +46,23 @@ def similarity_of(
 ) -> npt.NDArray[np.float32]:
     """Logits of triplets, from plain arrays: [T, 3] float32 for rows [T, 3]."""
     head.eval()
+    faces, places = np.unique(rows, return_inverse=True)
     with torch.inference_mode():
-        prepared = head.prepare(torch.from_numpy(features.astype(np.float32)))
-        logits = triplet_logits(head, prepared, torch.from_numpy(rows))
+        prepared = prepared_faces(head, features, faces)
+        logits = triplet_logits(head, prepared, torch.from_numpy(places.reshape(rows.shape)))
     scores: npt.NDArray[np.float32] = logits.float().numpy()
     return scores
+
+
+def prepared_faces(
+    head: PairHead, features: npt.NDArray[np.floating], faces: npt.NDArray[np.int64]
+) -> Tensor:
+    """Prepared features [n, K] float32 of some rows [n] of a matrix [N, D] of any float dtype."""
+    parts = [
+        head.prepare(torch.from_numpy(features[faces[start : start + _BATCH]].astype(np.float32)))
+        for start in range(0, len(faces), _BATCH)
+    ]
+    return torch.cat(parts) if parts else torch.empty(0, features.shape[1])
 
 
 def probability_of(head: PairHead, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

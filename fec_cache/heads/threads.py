@@ -1,13 +1,15 @@
-"""How many threads a training step is worth."""
+"""How many threads a training step is worth, and what to say when memory is short."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from fec_cache.errors import OutOfMemory
+
 # Below this, a step is so short that threads mostly wait for each other: with a busy second core
 # two threads were measured 15 to 30 times slower than one.
-_MANY_PAIRS = 1024
+_MANY_PAIRS = 256
 
 
 @contextmanager
@@ -24,3 +26,27 @@ def threads_for(batch_size: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def memory_named(device: torch.device) -> Iterator[None]:
+    """Turn what torch and numpy say when memory runs out into one named error.
+
+    Raises:
+        OutOfMemory: memory ran out inside.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not _is_shortage(str(error)):
+            raise
+        advice = "or fewer heads at once" if device.type == "cpu" else "or --device cpu"
+        raise OutOfMemory(
+            f"The features, the heads or a batch do not fit into the memory of {device} "
+            f"({str(error).splitlines()[0][:200] or 'no more of it'}). Try a smaller --batch-size, "
+            f"smaller --hidden, fewer --features {advice}."
+        ) from error
+
+
+def _is_shortage(message: str) -> bool:
+    return any(words in message for words in ("out of memory", "can't allocate memory"))

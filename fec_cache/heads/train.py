@@ -10,7 +10,7 @@ from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import FecError
 from fec_cache.heads.closed import fit_scatter
 from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
-from fec_cache.heads.lane import check_features
+from fec_cache.heads.resident import check_features
 from fec_cache.heads.stack import Job, Stack
 from fec_cache.pairs.build import TripletTable
 
@@ -44,10 +44,12 @@ def fit(
     Raises:
         NothingToTrain: a side is empty, or the features are not finite.
         TrainingDiverged: the loss is no number in the first epoch; later, training just ends.
+        OutOfMemory: the device has too little of it.
     """
     if head_config.head == "scatter":
         check_features(features, train, validation)
         return fit_scatter(features, train, validation, head_config, device, on_epoch)
+    started = time.perf_counter()
     stack = Stack(features, train, validation, [Job(head_config, config)], device)
     is_interrupted = False
     try:
@@ -59,7 +61,8 @@ def fit(
     (result,) = stack.finish()
     if isinstance(result, FecError):
         raise result
-    return dataclasses.replace(result, interrupted=is_interrupted)
+    duration_s = time.perf_counter() - started
+    return dataclasses.replace(result, interrupted=is_interrupted, duration_s=duration_s)
 
 
 def seconds_per_epoch(
@@ -71,8 +74,5 @@ def seconds_per_epoch(
     device: str = "cpu",
 ) -> float:
     """About how long one epoch will take, from a few batches on a fresh head."""
-    few = train.take(np.arange(min(len(train), 16 * config.batch_size)))
-    stack = Stack(features, few, validation, [Job(head_config, config)], device)
-    started = time.perf_counter()
-    stack.advance(1)
-    return (time.perf_counter() - started) * len(train) / len(few)
+    stack = Stack(features, train, validation, [Job(head_config, config)], device)
+    return stack.seconds_per_epoch()
