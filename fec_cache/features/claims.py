@@ -20,7 +20,7 @@ except ImportError:  # not on every system
     fcntl = None  # type: ignore[assignment]
 
 CLAIMS_NAME = ".claims"
-_POLL_S = 0.2
+_POLL_S = 0.05
 _PLACES = 1 << 40
 
 log = logging.getLogger(__name__)
