@@ -16,13 +16,15 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import fault_lab
 from fault_lab import LAYERS, NUM_FACES, SHARD_FACES, VIEWS, Failure, Lab, Life, SmallDisk
@@ -45,6 +47,7 @@ class Round:
     counts: Counter[str]
     cache_dir: Path = field(init=False)
     layers: tuple[str, ...] = field(init=False)
+    stored: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.layers = LAYERS if self.dice.random() < 0.25 else LAYERS[:1]
@@ -53,6 +56,7 @@ class Round:
         """Copy one of the templates; the half and the whole one hold all layers."""
         self.layers = LAYERS if all_layers else self.layers
         self.cache_dir = self.lab.copy(self.dice.choice(templates), f"round {self.number}")
+        self.stored = self.lab.num_stored(self.cache_dir, self.layers)
 
     def heal(self, most: int, is_damaged: bool = False) -> None:
         """Repair or not, run once more without accidents, and look at the result.
@@ -67,7 +71,8 @@ class Round:
         life = self.lab.start(self.cache_dir, self.layers).finish()
         if life.exit_code:
             raise Failure(f"the next run ends with {life.exit_code}: {life.error}")
-        lacking = NUM_FACES - stored if stored >= 0 else 0
+        # What cannot be read cannot be counted: then what stood before the damage is.
+        lacking = NUM_FACES - (stored if stored >= 0 else self.stored)
         if life.computed > lacking + most:
             raise Failure(f"{life.computed} faces computed anew where {lacking + most} are due")
         self.lab.check_whole(self.cache_dir, self.layers)
@@ -207,7 +212,7 @@ def removed_file(this: Round) -> None:
 def crowd(this: Round) -> None:
     """Two to four extractors at once, some of which are killed."""
     this.begin("empty", "half")
-    before = max(0, this.lab.num_stored(this.cache_dir, this.layers))
+    before = this.stored
     num = this.dice.randrange(2, 5)
     delay_s = this.dice.random() * 0.004
     running = [this.lab.start(this.cache_dir, this.layers, delay_s=delay_s) for _ in range(num)]
@@ -379,7 +384,9 @@ def flip_series(lab: Lab, num: int, dice: random.Random) -> tuple[Counter[str], 
     return found, missed
 
 
-def campaign(lab: Lab, num_rounds: int, seed: int, keep: bool) -> tuple[Counter[str], list[str]]:
+def campaign(
+    lab: Lab, numbers: Sequence[int], seed: int, keep: bool
+) -> tuple[Counter[str], list[str]]:
     """All rounds: how often what was done and seen, and what went wrong."""
     counts: Counter[str] = Counter()
     failures: list[str] = []
@@ -391,7 +398,7 @@ def campaign(lab: Lab, num_rounds: int, seed: int, keep: bool) -> tuple[Counter[
         print("not root: taking rights away is left out", file=sys.stderr)
         del faults[rights_taken_away]
     started = time.monotonic()
-    for number in range(num_rounds):
+    for count, number in enumerate(numbers, start=1):
         dice = random.Random(f"{seed}-{number}")
         (fault,) = dice.choices(list(faults), list(faults.values()))
         this = Round(lab, number, dice, counts)
@@ -404,10 +411,40 @@ def campaign(lab: Lab, num_rounds: int, seed: int, keep: bool) -> tuple[Counter[
             if keep:
                 continue
         shutil.rmtree(lab.folder / f"round {number}", ignore_errors=True)
-        if (number + 1) % 50 == 0:
+        if count % 50 == 0:
             spent = time.monotonic() - started
-            print(f"{number + 1} rounds, {spent:.0f} s", file=sys.stderr, flush=True)
+            print(f"{count} rounds, {spent:.0f} s", file=sys.stderr, flush=True)
     return counts, failures
+
+
+def run_part(asked: argparse.Namespace) -> dict[str, Any]:
+    """Every `jobs`-th flip and round, in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="fec-faults-", dir=asked.where))
+    folder.chmod(0o755)  # whoever has no rights must still be able to pass
+    part, jobs = asked.part, asked.jobs
+    try:
+        lab = Lab(folder)
+        num_flips = len(range(part, asked.flips, jobs))
+        found, missed = flip_series(lab, num_flips, random.Random(f"{asked.seed}-{part}"))
+        numbers = range(part, asked.rounds, jobs)
+        counts, failures = campaign(lab, numbers, asked.seed, asked.keep)
+    finally:
+        if not asked.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    return {"found": found, "missed": missed, "counts": counts, "failures": failures}
+
+
+def run_parts(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """All parts, each in a process of its own; a part that falls over falls over here too."""
+    words = [sys.executable, __file__, *sys.argv[1:]]
+    started = [
+        subprocess.Popen([*words, "--part", str(part)], stdout=subprocess.PIPE, text=True)
+        for part in range(asked.jobs)
+    ]
+    told = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        sys.exit("a part of the campaign fell over")
+    return [json.loads(text) for text in told]
 
 
 def main() -> None:
@@ -415,36 +452,36 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--flips", type=int, default=1000, help="single bits, verify only")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="rounds at once")
     parser.add_argument("--where", type=Path, default=None, help="folder to work in")
     parser.add_argument("--keep", action="store_true", help="keep the folders of failed rounds")
+    parser.add_argument("--part", type=int, default=None, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     logging.getLogger("fec_cache").setLevel(logging.CRITICAL)  # it warns of what we do to it
+    if asked.part is not None:
+        print(json.dumps(run_part(asked)))
+        return
     started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="fec-faults-", dir=asked.where))
-    folder.chmod(0o755)  # whoever has no rights must still be able to pass
-    try:
-        lab = Lab(folder)
-        found, missed = flip_series(lab, asked.flips, random.Random(asked.seed))
-        counts, failures = campaign(lab, asked.rounds, asked.seed, asked.keep)
-    finally:
-        if not asked.keep:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(
-        json.dumps(
-            {
-                "rounds": asked.rounds,
-                "failures": len(failures),
-                "flips": asked.flips,
-                "flips_found": found.total(),
-                "flips_missed": missed,
-                "flips_by_file": dict(sorted(found.items())),
-                "rounds_by_fault": dict(sorted(counts.items())),
-                "seed": asked.seed,
-                "duration_s": round(time.monotonic() - started, 1),
-            },
-            indent=1,
-        )
-    )
+    asked.part = 0
+    parts = [run_part(asked)] if asked.jobs == 1 else run_parts(asked)
+    found, counts = Counter[str](), Counter[str]()
+    for part in parts:
+        found.update(part["found"])
+        counts.update(part["counts"])
+    failures = [told for part in parts for told in part["failures"]]
+    missed = [told for part in parts for told in part["missed"]]
+    figures = {
+        "rounds": asked.rounds,
+        "failures": len(failures),
+        "flips": asked.flips,
+        "flips_found": found.total(),
+        "flips_missed": missed,
+        "flips_by_file": dict(sorted(found.items())),
+        "rounds_by_fault": dict(sorted(counts.items())),
+        "seed": asked.seed,
+        "duration_s": round(time.monotonic() - started, 1),
+    }
+    print(json.dumps(figures, indent=1))
     sys.exit(1 if failures or missed else 0)
 
 

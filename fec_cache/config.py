@@ -10,8 +10,9 @@ import json
 import math
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fec_cache.errors import BadOption
 
@@ -148,7 +149,7 @@ class FeatureRecipe:
 
     def differences(self, other: "FeatureRecipe") -> list[str]:
         """Each field that differs, with both values, in words."""
-        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        mine, theirs = _flat(dataclasses.asdict(self)), _flat(dataclasses.asdict(other))
         return [f"{k}: {mine[k]} here, {theirs[k]} there" for k in mine if mine[k] != theirs[k]]
 
     @classmethod
@@ -163,6 +164,15 @@ class FeatureRecipe:
             raise ValueError(f"version {fields['version']}, but {RECIPE_VERSION} is known here")
         fields["crop"] = CropConfig(**fields["crop"])
         return cls(**fields)
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Fields of records in records, named `crop.margin`."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        nested = isinstance(value, dict)
+        flat.update(_flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value})
+    return flat
 
 
 def _number(value: float) -> float:
