@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from fec_cache.errors import TrainingDiverged
+from fec_cache.heads.ground import Ground
 from fec_cache.heads.history import Epoch, TrainResult
-from fec_cache.heads.stack import Job, JobCallback, Stack, stack_key
+from fec_cache.heads.hosts import Host, LocalHost, ProcessHost, can_fork
+from fec_cache.heads.stack import Job, JobCallback, stack_key
 from fec_cache.pairs.build import TripletTable
 
 
@@ -27,7 +30,10 @@ class StackPlan:
 
 
 class Crew:
-    """Trains jobs like a `Stack`, whatever their keys; same interface, jobs in the given order."""
+    """Trains jobs like a `Stack`, whatever their keys; same interface, jobs in the given order.
+
+    After an interrupt there is no going on: only `histories` and `close` make sense then.
+    """
 
     def __init__(
         self,
@@ -44,19 +50,23 @@ class Crew:
             NothingToTrain: a side is empty, or the features are not finite.
         """
         self.jobs = tuple(jobs)
-        self._stacks: list[Stack] = []
-        self._seats: list[tuple[int, int]] = [(0, 0)] * len(jobs)
-        for places in _parted(jobs, plan.width):
+        parts = _parted(jobs, plan.width)
+        self._seats = [(0, 0)] * len(jobs)
+        for number, places in enumerate(parts):
             for seat, place in enumerate(places):
-                self._seats[place] = (len(self._stacks), seat)
-            chosen = [jobs[place] for place in places]
-            self._stacks.append(Stack(features, train, validation, chosen, device))
+                self._seats[place] = (number, seat)
+        self._histories: list[list[Epoch]] = [[] for _ in jobs]
+        ground = Ground(features, train, validation, torch.device(device))
+        stacks = [[jobs[place] for place in places] for places in parts]
+        num_processes = min(plan.num_processes, len(stacks))
+        self._host: Host = LocalHost(ground, stacks)
+        if num_processes > 1 and device == "cpu" and can_fork():
+            self._host = ProcessHost(ground, stacks, num_processes)
 
     @property
     def histories(self) -> tuple[tuple[Epoch, ...], ...]:
         """The epochs of each kept job so far."""
-        histories = [stack.histories for stack in self._stacks]
-        return tuple(histories[stack][seat] for stack, seat in self._seats)
+        return tuple(tuple(history) for history in self._histories)
 
     def advance(self, num_epochs: int, on_epoch: JobCallback | None = None) -> None:
         """Train every kept job on for some epochs, but not beyond its own last one.
@@ -64,17 +74,20 @@ class Crew:
         Args:
             num_epochs: how many at most.
             on_epoch: told the place of the job among the kept ones, and its new epoch.
+
+        Raises:
+            OutOfMemory: a batch is too large for the device, or a process was ended.
         """
-        for number, stack in enumerate(self._stacks):
-            places = [place for place, seat in enumerate(self._seats) if seat[0] == number]
-            places.sort(key=lambda place: self._seats[place][1])
+        places = {seat: place for place, seat in enumerate(self._seats)}
 
-            def tell(seat: int, epoch: Epoch, places: list[int] = places) -> None:
-                """Turn the seat in the stack into the job's place."""
-                if on_epoch is not None:
-                    on_epoch(places[seat], epoch)
+        def tell(number: int, seat: int, epoch: Epoch) -> None:
+            """Turn the seat in a stack into the job's place."""
+            place = places[number, seat]
+            self._histories[place].append(epoch)
+            if on_epoch is not None:
+                on_epoch(place, epoch)
 
-            stack.advance(num_epochs, tell)
+        self._host.advance(self._numbers(), num_epochs, tell)
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some jobs only; what the others held on the device is given back.
@@ -82,31 +95,35 @@ class Crew:
         Args:
             places: of the kept jobs, in their new order.
         """
-        self.jobs = tuple(self.jobs[place] for place in places)
-        seats = [self._seats[place] for place in places]
-        stacks: list[Stack] = []
-        self._seats = [(0, 0)] * len(places)
-        for number, stack in enumerate(self._stacks):
-            chosen = [place for place, seat in enumerate(seats) if seat[0] == number]
-            if not chosen:
+        kept = [self._seats[place] for place in places]
+        for number in self._numbers():
+            seats = sorted(seat for owner, seat in kept if owner == number)
+            num_seats = sum(owner == number for owner, _ in self._seats)
+            if len(seats) == num_seats:
                 continue
-            stack.keep([seats[place][1] for place in chosen])
-            for seat, place in enumerate(chosen):
-                self._seats[place] = (len(stacks), seat)
-            stacks.append(stack)
-        self._stacks = stacks
+            self._host.keep(number, seats)
+            # The seats that are left move up.
+            kept = [(o, seats.index(s)) if o == number else (o, s) for o, s in kept]
+        self.jobs = tuple(self.jobs[place] for place in places)
+        self._histories = [self._histories[place] for place in places]
+        self._seats = kept
 
     def finish(self) -> list[TrainResult | TrainingDiverged]:
         """The result of each kept job: its best epoch so far, calibrated on validation.
 
         A job whose loss was no number in its first epoch gives its error instead.
         """
-        results = [stack.finish() for stack in self._stacks]
-        return [results[stack][seat] for stack, seat in self._seats]
+        numbers = self._numbers()
+        results = dict(zip(numbers, self._host.finish(numbers), strict=True))
+        return [results[number][seat] for number, seat in self._seats]
 
     def close(self) -> None:
         """Let processes and memory go."""
-        self._stacks = []
+        self._host.close()
+
+    def _numbers(self) -> list[int]:
+        """The stacks that have a kept job."""
+        return sorted({number for number, _ in self._seats})
 
 
 def _parted(jobs: Sequence[Job], width: int) -> list[list[int]]:

@@ -1,7 +1,6 @@
 """Features that stay on the device from the first epoch to the last, ready for the first layer."""
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,23 +26,22 @@ class Resident:
         self,
         features: npt.NDArray[np.floating],
         train_faces: npt.NDArray[np.int64],
-        heads: Sequence[PairHead],
+        head: PairHead,
         device: torch.device,
         max_prepared_bytes: int = _MAX_PREPARED_BYTES,
     ) -> None:
-        """Fit the preparation of heads of one shape and take the features in.
+        """Fit the preparation of a head and take the features in.
 
         Args:
             features: [N, D], any float dtype.
             train_faces: rows of the faces that the preparation is fitted on.
-            heads: on the device; all get the preparation of the first.
+            head: on the device.
             device: where to.
             max_prepared_bytes: above this, features stay as stored.
         """
         stored = matrix_on(features, device)
-        self._head = heads[0]
-        heads[0].fit_preparation(stored[torch.from_numpy(train_faces).to(device)])
-        share_preparation(heads)
+        self._head = head
+        head.fit_preparation(stored[torch.from_numpy(train_faces).to(device)])
         self.device = device
         with torch.inference_mode():
             self.width = self._prepare(stored[:1]).shape[1]
@@ -95,13 +93,9 @@ def matrix_on(features: npt.NDArray[np.floating], device: torch.device) -> Tenso
         return torch.from_numpy(features if known else features.astype(np.float32)).to(device)
 
 
-def share_preparation(heads: Sequence[PairHead]) -> None:
-    """Give all heads the preparation of the first."""
-    fitted = dict(heads[0].named_buffers())
-    for head in heads[1:]:
-        for name, buffer in head.named_buffers():
-            if name != "calibration":
-                buffer.copy_(fitted[name])
+def share_preparation(fitted: PairHead, head: PairHead) -> None:
+    """Give a head the fitted preparation of another one."""
+    head.preparation.load_state_dict(fitted.preparation.state_dict())
 
 
 def check_features(

@@ -11,10 +11,10 @@ import torch
 
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import TrainingDiverged
-from fec_cache.heads.engine import Engine, Items
+from fec_cache.heads.engine import Engine
+from fec_cache.heads.ground import Ground
 from fec_cache.heads.history import Epoch, TrainResult
-from fec_cache.heads.lane import Judge, Lane
-from fec_cache.heads.resident import Resident, check_features
+from fec_cache.heads.lane import Lane
 from fec_cache.heads.threads import memory_named, threads_for
 from fec_cache.pairs.build import TripletTable
 
@@ -56,6 +56,7 @@ class Stack:
         validation: TripletTable,
         jobs: Sequence[Job],
         device: str = "cpu",
+        ground: Ground | None = None,
     ) -> None:
         """Put features and triplets on the device and start each head from its seed.
 
@@ -65,25 +66,23 @@ class Stack:
             validation: triplets that share no face with `train`.
             jobs: K >= 1 jobs of equal `stack_key`.
             device: in torch's words.
+            ground: the same features and triplets, where other stacks have put them already.
 
         Raises:
             NothingToTrain: a side is empty, or the features are not finite.
             OutOfMemory: features or heads are too many for the device.
         """
-        check_features(features, train, validation)
         self.device = torch.device(device)
         self.jobs = tuple(jobs)
         self._batch_size = jobs[0].train.batch_size
         started = time.perf_counter()
         with self._at_work():
-            width = features.shape[1]
-            self._lanes = [Lane(job.head, job.train, width, self.device) for job in jobs]
-            heads = [lane.head for lane in self._lanes]
-            self._resident = Resident(features, np.unique(train.rows), heads, self.device)
-            self._judge = Judge(validation, self._resident)
+            ground = ground or Ground(features, train, validation, self.device)
+            self._lanes = [Lane(job.head, job.train, ground.width, self.device) for job in jobs]
             for lane in self._lanes:
+                self._resident, self._judge = ground.give_preparation(lane.head)
                 lane.start(self._resident, train, validation, self._judge)
-            self._items = Items(jobs[0].train.loss, jobs[0].head, train, self.device)
+            self._items = ground.items(jobs[0].train.loss, jobs[0].head)
             self._running = list(self._lanes)
             self._engine = self._new_engine()
         self._setup_s = (time.perf_counter() - started) / len(jobs)

@@ -15,7 +15,7 @@ from fec_cache.heads.losses import batch_loss, training_columns
 from fec_cache.heads.model import build_head
 from fec_cache.heads.optimisers import FusedOptimiser, WrittenOptimiser
 from fec_cache.heads.parameters import Parameters
-from fec_cache.heads.resident import Resident
+from fec_cache.heads.resident import Resident, share_preparation
 from tests.heads.planted import planted_set
 
 TRAINED = [head for head in HEADS if head != "scatter"]
@@ -80,7 +80,9 @@ def by_engine(features, train, head_configs, configs, num_steps, max_prepared_by
         for head, config in zip(head_configs, configs, strict=True)
     ]
     heads = [lane.head for lane in lanes]
-    resident = Resident(features, np.unique(train.rows), heads, CPU, max_prepared_bytes)
+    resident = Resident(features, np.unique(train.rows), heads[0], CPU, max_prepared_bytes)
+    for head in heads[1:]:
+        share_preparation(heads[0], head)
     items = Items(configs[0].loss, head_configs[0], train, CPU)
     engine = Engine(heads, configs, [lane.noise for lane in lanes], items, resident)
     per_epoch = -(-len(items) // configs[0].batch_size)

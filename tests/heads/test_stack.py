@@ -1,19 +1,21 @@
 """Stacked training: every job ends as if it had been trained alone."""
 
 import dataclasses
+import re
+import resource
 
 import pytest
 import torch
 
 from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.errors import TrainingDiverged
+from fec_cache.errors import OutOfMemory, TrainingDiverged
 from fec_cache.heads.crew import Crew, StackPlan
+from fec_cache.heads.planning import plan_stacks
 from fec_cache.heads.stack import Job, Stack, stack_key
 from fec_cache.heads.train import fit
 from tests.heads.planted import planted_split
 
 PLAIN = TrainConfig(epochs=3, batch_size=64)
-PLAN = StackPlan(2, 1, 0.0, "")
 
 
 def variants(head="concat"):
@@ -83,16 +85,60 @@ def test_jobs_of_other_shapes_have_other_keys():
     assert stack_key(Job(HeadConfig(dropout=0.5), PLAIN)) == stack_key(job)
 
 
-def test_a_crew_trains_jobs_of_any_keys_in_their_order():
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_a_crew_trains_jobs_of_any_keys_in_their_order(num_processes):
     data = planted_split()
     jobs = [*variants(), *variants("embedding")]
     mixed = [jobs[place] for place in (3, 0, 4, 1, 5, 2)]
-    crew = Crew(*data, mixed, PLAN)
+    crew = Crew(*data, mixed, StackPlan(2, num_processes, 0.0, ""))
     seen = []
     crew.advance(1, lambda place, epoch: seen.append((place, epoch.epoch)))
     assert sorted(seen) == [(place, 1) for place in range(6)]
     crew.keep([5, 2, 0])
     crew.advance(99)
+    assert [len(history) for history in crew.histories] == [3, 3, 3]
     for place, result in zip((5, 2, 0), crew.finish(), strict=True):
         assert_same(result, fit(*data, mixed[place].head, mixed[place].train))
     crew.close()
+
+
+def test_processes_hand_errors_and_divergence_on(caplog):
+    features, train, validation = planted_split()
+    wild = TrainConfig(lr=1e3, epochs=2, batch_size=64, optimizer="sgd")
+    jobs = [Job(HeadConfig(), wild), Job(HeadConfig(), PLAIN)]
+    crew = Crew(features * 1e4, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
+    crew.advance(2)
+    bad, good = crew.finish()
+    assert isinstance(bad, TrainingDiverged)
+    assert len(good.history) == 2
+    crew.close()
+    crew = Crew(features, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
+    for process in crew._host._workers.values():
+        process.kill()
+    with pytest.raises(OutOfMemory, match="ended by itself"):
+        crew.advance(1)
+    crew.close()
+
+
+def test_lack_of_memory_is_named():
+    features, train, validation = planted_split()
+    huge = Job(HeadConfig(hidden=(65536, 65536, 65536)), TrainConfig(batch_size=64))
+    soft = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, soft[1]))
+    try:
+        with pytest.raises(OutOfMemory, match=r"do not fit into the memory of cpu .* --batch-size"):
+            Stack(features, train, validation, [huge])
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, soft)
+
+
+def test_a_plan_says_what_it_measured():
+    data = planted_split()
+    jobs = [Job(HeadConfig(hidden=(16,)), dataclasses.replace(PLAIN, seed=s)) for s in range(9)]
+    plan = plan_stacks(*data, jobs)
+    assert plan.width in (1, 8)
+    assert plan.seconds_per_epoch > 0
+    assert re.match(
+        r"Calibration, per head: one head alone .* 8 side by side .*Chosen: ", plan.sentence
+    )
+    assert plan_stacks(*data, jobs[:1]).width == 1
