@@ -103,7 +103,7 @@ def run_kills(folder: Path, number: int, num_kills: int) -> None:
         served: list[tuple[int, set[str]]] = []
         for count in range(num_kills):
             process = worker(broken)
-            time.sleep(chance.uniform(0.5, max(1.0, seconds / (num_kills + 1) + 1.0)))
+            time.sleep(chance.uniform(1.0, 1.5 + seconds / 6))
             process.send_signal(signal.SIGKILL)
             process.wait()
             ok = {url for url, kind in states(broken).items() if kind == ""}
@@ -165,6 +165,14 @@ def fec(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+PLAN = (
+    "import sys; from pathlib import Path;"
+    "from fec_cache.sources.download_ledger import Ledger;"
+    "from fec_cache.sources.download_plan import enter_source, wanted;"
+    "folder = Path(sys.argv[1]); ledger = Ledger(folder);"
+    "source = enter_source(ledger, 'train', folder / 'train.csv');"
+    "assert next(wanted(ledger, [source], 'pending')); ledger.close()"
+)
 USUAL_SCRIPT = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -224,8 +232,12 @@ def run_memory(folder: Path) -> None:
             place = folder / str(number)
             urls = [f"http://127.0.0.1:{port}/ok/{count}.jpg" for count in range(number)]
             write_csv(place / "train.csv", urls)
+            _, _, planned = timed([sys.executable, "-c", PLAN, str(place)])
             seconds, _, peak = timed(fec(place))
-            print(f"{number} URLs: {seconds:.1f} s, {number / seconds:.0f}/s, peak {peak:.0f} MB")
+            print(
+                f"{number} URLs: planned with a peak of {planned:.0f} MB, downloaded in "
+                f"{seconds:.1f} s ({number / seconds:.0f}/s) with a peak of {peak:.0f} MB"
+            )
     finally:
         server.kill()
 
@@ -245,16 +257,8 @@ def run_plan(folder: Path, number: int) -> None:
                               for _ in range(chance.choice((6, 6, 6, 7))))  # fmt: skip
             three = ",".join(chance.sample(faces, 3))
             file.write(f"{three},TWO_CLASS_TRIPLET,{raters}\n")
-    code = (
-        "import sys; from pathlib import Path;"
-        "from fec_cache.sources.download_ledger import Ledger;"
-        "from fec_cache.sources.download_plan import enter_source, wanted;"
-        "folder = Path(sys.argv[1]); ledger = Ledger(folder);"
-        "source = enter_source(ledger, 'train', folder / 'train.csv');"
-        "print(len(wanted(ledger, [source], 'pending')), source.num_rows, file=sys.stderr)"
-    )
     for name in ("first", "again, unchanged"):
-        seconds, used, peak = timed([sys.executable, "-c", code, str(folder)])
+        seconds, used, peak = timed([sys.executable, "-c", PLAN, str(folder)])
         print(f"{name}: {number} rows parsed and planned in {seconds:.1f} s ({used:.1f} s of CPU), "
               f"peak {peak:.0f} MB")  # fmt: skip
     size = (folder / "train.csv").stat().st_size / 1e6

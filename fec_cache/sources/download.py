@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ class Network:
 
 def download(
     ledger: Ledger,
-    urls: Sequence[tuple[int, str]],
+    urls: Iterable[tuple[int, str]],
     data_dir: Path,
     config: DownloadConfig,
     examine: Examine,
@@ -64,8 +64,8 @@ def download(
     """
     store = PictureStore(data_dir, config.keep, examine)
     store.open()
-    run = _Run(ledger, store, data_dir, config, Progress(len(urls)), on_progress)
-    run.schedule.add(urls)
+    run = _Run(ledger, store, data_dir, config, Progress(), on_progress)
+    run.plan(urls)
     try:
         return asyncio.run(run.work(network or Network()))
     finally:
@@ -83,7 +83,7 @@ class _Run:
         on_progress: OnProgress | None,
     ) -> None:
         self._ledger, self._store, self._config = ledger, store, config
-        self.schedule = Schedule(config.per_host)
+        self._schedule = Schedule(config.per_host)
         self._progress = progress
         space = SpaceGuard(ledger, data_dir, config)
         self._recorder = Recorder(
@@ -96,6 +96,11 @@ class _Run:
         self._num_down = 0
         self._sleepers: list[asyncio.Future[None]] = []
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "check")
+
+    def plan(self, urls: Iterable[tuple[int, str]]) -> None:
+        """Take in what is to be fetched."""
+        self._schedule.add(urls)
+        self._progress.total = self._schedule.num_left
 
     async def work(self, network: Network) -> Progress:
         """Run all workers to the end."""
@@ -122,7 +127,7 @@ class _Run:
                 await self._one(number, host)
             finally:
                 self._num_running -= 1
-                if self.schedule.release(host, time.monotonic()):
+                if self._schedule.release(host, time.monotonic()):
                     await self._transport.forget(host)
                 self._wake()
 
@@ -130,13 +135,13 @@ class _Run:
         """The next URL; None when there will be none."""
         while not self._progress.stopped:
             now = time.monotonic()
-            item = self.schedule.take(now)
+            item = self._schedule.take(now)
             if item is not None:
                 self._wake()  # there may be one for the next sleeper, too
                 return item
-            if not (self.schedule.num_left or self._num_running):
+            if not (self._schedule.num_left or self._num_running):
                 break
-            await self._sleep(self.schedule.next_time(), now)
+            await self._sleep(self._schedule.next_time(), now)
         while self._sleepers:
             self._wake()
         return None
@@ -194,19 +199,19 @@ class _Run:
         verdict = self._manners.judge(host, failure, tries)
         now = time.monotonic()
         if verdict.hold_s:
-            self.schedule.hold(host, now + verdict.hold_s)
+            self._schedule.hold(host, now + verdict.hold_s)
         if verdict.action == "retry":
             self._tries[number] = tries
-            self.schedule.retry(number, host, now + verdict.wait_s)
+            self._schedule.retry(number, host, now + verdict.wait_s)
         elif verdict.action == "park":
-            dropped = self.schedule.drop(host)
+            dropped = self._schedule.drop(host)
             self._progress.parked[host] = self._progress.parked.get(host, 0) + len(dropped) + 1
         else:
             outcomes = [_bad(number, failure, tries)]
             if verdict.action == "down":
                 detail = f"{host} did not answer many times in a row: {failure.detail}"
                 down = FetchFailed("host-down", detail)
-                outcomes += [_bad(other, down, 0) for other in self.schedule.drop(host)]
+                outcomes += [_bad(other, down, 0) for other in self._schedule.drop(host)]
                 self._check_network(failure)
             await self._recorder.add(*outcomes)
 

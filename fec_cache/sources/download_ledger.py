@@ -127,6 +127,11 @@ class Ledger:
         with self._named_errors():
             return self._connection.execute(sql, values).fetchall()
 
+    def rows(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+        """The rows of a query one by one, for those too many to hold."""
+        with self._named_errors():
+            yield from self._connection.execute(sql, values)
+
     def number(self, sql: str, values: Sequence[object] = ()) -> int:
         """The one whole number that a query gives; 0 for none."""
         return int(str(self.query(sql, values)[0][0] or 0))
@@ -151,7 +156,7 @@ class Ledger:
         )
         return [(float(a), float(b), float(c), float(d)) for a, b, c, d in rows]  # type: ignore[arg-type]
 
-    def stored(self, numbers: Sequence[int]) -> Iterator[tuple[int, str, int]]:
+    def stored(self, numbers: Iterable[int]) -> Iterator[tuple[int, str, int]]:
         """Number, URL and bytes on the disk of URLs that are ok."""
         for number in numbers:
             url, size = self.query("SELECT url, stored_bytes FROM urls WHERE id = ?", (number,))[0]

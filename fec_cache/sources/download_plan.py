@@ -117,13 +117,19 @@ def reopen_urls(ledger: Ledger, numbers: Sequence[int]) -> None:
             _reopen(connection, "id = ?", (number,))
 
 
-def wanted(ledger: Ledger, sources: Sequence[Source], state: str) -> list[tuple[int, str]]:
+def wanted(ledger: Ledger, sources: Sequence[Source], state: str) -> Iterator[tuple[int, str]]:
     """Number and host of each URL of the sources in one state, in the order of the files."""
-    rows = ledger.query(
-        f"SELECT id, host FROM urls WHERE state = ? AND {_wanted(sources)} ORDER BY id",
-        (state,),
+    for number, host in ledger.rows(
+        f"SELECT id, host FROM urls WHERE state = ? AND {_wanted(sources)} ORDER BY id", (state,)
+    ):
+        yield int(str(number)), str(host)
+
+
+def count_wanted(ledger: Ledger, sources: Sequence[Source], state: str) -> int:
+    """How many those are."""
+    return ledger.number(
+        f"SELECT count(*) FROM urls WHERE state = ? AND {_wanted(sources)}", (state,)
     )
-    return [(int(str(number)), str(host)) for number, host in rows]
 
 
 def host_of(url: str) -> str:

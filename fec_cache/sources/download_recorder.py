@@ -19,7 +19,7 @@ _GATHER_S = 0.005
 class Progress:
     """How far a run is; `stopped` says why it ended early, `parked` which hosts it left alone."""
 
-    total: int
+    total: int = 0
     ok: int = 0
     failed: int = 0
     adopted: int = 0

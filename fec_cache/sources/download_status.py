@@ -72,10 +72,15 @@ def status_of(ledger: Ledger) -> DownloadStatus:
     )
 
 
-def hash_of_set(shas: Sequence[str]) -> str:
-    """Names a set of images: sha256 over the sorted distinct hex digests, one a line."""
-    text = "".join(f"{sha}\n" for sha in sorted(set(shas)))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _set_of(ledger: Ledger, where: str, values: Sequence[object] = ()) -> tuple[str, int]:
+    """Name and size of a set of images: sha256 over the sorted distinct hex digests, one a line."""
+    digest, number = hashlib.sha256(), 0
+    for (sha,) in ledger.rows(
+        f"SELECT DISTINCT sha256 FROM urls WHERE state = 'ok' {where} ORDER BY sha256", values
+    ):
+        digest.update(f"{sha}\n".encode())
+        number += 1
+    return digest.hexdigest(), number
 
 
 def _hosts(ledger: Ledger) -> tuple[HostStatus, ...]:
@@ -111,22 +116,23 @@ def _survivors(ledger: Ledger, triplets: Sequence[TripletStatus]) -> dict[str, A
     """The content of `survivors.json`; hashes are of the originals, whatever was kept of them."""
     splits: dict[str, dict[str, Any]] = {}
     for (split,) in ledger.query("SELECT split FROM sources ORDER BY split"):
-        shas = ledger.query(
-            "SELECT DISTINCT sha256 FROM urls WHERE state = 'ok' AND id IN (SELECT url FROM faces "
-            "JOIN sources ON sources.id = faces.source WHERE split = ?)",
+        name, number = _set_of(
+            ledger,
+            "AND id IN (SELECT url FROM faces JOIN sources ON sources.id = faces.source "
+            "WHERE split = ?)",
             (split,),
         )
         groups = [group for group in triplets if group.split == split]
         splits[str(split)] = {
-            "survivors": hash_of_set([str(sha) for (sha,) in shas]),
-            "images": len(shas),
+            "survivors": name,
+            "images": number,
             "triplets": {group.type: group.usable for group in groups},
             "triplets_in_all": {group.type: group.number for group in groups},
         }
-    everything = ledger.query("SELECT DISTINCT sha256 FROM urls WHERE state = 'ok'")
+    name, number = _set_of(ledger, "")
     return {
         "format_version": 1,
-        "survivors": hash_of_set([str(sha) for (sha,) in everything]),
-        "images": len(everything),
+        "survivors": name,
+        "images": number,
         "splits": splits,
     }

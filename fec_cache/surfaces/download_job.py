@@ -17,6 +17,7 @@ from fec_cache.sources.download_config import DownloadConfig
 from fec_cache.sources.download_ledger import Ledger
 from fec_cache.sources.download_plan import (
     Source,
+    count_wanted,
     enter_source,
     find_sources,
     reopen_failed,
@@ -163,11 +164,11 @@ def _download(
     sources = [_enter(ledger, split, path, data_dir, console) for split, path in paths.items()]
     reopen_failed(ledger, sources, config.retry_failed)
     _recheck(ledger, sources, data_dir, config, console)
-    pending = wanted(ledger, sources, "pending")
     if not ledger.number("SELECT count(*) FROM urls"):
         names = " and ".join(str(path) for path in paths.values())
         raise MissingData(f"{names} names no URL: its pictures are files already.")
-    SpaceGuard(ledger, data_dir, config).check(len(pending))
+    SpaceGuard(ledger, data_dir, config).check(count_wanted(ledger, sources, "pending"))
+    pending = wanted(ledger, sources, "pending")
     try:
         with console.progress("Downloading", "URLs") as step:
 
@@ -205,7 +206,7 @@ def _recheck(
     """Open those URLs again whose files are not there as they were written."""
     store = PictureStore(data_dir, config.keep, examine)
     lost = []
-    numbers = [number for number, _ in wanted(ledger, sources, "ok")]
+    numbers = (number for number, _ in wanted(ledger, sources, "ok"))
     for number, url, stored in ledger.stored(numbers):
         boxes = ledger.boxes(number) if config.keep == "crop" else []
         if not store.is_whole(url, boxes, stored):

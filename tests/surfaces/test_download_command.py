@@ -193,8 +193,8 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "no usable row" in empty.fails("download")
     assert not (data / "survivors.json").exists()
     set_of(empty, server)
-    assert "contact is" in empty.fails("download", "--contact", "a\r\nX-Evil: 1")
-    assert "per host is 0" in empty.fails("download", "--per-host", "0")
+    assert "contact is" in empty.misused("download", "--contact", "a\r\nX-Evil: 1")
+    assert "per host is 0" in empty.misused("download", "--per-host", "0")
     with FileLock(data / LOCK_NAME):
         assert "Another fec download works in data" in empty.fails("download", *LOCAL)
     monkeypatch.setattr("fec_cache.sources.download_space.free_bytes", lambda folder: 1_000_000)
