@@ -41,6 +41,7 @@ PERMANENT = frozenset(
         "damaged",  # it begins like a picture but cannot be decoded
         "bomb",  # small on the wire, huge when unpacked
         "placeholder",  # a picture that says: the photo is gone
+        "unexpected",  # an error that nobody foresaw; its type stands in the ledger
     }
 )
 KINDS = TRANSIENT | PERMANENT

@@ -2,6 +2,7 @@
 
 import datetime
 import email.utils
+import logging
 import re
 import ssl
 import zlib
@@ -16,6 +17,7 @@ from fec_cache.sources.download_check import check_place
 from fec_cache.sources.download_config import DownloadConfig, FetchFailed
 from fec_cache.sources.download_safety import check_url
 
+_LOG = logging.getLogger(__name__)
 MOST_REDIRECTS = 5
 _SMALL_BODY = 65536
 _CLOSE_S = 2.0
@@ -210,7 +212,8 @@ def _failure_of(error: Exception) -> FetchFailed:
     if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, ssl.SSLError):
+            # What is still to be read when time runs out is no refusal.
+            if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError):
                 return FetchFailed("tls", str(cause)[:300])
             cause = cause.__cause__ or cause.__context__
         return FetchFailed("connect", text)
@@ -221,4 +224,6 @@ def _failure_of(error: Exception) -> FetchFailed:
     known = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
     if isinstance(error, known):
         return FetchFailed("broken", text)
-    raise error
+    # One strange answer among 150,000 must not end the run, now and again on each next try.
+    _LOG.warning("A request failed in a way that nobody foresaw: %s", text)
+    return FetchFailed("unexpected", text)

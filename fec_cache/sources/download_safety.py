@@ -48,6 +48,7 @@ def check_url(url: str | httpx.URL, allow_private: bool = False) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
         host, port = parsed.raw_host, parsed.port
+        shown = parsed.host  # decodes xn-- labels, which may be wrong
     except (httpx.InvalidURL, ValueError, TypeError) as error:  # idna's errors are ValueErrors
         raise FetchFailed("bad-url", f"not a URL: {error}") from error
     if parsed.scheme not in ("http", "https"):
@@ -55,7 +56,7 @@ def check_url(url: str | httpx.URL, allow_private: bool = False) -> httpx.URL:
     if not host:
         raise FetchFailed("bad-url", "it names no host")
     if not _HOST.fullmatch(host) or not 0 < (port or 80) < 65536:
-        raise FetchFailed("bad-url", f"not a URL: host {parsed.host[:80]!r}, port {port}")
+        raise FetchFailed("bad-url", f"not a URL: host {shown[:80]!r}, port {port}")
     if parsed.userinfo:
         raise FetchFailed("bad-url", "it carries a user name or a password")
     if port is not None and port not in _WEB_PORTS and port < 1024 and not allow_private:

@@ -50,12 +50,12 @@ class SpaceGuard:
         """
         free, expected = free_bytes(self._data_dir), self.expected_bytes(num_pending)
         if expected + self._reserve > free:
-            room = max(free - self._reserve, 0) / GB
+            room = max(free - self._reserve, 0)
             raise StorageFailed(
-                f"{num_pending} pictures will take about {expected / GB:.2f} GB, but "
-                f"{self._data_dir} has room for {room:.2f} GB ({free / GB:.2f} GB free, "
-                f"{self._reserve / GB:.2f} GB kept back). Make room, name another folder with "
-                f"--data DIR, or fetch a part with --max-gb {max(room * 0.9, 0.01):.2f}."
+                f"{num_pending} pictures will take about {in_words(expected)}, but "
+                f"{self._data_dir} has room for {in_words(room)} ({in_words(free)} free, "
+                f"{in_words(self._reserve)} of it kept back). Make room, name another folder with "
+                f"--data DIR, or fetch a part with --max-gb {max(room * 0.9 / GB, 0.001):.3f}."
             )
 
     def stored(self, num_bytes: int) -> None:
@@ -71,5 +71,10 @@ class SpaceGuard:
             self._until_look = _LOOK_EVERY_BYTES
             free = free_bytes(self._data_dir)
             if free < self._reserve:
-                return f"only {free / GB:.2f} GB are free on the disk"
+                return f"only {in_words(free)} are free on the disk"
         return ""
+
+
+def in_words(num_bytes: float) -> str:
+    """Bytes in the unit that people would use; a GB is 1e9 bytes."""
+    return f"{num_bytes / GB:.2f} GB" if num_bytes >= GB / 10 else f"{num_bytes / 1e6:.1f} MB"

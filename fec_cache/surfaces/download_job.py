@@ -25,7 +25,7 @@ from fec_cache.sources.download_plan import (
     wanted,
 )
 from fec_cache.sources.download_recorder import Progress
-from fec_cache.sources.download_space import SpaceGuard
+from fec_cache.sources.download_space import SpaceGuard, in_words
 from fec_cache.sources.download_status import DownloadStatus, status_of
 from fec_cache.sources.download_store import PictureStore
 from fec_cache.sources.image_paths import CROPPED_NAME, SURVIVORS_NAME
@@ -68,7 +68,7 @@ class StatusOutcome:
         states = status.states
         parts = [
             *([_run_in_words(self.progress)] if self.progress else []),
-            f"{sum(states.values())} URLs: {states['ok']} ok ({status.stored_bytes / 1e9:.2f} GB), "
+            f"{sum(states.values())} URLs: {states['ok']} ok ({in_words(status.stored_bytes)}), "
             f"{states['failed']} failed, {states['pending']} pending",
             self._hosts(),
             self._failures(),
@@ -80,7 +80,9 @@ class StatusOutcome:
 
     def _hosts(self) -> str:
         hosts = self.status.hosts
-        rows = [[h.host or "(none)", str(h.ok), str(h.failed), str(h.pending)] for h in hosts]
+        rows = [
+            [h.host[:_DETAIL] or "(none)", str(h.ok), str(h.failed), str(h.pending)] for h in hosts
+        ]
         if len(rows) > _MOST_HOSTS:
             others = hosts[_MOST_HOSTS:]
             sums = [sum(getattr(h, name) for h in others) for name in ("ok", "failed", "pending")]
@@ -243,7 +245,7 @@ def _conclude(
 def _run_in_words(progress: Progress) -> str:
     lines = [
         f"This run: {progress.ok} ok, {progress.failed} failed of {progress.total}; "
-        f"{progress.received_bytes / 1e9:.2f} GB received"
+        f"{in_words(progress.received_bytes)} received"
     ]
     if progress.adopted:
         lines.append(f"{progress.adopted} pictures were there already and only entered")

@@ -102,6 +102,8 @@ def test_no_address_passes_that_the_standard_library_calls_special(address):
         ("http://a.example:x/1.jpg", "not a URL"),
         ("http://[::1/1.jpg", "not a URL"),
         ("http://a b.example/1.jpg", "not a URL"),
+        ("http://xn--a.example/1.jpg", "not a URL"),
+        ("http://%31%32%37.0.0.1/1.jpg", "not a URL"),
         ("http://a.example/\x00.jpg", "not a URL"),
         ("http://" + "a" * 9000 + ".example/", "longer"),
         ("http://a.example/" + "x" * 9000, "longer"),
@@ -302,6 +304,17 @@ def test_a_pinned_address_still_gets_its_own_name_in_tls_and_host(certificate, p
     with pytest.raises(FetchFailed) as caught:
         asyncio.run(go(trust=False))
     assert caught.value.kind == "tls"
+
+
+def test_an_error_that_nobody_foresaw_is_one_urls_failure(caplog):
+    class Odd(httpcore.AnyIOBackend):
+        async def connect_tcp(self, *args, **options):
+            raise ZeroDivisionError("who would have thought")
+
+    with pytest.raises(FetchFailed, match="ZeroDivisionError: who would have thought") as caught:
+        fetch("http://a.example/1.jpg", pinned(Odd()))
+    assert caught.value.kind == "unexpected"
+    assert "nobody foresaw" in caplog.text
 
 
 def test_connections_are_used_again_and_forgotten():
