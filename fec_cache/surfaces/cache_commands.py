@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, FecError
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import console_options, features_option, workspace_options
@@ -142,12 +142,23 @@ def prune(
     if whole:
         listing = ", ".join(folder.name for folder in folders)
         if not (dry_run or yes):
-            click.confirm(f"Delete {listing}?", abort=True, err=True)
+            _confirm(f"Delete {listing}?")
         _tell(console, run_removal(folders, dry_run))
         return
     if unused and not (dry_run or yes):
-        click.confirm("Delete the features of faces that --data names no more?", abort=True)
+        _confirm("Delete the features of faces that --data names no more?")
     _tell(console, run_prune(workspace, folders, unused, dry_run, console))
+
+
+def _confirm(question: str) -> None:
+    """Go on only after a yes; on standard error, for --json speaks on the other."""
+    try:
+        is_sure = click.confirm(question, err=True)
+    except click.Abort:  # nobody there to answer
+        click.echo(err=True)
+        is_sure = False
+    if not is_sure:
+        raise FecError("Nothing was deleted. Answer with y, or say --yes beforehand.")
 
 
 def _tell(console: Console, told: "Told") -> None:

@@ -1,5 +1,6 @@
 """The cache as an object one can look at: what `fec cache ...` does, and how it tells of it."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -92,12 +93,14 @@ def describe(cache: FeatureCache) -> Told:
     """Recipe, shards, failures by reason and runs of one cache."""
     manifest = cache.manifest()
     summary = summarize(cache.folder)
-    reasons = Counter(face.reason.removeprefix(f"{face.image} ") for face in manifest.failed)
+    reasons = Counter(
+        face.reason.removeprefix(f"{Path(face.image).name} ") for face in manifest.failed
+    )
     try:
         runs, trouble = read_provenance(cache.folder), ""
     except CacheDamaged as error:
         runs, trouble = (), str(error)
-    recipe = asdict(cache.recipe)
+    recipe = json.loads(cache.recipe.canonical_json())
     fields = {
         **asdict(summary),
         "folder": str(cache.folder),
@@ -111,7 +114,7 @@ def describe(cache: FeatureCache) -> Told:
     lines = [
         f"{cache.folder}: {manifest.num_faces} faces in {len(shards)} shards, "
         f"{size_of(summary.size_bytes)}, {len(manifest.failed)} faces failed; {summary.state}",
-        table("Recipe", ["field", "value"], [[k, str(v)] for k, v in recipe.items()]),
+        *_recipe_lines(recipe),
         _shard_table(cache, manifest),
     ]
     if reasons:
@@ -126,6 +129,14 @@ def describe(cache: FeatureCache) -> Told:
             "The next `fec extract` or `fec cache repair` brings them up to date."
         )
     return Told("\n".join(lines), fields)
+
+
+def _recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
+    lines = ["Recipe"]
+    for name, value in recipe.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        lines += [f"  {'.'.join(filter(None, (name, part))):<18} {text}" for part, text in parts]
+    return lines
 
 
 def _shard_table(cache: FeatureCache, manifest: Manifest) -> str:
@@ -171,7 +182,7 @@ def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> 
 def _verdict(report: VerifyReport) -> str:
     if report.problems:
         return f"{len(report.problems)} damaged"
-    return "sound" if not report.remarks else f"sound, {len(report.remarks)} remarks"
+    return "sound" if not report.remarks else "sound; see remarks"
 
 
 def size_of(size_bytes: int) -> str:
