@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from fec_cache.heads.calibration import fit_calibration, fit_platt
 from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
 from fec_cache.heads.losses import bce_loss
 from fec_cache.heads.model import COMPONENTS, EmbeddingHead, PairHead, ScatterHead, build_head
+from fec_cache.heads.resident import check_features
 from fec_cache.heads.scatter import SHRINKAGES, find_scatter
 from fec_cache.heads.scoring import triplet_logits
 from fec_cache.pairs.build import TripletTable
@@ -44,10 +46,11 @@ def fit_scatter(
         on_epoch: told once, as if it were the first epoch.
 
     Raises:
-        NothingToTrain: not one feature varies.
+        NothingToTrain: a side is empty, or features are not finite, or not one varies.
         BadOption: more components are asked for than there are.
     """
     started = time.perf_counter()
+    check_features(features, train, validation)
     head = build_head(config, features.shape[1]).to(device)
     assert isinstance(head, ScatterHead)
     with torch.inference_mode():
@@ -56,17 +59,11 @@ def fit_scatter(
         projected = nn.functional.normalize(prepared @ head.projection, dim=-1)
     logits = _logits(head.eval(), projected, validation)
     fit_calibration(head, logits.flatten(), _similar(validation).flatten())
-    few = _sample(train)
-    epoch = Epoch(
-        epoch=1,
-        train_loss=_loss(head, _logits(head, projected, few), few),
-        val_loss=_loss(head, logits, validation),
-        val_triplet_accuracy=accuracy,
-        seconds=time.perf_counter() - started,
-    )
+    epoch = Epoch(1, _loss(head, projected, train), _loss(head, projected, validation), accuracy, 0)
+    epoch = replace(epoch, seconds=time.perf_counter() - started)
     if on_epoch is not None:
         on_epoch(epoch)
-    return TrainResult(head.cpu(), (epoch,), epoch, time.perf_counter() - started)
+    return TrainResult(head.cpu(), (epoch,), epoch, epoch.seconds)
 
 
 def _prepared(head: ScatterHead, matrix: Tensor, train: TripletTable) -> Tensor:
@@ -158,10 +155,12 @@ def _logits(head: PairHead, prepared: Tensor, table: TripletTable) -> Tensor:
     return triplet_logits(head, prepared, torch.from_numpy(table.rows).to(prepared.device)).cpu()
 
 
-def _loss(head: PairHead, logits: Tensor, table: TripletTable) -> float:
-    """BCE of the calibrated logits [T, 3]."""
+def _loss(head: PairHead, prepared: Tensor, table: TripletTable) -> float:
+    """BCE of the calibrated logits of a set's triplets, or of enough of them."""
+    few = _sample(table)
+    logits = _logits(head, prepared, few)
     slope, offset = head.calibration.tolist()
-    return float(bce_loss((slope * logits + offset).flatten(), _similar(table).flatten()))
+    return float(bce_loss((slope * logits + offset).flatten(), _similar(few).flatten()))
 
 
 def _similar(table: TripletTable) -> Tensor:

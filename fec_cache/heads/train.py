@@ -10,7 +10,6 @@ from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import FecError
 from fec_cache.heads.closed import fit_scatter
 from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
-from fec_cache.heads.resident import check_features
 from fec_cache.heads.stack import Job, Stack
 from fec_cache.pairs.build import TripletTable
 
@@ -29,8 +28,7 @@ def fit(
     """Train one head; same seed and same machine give the same bytes.
 
     The epoch best in validation triplet accuracy is kept, its probabilities calibrated there.
-    Ctrl-C after the first epoch ends the training instead of losing it: the result is then marked
-    `interrupted` and holds the best epoch so far. In the first epoch it goes on to the caller.
+    Ctrl-C after the first epoch ends training, and the result is marked `interrupted`.
 
     Args:
         features: [N, D], any float dtype.
@@ -47,7 +45,6 @@ def fit(
         OutOfMemory: the device has too little of it.
     """
     if head_config.head == "scatter":
-        check_features(features, train, validation)
         return fit_scatter(features, train, validation, head_config, device, on_epoch)
     started = time.perf_counter()
     stack = Stack(features, train, validation, [Job(head_config, config)], device)
@@ -61,8 +58,8 @@ def fit(
     (result,) = stack.finish()
     if isinstance(result, FecError):
         raise result
-    duration_s = time.perf_counter() - started
-    return dataclasses.replace(result, interrupted=is_interrupted, duration_s=duration_s)
+    spent = time.perf_counter() - started
+    return dataclasses.replace(result, interrupted=is_interrupted, duration_s=spent)
 
 
 def seconds_per_epoch(
