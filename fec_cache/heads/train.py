@@ -48,18 +48,23 @@ def fit(
         return fit_scatter(features, train, validation, head_config, device, on_epoch)
     started = time.perf_counter()
     stack = Stack(features, train, validation, [Job(head_config, config)], device)
-    is_interrupted = False
-    try:
-        stack.advance(config.epochs, lambda _, epoch: on_epoch(epoch) if on_epoch else None)
-    except KeyboardInterrupt:
-        if not stack.histories[0]:
-            raise
-        is_interrupted = True
+    is_interrupted = _is_interrupted(stack, config.epochs, on_epoch)
     (result,) = stack.finish()
     if isinstance(result, FecError):
         raise result
     spent = time.perf_counter() - started
     return dataclasses.replace(result, interrupted=is_interrupted, duration_s=spent)
+
+
+def _is_interrupted(stack: Stack, num_epochs: int, on_epoch: EpochCallback | None) -> bool:
+    """Train; whether Ctrl-C ended it after at least one epoch."""
+    try:
+        stack.advance(num_epochs, lambda _, epoch: on_epoch(epoch) if on_epoch else None)
+    except KeyboardInterrupt:
+        if not stack.histories[0]:
+            raise
+        return True
+    return False
 
 
 def seconds_per_epoch(
