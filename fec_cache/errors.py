@@ -53,10 +53,6 @@ class BadImage(FecError):
     """A picture cannot be used as a face."""
 
 
-class UnknownFace(FecError):
-    """A triplet names a face that has no row."""
-
-
 class UnknownBackbone(FecError):
     """No backbone has this name."""
 

@@ -107,16 +107,6 @@ def rater_accuracy(votes: Ints) -> float:
     return credit / float(votes.sum())
 
 
-def majority_agreement(votes: Ints) -> float:
-    """Share of all answers that agree with their triplet's majority, the rater's own included.
-
-    Args:
-        votes: [T, 3], triplets without a tie.
-    """
-    total = votes.sum()
-    return float(votes.max(axis=1).sum() / total) if total else float("nan")
-
-
 def pair_auc(scores: Floats, is_similar: Bools) -> float:
     """Area under the ROC curve of pair scores [P]; NaN where only one kind of pair is there."""
     if is_similar.all() or not is_similar.any():

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.errors import UnknownFace
 from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet
 
 Rows = npt.NDArray[np.int64]
@@ -135,18 +134,6 @@ def count_contradictions(table: TripletTable) -> int:
     _, codes = np.unique(low * (high.max() + 1) + high, return_inverse=True)
     similar = np.bincount(codes, weights=pairs.is_similar)
     return int(((similar > 0) & (similar < np.bincount(codes))).sum())
-
-
-def rows_of_faces(face_ids: Sequence[str], rows: Mapping[str, int]) -> Rows:
-    """Rows of faces that must be there: [n] int64.
-
-    Raises:
-        UnknownFace: one of them has no row.
-    """
-    for face_id in face_ids:
-        if face_id not in rows:
-            raise UnknownFace(f"Face {face_id} has no feature. Run: fec extract")
-    return np.array([rows[face_id] for face_id in face_ids], np.int64)
 
 
 def _rows_of(

@@ -54,7 +54,7 @@ class Prediction:
 
     def in_words(self) -> str:
         """For people; in as many digits as it takes to see which side of the threshold it is on."""
-        for digits in range(_FEWEST_DIGITS, _MOST_DIGITS):
+        for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
             told = [f"{value:.{digits}f}" for value in (self.probability, self.threshold)]
             if told[0] != told[1]:
                 break

@@ -18,7 +18,6 @@ from sklearn.metrics import (
 
 from fec_cache.evaluation.metrics import (
     constant_accuracy,
-    majority_agreement,
     odd_probabilities,
     pair_auc,
     pair_average_precision,
@@ -88,10 +87,6 @@ def test_rater_accuracy_by_hand():
     # Five agree and one does not: the five face 4 against 1, the one faces 5 against 0.
     assert rater_accuracy(np.array([[5, 1, 0]])) == pytest.approx(5 / 6)
     assert math.isnan(rater_accuracy(np.array([[1, 0, 0]])))
-
-
-def test_majority_agreement_by_hand():
-    assert majority_agreement(np.array([[5, 1, 0], [0, 3, 3]])) == pytest.approx(8 / 12)
 
 
 def test_auc_by_hand_and_undefined():

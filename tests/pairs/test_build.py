@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fec_cache.errors import UnknownFace
 from fec_cache.pairs.build import (
     PAIRS_OF_TRIPLET,
     TripletCounts,
@@ -13,7 +12,6 @@ from fec_cache.pairs.build import (
     build_triplets,
     count_contradictions,
     pairs_from_triplets,
-    rows_of_faces,
 )
 from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet, read_annotations
 
@@ -198,10 +196,3 @@ def test_take_selects_by_mask_or_by_index():
     assert taken.odd.tolist() == [1, 2]
     assert taken.votes.tolist() == [[0, 1, 0], [0, 0, 1]]
     assert table.take(np.array([2, 0])).odd.tolist() == [2, 0]
-
-
-def test_rows_of_faces_must_all_be_there():
-    assert rows_of_faces(["id-c", "id-a", "id-c"], ROWS).tolist() == [7, 9, 7]
-    assert rows_of_faces([], ROWS).dtype == np.int64
-    with pytest.raises(UnknownFace, match=r"Face id-x has no feature\. Run: fec extract"):
-        rows_of_faces(["id-a", "id-x"], ROWS)
