@@ -16,10 +16,13 @@ from typing import Any
 
 from fec_cache.errors import BadOption
 
-RECIPE_VERSION = 1
 WIDEST_SCATTER = 1024
 SCATTER_DIRECTIONS = 512
 MOST_COMPONENTS = 512
+RECIPE_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+PRECISIONS = ("fp32", "bf16", "fp16")
+DECODERS = ("scaled", "full")
 STORE_DTYPES = ("float16", "float32")
 HEADS = ("concat", "symmetric", "embedding", "scatter")
 INITS = ("random", "scatter")
@@ -62,7 +65,8 @@ class CropConfig:
 
     The box is grown to a square around its centre, with `margin` of the longer side added on each
     side, and resized to `input_size` pixels with antialiasing. Where the square leaves the image,
-    the image's edge pixels are repeated.
+    the image's edge pixels are repeated. With `decode` "scaled" a JPEG is decoded at 1/2, 1/4 or
+    1/8 of its size where the square still has `input_size` pixels then; "full" decodes all of it.
     """
 
     input_size: int = 224
@@ -70,6 +74,7 @@ class CropConfig:
     pad: str = "edge"
     resize: str = "bilinear-antialias"
     colour: str = "RGB"
+    decode: str = "scaled"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -78,6 +83,7 @@ class CropConfig:
         check_choice("pad", self.pad, ("edge",))
         check_choice("resize", self.resize, ("bilinear-antialias",))
         check_choice("colour order", self.colour, ("RGB",))
+        check_choice("decode", self.decode, DECODERS)
         # 0 and 0.0 are one margin and must have one spelling, or one recipe had two fingerprints.
         object.__setattr__(self, "input_size", operator.index(self.input_size))
         object.__setattr__(self, "margin", _number(self.margin))
@@ -88,7 +94,9 @@ class FeatureRecipe:
     """Everything that changes a feature, and nothing else.
 
     `weights` is `sha256:<hex of the weights file>` or `random:<seed>:<digest of the tensors>`.
-    `width` is D, the length of one feature vector; `shape` is the vector unflattened.
+    `width` is D, the length of one feature vector; `shape` is the vector unflattened. With `flip`
+    the feature is the mean of the face's own and its mirror image's. Caches of `version` 1, which
+    knew neither other precisions nor scaled decoding, can be read but are no longer made.
     """
 
     backbone: str
@@ -106,7 +114,9 @@ class FeatureRecipe:
     def __post_init__(self) -> None:
         """Check every field that a user can set."""
         check_choice("store dtype", self.store_dtype, STORE_DTYPES)
-        check_choice("precision", self.precision, ("fp32",))
+        check_choice("precision", self.precision, PRECISIONS)
+        if self.version == 1 and self.crop.decode != "full":
+            raise BadOption("A recipe of version 1 decodes pictures whole.")
         object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
         object.__setattr__(self, "mean", tuple(map(_number, self.mean)))
         object.__setattr__(self, "std", tuple(map(_number, self.std)))
@@ -129,12 +139,15 @@ class FeatureRecipe:
     @property
     def label(self) -> str:
         """Backbone and layer in the words of the command line, random weights named."""
-        plain = f"{self.backbone}:{self.layer}"
+        plain = f"{self.backbone}:{self.layer}{' mirrored' * self.flip}"
         return f"{plain} ({self.weights_label} weights)" if self.has_random_weights else plain
 
     def canonical_json(self) -> str:
         """The recipe as JSON with sorted keys and no spaces, one spelling for one recipe."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        fields = dataclasses.asdict(self)
+        if self.version == 1:
+            del fields["crop"]["decode"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @property
     def fingerprint(self) -> str:
@@ -160,8 +173,10 @@ class FeatureRecipe:
             ValueError, TypeError, KeyError, BadOption: the text is not a recipe of this version.
         """
         fields = json.loads(text)
-        if fields["version"] != RECIPE_VERSION:
+        if fields["version"] not in READABLE_VERSIONS:
             raise ValueError(f"version {fields['version']}, but {RECIPE_VERSION} is known here")
+        if fields["version"] == 1:
+            fields["crop"]["decode"] = "full"
         fields["crop"] = CropConfig(**fields["crop"])
         return cls(**fields)
 

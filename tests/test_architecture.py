@@ -33,6 +33,7 @@ HOMES = {
     "matplotlib": {"surfaces"},
     "jinja2": {"surfaces"},
     "PIL": {"faces"},
+    "simplejpeg": {"faces"},
     "pandas": {"sources"},
     "scipy": {"pairs", "evaluation"},
     "filelock": {"features"},
@@ -45,6 +46,7 @@ GUESTS = {
     ("PIL", "portrait_canvas"): "drawing",
     ("PIL", "portrait_sketch"): "drawing",
     ("filelock", "download_job"): "one download in a data folder",
+    ("torch", "resize"): "its resize of 8-bit pictures is several times as fast as Pillow's",
     ("PIL", "plots"): "packs crops into the report page",
 }
 

@@ -27,7 +27,7 @@ OTHER = {
     "precision": "fp16",
     "flip": True,
     "store_dtype": "float32",
-    "version": 2,
+    "version": 3,
 }
 OTHER_CROP = {
     "input_size": 225,
@@ -35,6 +35,7 @@ OTHER_CROP = {
     "pad": "reflect",
     "resize": "bicubic",
     "colour": "BGR",
+    "decode": "full",
 }
 
 
@@ -45,18 +46,30 @@ def forced(record, name, value):
     return copy
 
 
+OLD = dataclasses.replace(RECIPE, crop=CropConfig(decode="full"), version=1)
+
+
 def test_canonical_form_is_pinned():
     assert RECIPE.canonical_json() == (
-        '{"backbone":"resnet18","crop":{"colour":"RGB","input_size":224,"margin":0.1,'
-        '"pad":"edge","resize":"bilinear-antialias"},"flip":false,"layer":"layer3:grid4",'
-        '"mean":[0.485,0.456,0.406],"precision":"fp32","shape":[256,4,4],'
-        '"std":[0.229,0.224,0.225],"store_dtype":"float16","version":1,"weights":"sha256:'
+        '{"backbone":"resnet18","crop":{"colour":"RGB","decode":"scaled","input_size":224,'
+        '"margin":0.1,"pad":"edge","resize":"bilinear-antialias"},"flip":false,'
+        '"layer":"layer3:grid4","mean":[0.485,0.456,0.406],"precision":"fp32","shape":[256,4,4],'
+        '"std":[0.229,0.224,0.225],"store_dtype":"float16","version":2,"weights":"sha256:'
         + "f3" * 32
         + '"}'
     )
     # A new value here makes every cache in the world useless: raise RECIPE_VERSION if it must be.
-    assert RECIPE.fingerprint == "bcf6808904898a88b65c77a4a576eae3289ba63589a722d8d4de1e437871c272"
-    assert RECIPE.folder_name == "resnet18-layer3-grid4-bcf68089"
+    assert RECIPE.fingerprint == "9ad863d8956fed2884e2cca11fd7c0dbe46479dd3b7aa796e3a25a9d8f34a637"
+    assert RECIPE.folder_name == "resnet18-layer3-grid4-9ad863d8"
+
+
+def test_recipes_of_version_1_are_still_read():
+    assert OLD.fingerprint == "bcf6808904898a88b65c77a4a576eae3289ba63589a722d8d4de1e437871c272"
+    assert FeatureRecipe.from_json(OLD.canonical_json()) == OLD
+    assert "decode" not in OLD.canonical_json()
+    assert [line.split(":")[0] for line in OLD.differences(RECIPE)] == ["crop", "version"]
+    with pytest.raises(BadOption, match="version 1 decodes pictures whole"):
+        dataclasses.replace(OLD, crop=CropConfig())
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(FeatureRecipe)])
@@ -101,7 +114,7 @@ def test_a_recipe_survives_json():
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda fields: fields.update(version=2),
+        lambda fields: fields.update(version=3),
         lambda fields: fields.update(unknown=1),
         lambda fields: fields.pop("layer"),
         lambda fields: fields.update(crop=None),
@@ -139,7 +152,7 @@ def test_a_crop_checks_its_values(fields, message):
     ("fields", "message"),
     [
         ({"store_dtype": "float64"}, "store dtype is 'float64', .* one of: float16, float32"),
-        ({"precision": "bf16"}, "precision is 'bf16', but it must be one of: fp32"),
+        ({"precision": "int8"}, "precision is 'int8', but it must be one of: fp32, bf16, fp16"),
     ],
 )
 def test_a_recipe_checks_its_values(fields, message):

@@ -1,26 +1,28 @@
-"""A face's picture: open, upright, RGB, cropped to a square. Everything about pixels is here."""
+"""A face's picture: open, upright, RGB; `windows` cuts the square and `resize` scales it."""
 
 import functools
 import io
 import math
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image, ImageOps
 
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces.files import read_regular
+from fec_cache.faces.windows import MAX_PIXELS, Box, Pixels, cut_window, square_of, upright
 from fec_cache.sources.annotations import FaceRef
 
-MAX_PIXELS = 100_000_000
 _BACKGROUND = (255, 255, 255)
-_Box = tuple[float, float, float, float]
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 class _Quiet:
@@ -62,11 +64,19 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         BadImage: the file cannot be read or is no picture.
     """
+    return decode_image(read_picture(path), str(path))
+
+
+def read_picture(path: Path) -> bytes:
+    """Read a file that is to hold a picture.
+
+    Raises:
+        BadImage: there is none, it is no regular file, or it cannot be read.
+    """
     try:
-        content = read_regular(path)
+        return read_regular(path)
     except OSError as error:
         raise BadImage(f"{path} cannot be read: {error.strerror or error}.") from error
-    return decode_image(content, str(path))
 
 
 def decode_image(content: bytes, name: str) -> Image.Image:
@@ -82,26 +92,11 @@ def decode_image(content: bytes, name: str) -> Image.Image:
     Raises:
         BadImage: no picture, truncated, or more than `MAX_PIXELS` pixels.
     """
-    if not content:
-        raise BadImage(f"{name} is empty (0 bytes). Expected a picture.")
-    try:
-        with without_warnings():
-            image = Image.open(io.BytesIO(content), formats=raster_formats())
-            if not 0 < math.prod(image.size) <= MAX_PIXELS:
-                raise BadImage(
-                    f"{name} has {image.width} x {image.height} pixels. Expected at least one and "
-                    f"at most {MAX_PIXELS}."
-                )
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except BadImage:
-        raise
-    except Image.DecompressionBombError as error:
-        raise BadImage(f"{name} has too many pixels: {error}. Make it smaller.") from error
-    except Exception as error:  # Pillow's plugins raise nearly any type on damaged bytes
-        raise BadImage(f"{name} is not a usable picture: {_in_words(error, content)}.") from error
+    with _naming_damage(content, name), without_warnings():
+        return _to_rgb(ImageOps.exif_transpose(_open(content, name)))
 
 
-def crop_face(image: Image.Image, box: _Box, crop: CropConfig) -> npt.NDArray[np.uint8]:
+def crop_face(image: Image.Image, box: Box, crop: CropConfig) -> npt.NDArray[np.uint8]:
     """Cut a face out of an upright RGB image, as the crop configuration says.
 
     Args:
@@ -115,15 +110,66 @@ def crop_face(image: Image.Image, box: _Box, crop: CropConfig) -> npt.NDArray[np
     Raises:
         BadImage: the square has more than `MAX_PIXELS` pixels, as in a long and narrow picture.
     """
-    left, top, side = square_of(box, image.size, crop.margin)
-    if side * side > MAX_PIXELS:
-        raise BadImage(
-            f"The box needs a square of {side} x {side} pixels in a picture of {image.width} x "
-            f"{image.height}, more than the cap of {MAX_PIXELS}. Give a smaller box or picture."
-        )
-    window = _padded_window(image, left, top, side)
-    resized = window.resize((crop.input_size, crop.input_size), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    return cut_window(image, box, crop)
+
+
+class Picture:
+    """A picture file whose head was read; pixels are decoded when a face is cut.
+
+    The same face gives the same values whatever else is cut from the picture.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        """Read the head.
+
+        Raises:
+            BadImage: no picture, or more than `MAX_PIXELS` pixels.
+        """
+        self._content, self._name = content, name
+        self._decoded: dict[int, Pixels] = {}
+        with _naming_damage(content, name), without_warnings():
+            image = _open(content, name)
+            self._turn = image.getexif().get(_ORIENTATION, 1)
+            # CMYK and the rarer kinds of JPEG are left to Pillow, and so is all that is no JPEG.
+            self._is_jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
+            self._size = image.size[::-1] if self._turn in _SIDEWAYS else image.size
+
+    def size_bytes(self, boxes: Sequence[Box], crop: CropConfig) -> int:
+        """Memory that decoding for these boxes takes at its highest, roughly."""
+        pixels = math.prod(self._size)
+        scales = {self._scale(box, crop) for box in boxes}
+        # Pillow holds the picture in four bytes a pixel, and once more while it turns it.
+        each = 3 if self._is_jpeg else 8
+        return sum(each * pixels // (scale * scale) for scale in scales)
+
+    def cut(self, box: Box, crop: CropConfig) -> npt.NDArray[np.uint8]:
+        """Cut one face: [S, S, 3] uint8, RGB.
+
+        Raises:
+            BadImage: the picture is damaged, or the square larger than `MAX_PIXELS` pixels.
+        """
+        scale = self._scale(box, crop)
+        if scale not in self._decoded:
+            self._decoded[scale] = self._decode(scale)
+        return cut_window(self._decoded[scale], box, crop)
+
+    def _scale(self, box: Box, crop: CropConfig) -> int:
+        if not self._is_jpeg or crop.decode == "full":
+            return 1
+        side = square_of(box, self._size, crop.margin)[2]
+        return next(scale for scale in (8, 4, 2, 1) if side >= scale * crop.input_size or scale < 2)
+
+    def _decode(self, scale: int) -> Pixels:
+        if self._is_jpeg:
+            width, height = self._size[::-1] if self._turn in _SIDEWAYS else self._size
+            sides = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
+            try:
+                pixels = simplejpeg.decode_jpeg(self._content, "RGB", min_factor=scale, **sides)
+                return upright(pixels, self._turn)
+            except ValueError:
+                # What libjpeg finds fault with, Pillow judges, and the whole of it.
+                return decode_image(self._content, self._name)
+        return decode_image(self._content, self._name)
 
 
 def load_face(images_dir: Path, ref: FaceRef, crop: CropConfig) -> npt.NDArray[np.uint8]:
@@ -132,7 +178,45 @@ def load_face(images_dir: Path, ref: FaceRef, crop: CropConfig) -> npt.NDArray[n
     Raises:
         BadImage: the file is missing, no picture, or too large.
     """
-    return crop_face(read_image(images_dir / ref.image_path), ref.box, crop)
+    return read_face(images_dir / ref.image_path, ref.box, crop)
+
+
+def read_face(path: Path, box: Box, crop: CropConfig) -> npt.NDArray[np.uint8]:
+    """Read the face in a box of a picture file, exactly as extraction does: [S, S, 3] uint8, RGB.
+
+    Args:
+        path: the picture.
+        box: left, right, top, bottom as fractions of width and height.
+        crop: of the recipe.
+
+    Raises:
+        BadImage: the file is missing, no picture, or too large.
+    """
+    return Picture(read_picture(path), str(path)).cut(box, crop)
+
+
+@contextmanager
+def _naming_damage(content: bytes, name: str) -> Iterator[None]:
+    if not content:
+        raise BadImage(f"{name} is empty (0 bytes). Expected a picture.")
+    try:
+        yield
+    except BadImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise BadImage(f"{name} has too many pixels: {error}. Make it smaller.") from error
+    except Exception as error:  # Pillow's plugins raise nearly any type on damaged bytes
+        raise BadImage(f"{name} is not a usable picture: {_in_words(error, content)}.") from error
+
+
+def _open(content: bytes, name: str) -> Image.Image:
+    image = Image.open(io.BytesIO(content), formats=raster_formats())
+    if not 0 < math.prod(image.size) <= MAX_PIXELS:
+        raise BadImage(
+            f"{name} has {image.width} x {image.height} pixels. Expected at least one and "
+            f"at most {MAX_PIXELS}."
+        )
+    return image
 
 
 @functools.cache
@@ -166,34 +250,6 @@ def _white_of(mode: str, top: float) -> float:
         return 65535.0
     usual = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
     return next((white for white in usual if top <= white), top)
-
-
-def square_of(box: _Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
-    """Left, top and side of the square in pixels; it may leave the image."""
-    width, height = size
-    left, right, top, bottom = box
-    face_width, face_height = (right - left) * width, (bottom - top) * height
-    side = max(1, round(max(face_width, face_height) * (1.0 + 2.0 * margin)))
-    centre_x, centre_y = (left + right) / 2.0 * width, (top + bottom) / 2.0 * height
-    return round(centre_x - side / 2.0), round(centre_y - side / 2.0), side
-
-
-def _padded_window(image: Image.Image, left: int, top: int, side: int) -> Image.Image:
-    """The square window, with edge pixels repeated where it leaves the image."""
-    width, height = image.size
-    inner = (
-        min(max(left, 0), width - 1),
-        min(max(top, 0), height - 1),
-        max(min(left + side, width), 1),
-        max(min(top + side, height), 1),
-    )
-    window = image.crop(inner)
-    if window.size == (side, side):
-        return window
-    before_x, before_y = inner[0] - left, inner[1] - top
-    after_x, after_y = left + side - inner[2], top + side - inner[3]
-    pads = ((before_y, after_y), (before_x, after_x), (0, 0))
-    return Image.fromarray(np.pad(np.asarray(window), pads, mode="edge"))
 
 
 def _in_words(error: Exception, content: bytes) -> str:

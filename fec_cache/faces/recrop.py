@@ -4,7 +4,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from fec_cache.faces.images import square_of
+from fec_cache.faces.windows import square_of
 from fec_cache.sources.download_check import Box
 
 KEPT_MARGIN = 0.4

@@ -1,5 +1,6 @@
 import io
 import math
+import os
 import threading
 import time
 import warnings
@@ -14,7 +15,9 @@ from PIL import Image
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces import images as module
-from fec_cache.faces.images import crop_face, decode_image, load_face, read_image
+from fec_cache.faces.digests import ImageDigests
+from fec_cache.faces.images import Picture, crop_face, decode_image, load_face, read_image
+from fec_cache.faces.resize import resize_square
 from fec_cache.sources.annotations import FaceRef
 
 WHOLE = (0.0, 1.0, 0.0, 1.0)
@@ -372,3 +375,95 @@ def test_the_cap_is_on_pixels_not_on_sides():
 def test_postscript_is_refused_without_being_run():
     with pytest.raises(BadImage, match="no known picture format"):
         decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "a.eps")
+
+
+def portrait(width, height, seed=0):
+    """A smooth picture with some detail in it, which JPEG treats as it treats a photo."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (100, 70), (70, 131), (33, 257)])
+@pytest.mark.parametrize("side", [16, 64, 90])
+def test_the_resize_is_pillows_to_one_grey_level(width, height, side):
+    image = portrait(width, height)
+    theirs = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
+    ours = resize_square(np.asarray(image), side).astype(int)
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_jpeg_is_turned_as_pillow_turns_it(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(portrait(96, 64), "JPEG", exif=exif, quality=95)
+    whole = decode_image(content, "x")
+    for box in (WHOLE, (0.1, 0.4, 0.5, 0.9)):
+        wanted = crop_face(whole, box, crop_config(24)).astype(int)
+        found = Picture(content, "x").cut(box, CropConfig(24, 0.0, decode="full")).astype(int)
+        assert np.abs(found - wanted).max() <= 3  # two decoders round colours differently
+        scaled = Picture(content, "x").cut(box, crop_config(24)).astype(int)
+        assert np.abs(scaled - wanted).mean() < 6  # sharper; another turn is off by 60
+
+
+@pytest.mark.parametrize(
+    ("size", "box", "scale"),
+    [
+        ((64, 64), WHOLE, 4),
+        ((63, 64), WHOLE, 4),
+        ((63, 63), WHOLE, 2),
+        ((31, 31), WHOLE, 1),
+        ((128, 900), WHOLE, 8),
+        ((64, 64), (0.0, 0.5, 0.0, 0.5), 2),
+        ((64, 64), (0.0, 0.49, 0.0, 0.49), 1),
+    ],
+)
+def test_a_jpeg_is_decoded_as_small_as_the_crop_allows(monkeypatch, size, box, scale):
+    found = []
+    decode = module.simplejpeg.decode_jpeg
+
+    def noting(*args, **kwargs):
+        found.append(decode(*args, **kwargs))
+        return found[-1]
+
+    monkeypatch.setattr(module.simplejpeg, "decode_jpeg", noting)
+    picture = Picture(encoded(portrait(*size), "JPEG"), "x")
+    assert picture.cut(box, crop_config(16)).shape == (16, 16, 3)
+    assert found[0].shape == (-(-size[1] // scale), -(-size[0] // scale), 3)
+    assert picture.size_bytes([box], crop_config(16)) == 3 * size[0] * size[1] // scale**2
+
+
+def test_a_face_does_not_depend_on_what_else_is_cut_from_its_picture():
+    content = encoded(portrait(128, 128), "JPEG")
+    small, large = (0.2, 0.4, 0.2, 0.4), WHOLE
+    together = Picture(content, "x")
+    for box in (large, small, large):
+        alone = Picture(content, "x").cut(box, crop_config(16))
+        assert together.cut(box, crop_config(16)).tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_every_kind_of_jpeg_is_cut(mode, progressive):
+    image = portrait(40, 40).convert("L").convert(mode)
+    content = encoded(image, "JPEG", progressive=progressive, quality=95)
+    found = Picture(content, "x").cut(WHOLE, crop_config(20)).astype(int)
+    wanted = crop_face(decode_image(content, "x"), WHOLE, crop_config(20)).astype(int)
+    assert np.abs(found - wanted).mean() <= 4
+
+
+def test_a_jpeg_cut_short_is_refused_whatever_decodes_it():
+    content = encoded(portrait(256, 256), "JPEG")
+    for decoder in ("scaled", "full"):
+        picture = Picture(content[: len(content) // 2], "half.jpg")
+        with pytest.raises(BadImage, match=r"half\.jpg is not a usable picture: .*truncated"):
+            picture.cut(WHOLE, CropConfig(64, decode=decoder))
+
+
+def test_a_pipe_is_no_picture_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(BadImage, match="cannot be read: not a regular file"):
+        read_image(tmp_path / "a.jpg")
+    found = ImageDigests(tmp_path).lookup(tmp_path, ["a.jpg"])
+    assert found == {"a.jpg": ("", "cannot be read: not a regular file")}

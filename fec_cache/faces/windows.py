@@ -1,0 +1,91 @@
+"""The square window around a face: where it lies, edge pixels repeated, upright, resized."""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from fec_cache.config import CropConfig
+from fec_cache.errors import BadImage
+from fec_cache.faces.resize import resize_square
+
+MAX_PIXELS = 100_000_000
+Box = tuple[float, float, float, float]
+Pixels = Image.Image | npt.NDArray[np.uint8]
+
+
+def square_of(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
+    """Left, top and side of a face's square in pixels; it may leave the image.
+
+    Args:
+        box: left, right, top, bottom as fractions of width and height.
+        size: width and height of the upright image.
+        margin: added on each side, as a share of the longer side.
+    """
+    width, height = size
+    left, right, top, bottom = box
+    face_width, face_height = (right - left) * width, (bottom - top) * height
+    side = max(1, round(max(face_width, face_height) * (1.0 + 2.0 * margin)))
+    centre_x, centre_y = (left + right) / 2.0 * width, (top + bottom) / 2.0 * height
+    return round(centre_x - side / 2.0), round(centre_y - side / 2.0), side
+
+
+def cut_window(image: Pixels, box: Box, crop: CropConfig) -> npt.NDArray[np.uint8]:
+    """Cut a face's square out of an upright RGB image and resize it.
+
+    Args:
+        image: a Pillow image, or [H, W, 3] uint8.
+        box: left, right, top, bottom as fractions of width and height.
+        crop: margin and size of the square.
+
+    Returns:
+        [S, S, 3] uint8, RGB.
+
+    Raises:
+        BadImage: the square has more than `MAX_PIXELS` pixels, as in a long and narrow picture.
+    """
+    width, height = size = _size_of(image)
+    left, top, side = square_of(box, size, crop.margin)
+    if side * side > MAX_PIXELS:
+        raise BadImage(
+            f"The box needs a square of {side} x {side} pixels in a picture of {width} x "
+            f"{height}, more than the cap of {MAX_PIXELS}. Give a smaller box or picture."
+        )
+    return resize_square(_padded_window(image, left, top, side), crop.input_size)
+
+
+def upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Turn and mirror [H, W, 3] as EXIF's orientation 1 to 8 says; a view, nothing is copied."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else None)
+    columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else None)
+    return pixels[rows, columns]
+
+
+def _size_of(image: Pixels) -> tuple[int, int]:
+    if isinstance(image, Image.Image):
+        return image.size
+    return image.shape[1], image.shape[0]
+
+
+def _padded_window(image: Pixels, left: int, top: int, side: int) -> npt.NDArray[np.uint8]:
+    """The square window, with edge pixels repeated where it leaves the image."""
+    width, height = _size_of(image)
+    x0, x1 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
+    y0, y1 = min(max(top, 0), height - 1), max(min(top + side, height), 1)
+    if isinstance(image, Image.Image):
+        inner: npt.NDArray[np.uint8] = np.asarray(image.crop((x0, y0, x1, y1)))
+    else:
+        inner = image[y0:y1, x0:x1]
+    if inner.shape[:2] == (side, side):
+        return inner
+    above, before = y0 - top, x0 - left
+    below, after = above + inner.shape[0], before + inner.shape[1]
+    # By hand: numpy's own padding takes as long as decoding does.
+    window = np.empty((side, side, 3), np.uint8)
+    window[above:below, before:after] = inner
+    window[above:below, :before] = inner[:, :1]
+    window[above:below, after:] = inner[:, -1:]
+    window[:above] = window[above]
+    window[below:] = window[below - 1]
+    return window
