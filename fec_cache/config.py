@@ -66,7 +66,7 @@ class CropConfig:
     The box is grown to a square around its centre, with `margin` of the longer side added on each
     side, and resized to `input_size` pixels with antialiasing. Where the square leaves the image,
     the image's edge pixels are repeated. With `decode` "scaled" a JPEG is decoded at 1/2, 1/4 or
-    1/8 of its size where the square still has `input_size` pixels then; "full" decodes all of it.
+    1/8 of its size where the square keeps 1.25 `input_size` pixels or more; "full" decodes all.
     """
 
     input_size: int = 224

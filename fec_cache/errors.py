@@ -108,3 +108,15 @@ class HeadMismatch(FecError):
 def system_advice(error: OSError) -> str:
     """What to do about an error of the operating system: the end of a sentence."""
     return f"{_ADVICE.get(error.errno or 0, 'check the path and the disk')}, then run it again."
+
+
+class PrecisionLost(FecError):
+    """The fast path through a network does not give the features of the plain one."""
+
+
+class OutOfMemory(FecError):
+    """The device has no memory for the work, however small its pieces."""
+
+
+class WorkerLost(FecError):
+    """A process that computed part of the features is gone."""

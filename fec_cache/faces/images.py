@@ -22,6 +22,8 @@ from fec_cache.sources.annotations import FaceRef
 
 _BACKGROUND = (255, 255, 255)
 _ORIENTATION = 0x0112
+# A square that is left larger than needed is still filtered by the resize, as a whole one is.
+_RESERVE = 1.25
 _SIDEWAYS = (5, 6, 7, 8)
 
 
@@ -157,7 +159,8 @@ class Picture:
         if not self._is_jpeg or crop.decode == "full":
             return 1
         side = square_of(box, self._size, crop.margin)[2]
-        return next(scale for scale in (8, 4, 2, 1) if side >= scale * crop.input_size or scale < 2)
+        least = _RESERVE * crop.input_size
+        return next(scale for scale in (8, 4, 2, 1) if side >= scale * least or scale == 1)
 
     def _decode(self, scale: int) -> Pixels:
         if self._is_jpeg:

@@ -12,7 +12,7 @@ module makes it answer with one vector per word, `extract` stores the vectors.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import torch
@@ -147,13 +147,15 @@ class FeatureReader(nn.Module):
     """A frozen network that answers images [B, 3, S, S] with {layer word: features [B, D]}.
 
     It stays in evaluation mode whatever `train()` is told, and none of its parameters is trained.
+    What lies behind the last stage that is read runs once, in the first pass, and never again. A
+    reader serves one thread at a time.
     """
 
     def __init__(self, network: nn.Module, readouts: Sequence[Readout]) -> None:
         super().__init__()
         self.network = network
         self._words = tuple(readout.word for readout in readouts)
-        self._taken: dict[str, Tensor] = {}
+        self._taken = _Taken()
         for path in dict.fromkeys(readout.stage.path for readout in readouts):
             here = tuple(readout for readout in readouts if readout.stage.path == path)
             network.get_submodule(path).register_forward_hook(_Tap(here, self._taken))
@@ -168,10 +170,31 @@ class FeatureReader(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Give the features of B normalised images [B, 3, S, S], each [B, D] float32."""
-        self.network(images)
-        features = {word: self._taken[word] for word in self._words}
-        self._taken.clear()
+        self._taken.num_runs = 0
+        try:
+            self.network(images)
+            self._taken.last_run = self._taken.num_runs
+        except _EnoughError:
+            pass
+        features = {word: self._taken.features[word] for word in self._words}
+        self._taken.features.clear()
         return features
+
+
+class _EnoughError(Exception):
+    """Every stage that is read has been read: the rest of the network need not run."""
+
+
+@dataclass
+class _Taken:
+    """What the taps took in this pass; `last_run` counts the runs of tapped modules in a whole one.
+
+    A module that runs several times is read by its last run, which only a whole pass can tell.
+    """
+
+    features: dict[str, Tensor] = field(default_factory=dict)
+    num_runs: int = 0
+    last_run: int = 0
 
 
 class _Tap:
@@ -180,10 +203,13 @@ class _Tap:
     Not later: DenseNet and others go on to change it in place.
     """
 
-    def __init__(self, readouts: Sequence[Readout], taken: dict[str, Tensor]) -> None:
+    def __init__(self, readouts: Sequence[Readout], taken: _Taken) -> None:
         self.readouts = readouts
         self.taken = taken
 
     def __call__(self, module: nn.Module, args: object, output: Tensor) -> None:
         for readout in self.readouts:
-            self.taken[readout.word] = readout.read(output)
+            self.taken.features[readout.word] = readout.read(output)
+        self.taken.num_runs += 1
+        if self.taken.num_runs == self.taken.last_run:
+            raise _EnoughError

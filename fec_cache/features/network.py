@@ -1,21 +1,63 @@
-"""Pictures -> features: a frozen backbone on its device, with its own normalisation."""
+"""Pictures -> features: a frozen backbone on its device, with its own normalisation.
+
+`Network` holds the weights as they are run (batch normalisation folded in, channels last, cast to
+the precision); each thread that runs it takes a `Lane` of its own, which shares the weights.
+"""
+
+import copy
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, OutOfMemory
 from fec_cache.features.backbones import Backbone
+from fec_cache.features.fusion import fused
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Forward = Callable[[Tensor], Mapping[str, Tensor]]
+View = tuple[str, bool]
+"""A layer word, and whether the feature is the mean with the mirrored face."""
+Features = dict[View, npt.NDArray[np.float32]]
 
 
 class Network:
-    """A backbone ready to run; the same pictures always meet the same arithmetic."""
+    """A backbone ready to run; the same pictures always meet the same arithmetic.
 
-    def __init__(self, backbone: Backbone, device: torch.device) -> None:
-        self.device = device
-        self._module = backbone.module.to(device).to(memory_format=torch.channels_last)
+    With `flip` every picture is run mirrored as well. `plain` leaves the network as it was loaded:
+    fp32, nothing folded, to compare with.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        device: torch.device,
+        precision: str = "fp32",
+        *,
+        flip: bool = False,
+        plain: bool = False,
+    ) -> None:
+        self.backbone, self.device, self.precision, self.flip = backbone, device, precision, flip
+        self.dtype = DTYPES[precision]
+        self.most_rows = 1 << 30
+        module = backbone.module
+        if not plain:
+            module = fused(module, _noise(backbone.input_size))
+        module = sharing_copy(module) if plain else module
+        self.module = _on(module, device, self.dtype).to(memory_format=torch.channels_last)
         self._mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1) * 255.0
         self._std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1) * 255.0
+
+    def lane(self, forward: Forward | None = None) -> "Lane":
+        """What one thread needs to run the network; `forward` takes the place of its module."""
+        return Lane(self, forward or sharing_copy(self.module))
 
     def features(self, pictures: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
         """Features of each layer the backbone was loaded with: [B, D] float32.
@@ -23,14 +65,141 @@ class Network:
         Args:
             pictures: [B, S, S, 3] uint8, RGB.
         """
-        # Left alone, cuDNN rounds products of convolutions to 10 bits: that were no fp32.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            batch = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float()
-            outputs = self._module((batch - self._mean) / self._std)
-            return {
-                layer: output.flatten(1).float().cpu().numpy() for layer, output in outputs.items()
-            }
+        with EXACT.arithmetic():
+            found = self.lane().features(pictures)
+        return {layer: values for (layer, is_flip), values in found.items() if is_flip == self.flip}
+
+    def normalised(self, pictures: Tensor) -> Tensor:
+        """[B, S, S, 3] uint8, RGB -> [B, 3, S, S] on the device, in its precision."""
+        batch = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        return batch.sub_(self._mean).div_(self._std).to(self.dtype)
+
+    def halve(self, rows: int) -> int:
+        """After `rows` pictures at once were too many: how many to try from now on.
+
+        Raises:
+            OutOfMemory: a single picture is too many.
+        """
+        if rows <= 1:
+            raise OutOfMemory(
+                f"{self.device} has no memory for a single picture of {self.backbone.name}. Free "
+                "its memory, or take a smaller backbone or --device cpu."
+            )
+        smaller = rows // 2
+        if smaller < self.most_rows:
+            self.most_rows = smaller
+            log.warning("%s is out of memory: going on with batches of %d", self.device, smaller)
+        return self.most_rows
+
+
+class Lane:
+    """One thread's way through the network; not to be shared between threads."""
+
+    def __init__(self, network: Network, forward: Forward) -> None:
+        self.network, self.forward = network, forward
+        is_cuda = network.device.type == "cuda"
+        # A stream of its own: one lane's copies run while another lane computes.
+        self._stream = torch.cuda.Stream(network.device) if is_cuda else None
+
+    def features(self, pictures: npt.NDArray[np.uint8]) -> Features:
+        """Features of all layers, plain and mirrored: each [B, D] float32.
+
+        Args:
+            pictures: [B, S, S, 3] uint8, RGB.
+        """
+        batch = torch.from_numpy(pictures)
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if self._stream is not None:
+                stack.enter_context(torch.cuda.stream(self._stream))
+                batch = batch.pin_memory()
+            return self._in_parts(batch)
+
+    def _in_parts(self, batch: Tensor) -> Features:
+        """The batch in as few parts of one size as the device has memory for."""
+        parts: list[Features] = []
+        start, rows = 0, min(len(batch), self.network.most_rows)
+        while start < len(batch):
+            part = batch[start : start + rows]
+            padding = part.new_zeros((rows - len(part), *part.shape[1:]))
+            try:
+                found = self._run(torch.cat([part, padding]) if len(padding) else part)
+            except torch.OutOfMemoryError:
+                rows = self.network.halve(rows)
+                if self._stream is not None:
+                    torch.cuda.empty_cache()
+                continue
+            parts.append({view: values[: len(part)] for view, values in found.items()})
+            start += len(part)
+        if len(parts) == 1:
+            return parts[0]
+        return {view: np.concatenate([part[view] for part in parts]) for view in parts[0]}
+
+    def _run(self, pictures: Tensor) -> Features:
+        batch = self.network.normalised(pictures)
+        outputs = {(layer, False): found for layer, found in self._forward(batch).items()}
+        if self.network.flip:
+            mirrored = self._forward(batch.flip(3))
+            for layer, found in mirrored.items():
+                outputs[layer, True] = (outputs[layer, False] + found) / 2.0
+        return {view: found.cpu().numpy() for view, found in outputs.items()}
+
+    def _forward(self, batch: Tensor) -> dict[str, Tensor]:
+        return {layer: found.flatten(1).float() for layer, found in self.forward(batch).items()}
+
+
+class _Exact:
+    """Keeps cuDNN from rounding, and from choosing by time, while any thread runs a network.
+
+    Left alone, cuDNN rounds products of convolutions to 10 bits: that were no fp32. The setting is
+    one for all threads, so the first in sets it and the last out takes it back.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._num_inside = 0
+        self._stack = ExitStack()
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Convolutions are exact and repeatable inside."""
+        with self._guard:
+            self._num_inside += 1
+            if self._num_inside == 1:
+                flags = torch.backends.cudnn.flags(
+                    enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+                )
+                self._stack.enter_context(flags)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._num_inside -= 1
+                if self._num_inside == 0:
+                    self._stack.close()
+
+
+EXACT = _Exact()
+
+
+def _noise(side: int) -> Tensor:
+    # A generator of its own: nobody else's draws are disturbed.
+    return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def sharing_copy(module: nn.Module) -> nn.Module:
+    """A copy with hooks and state of its own that shares every tensor with the original."""
+    tensors = (*module.parameters(), *module.buffers())
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+
+
+def _on(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The module on a device and in a dtype; tensors that it shares with another one stay."""
+    at_home = all(
+        tensor.device == device and tensor.dtype in (dtype, torch.int64)
+        for tensor in (*module.parameters(), *module.buffers())
+    )
+    return module if at_home else copy.deepcopy(module).to(device, dtype)
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -16,9 +16,16 @@ from fec_cache.features.network import Network, choose_device
 Pictures = Sequence[npt.NDArray[np.uint8]]
 
 
-def recipes_of(backbone: Backbone, crop_margin: float, store_dtype: str) -> list[FeatureRecipe]:
-    """The recipe of each layer that a backbone was loaded with."""
-    crop = CropConfig(input_size=backbone.input_size, margin=crop_margin)
+def recipes_of(
+    backbone: Backbone,
+    crop_margin: float,
+    store_dtype: str,
+    precision: str = "fp32",
+    flips: Sequence[bool] = (False,),
+    decode: str = CropConfig.decode,
+) -> list[FeatureRecipe]:
+    """The recipe of each layer that a backbone was loaded with, for each of `flips`."""
+    crop = CropConfig(input_size=backbone.input_size, margin=crop_margin, decode=decode)
     return [
         FeatureRecipe(
             backbone=backbone.name,
@@ -28,8 +35,11 @@ def recipes_of(backbone: Backbone, crop_margin: float, store_dtype: str) -> list
             crop=crop,
             mean=backbone.mean,
             std=backbone.std,
+            precision=precision,
+            flip=flip,
             store_dtype=store_dtype,
         )
+        for flip in flips
         for layer in backbone.layers
     ]
 
@@ -93,7 +103,8 @@ def _one_pass(
     first = recipes[0]
     layers = tuple(recipe.layer for recipe in recipes)
     backbone = load_backbone(first.backbone, weights, layers, expected_identity=first.weights)
-    outputs = Network(backbone, choose_device(device)).features(np.stack(pictures))
+    network = Network(backbone, choose_device(device), first.precision, flip=first.flip)
+    outputs = network.features(np.stack(pictures))
     features = {recipe: to_store(outputs[recipe.layer], recipe) for recipe in recipes}
     for recipe, values in features.items():
         if not np.isfinite(values).all():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fec_cache.config import CropConfig
 from fec_cache.errors import FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
-from fec_cache.faces.images import crop_face, read_image
+from fec_cache.faces.images import Picture, read_picture
 from fec_cache.features.recipes import features_by_recipes
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
@@ -86,12 +86,12 @@ def run_predict(
     """
     head, config = load_head(folder)
     first, second = ((list(boxes) or [WHOLE_PICTURE]) * 2)[:2]
-    images = [read_image(path) for path in pictures]
+    images = [Picture(read_picture(path), str(path)) for path in pictures]
 
     def cropped(crop: CropConfig) -> list[npt.NDArray[np.uint8]]:
         """Both faces as a backbone sees them."""
         return [
-            crop_face(image, box, crop) for image, box in zip(images, (first, second), strict=True)
+            image.cut(box, crop) for image, box in zip(images, (first, second), strict=True)
         ]
 
     features = features_by_recipes(config.recipes, cropped, weights, device)

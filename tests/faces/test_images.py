@@ -410,13 +410,13 @@ def test_a_jpeg_is_turned_as_pillow_turns_it(orientation):
 @pytest.mark.parametrize(
     ("size", "box", "scale"),
     [
-        ((64, 64), WHOLE, 4),
-        ((63, 64), WHOLE, 4),
-        ((63, 63), WHOLE, 2),
-        ((31, 31), WHOLE, 1),
-        ((128, 900), WHOLE, 8),
-        ((64, 64), (0.0, 0.5, 0.0, 0.5), 2),
-        ((64, 64), (0.0, 0.49, 0.0, 0.49), 1),
+        ((80, 80), WHOLE, 4),
+        ((79, 80), WHOLE, 4),
+        ((79, 79), WHOLE, 2),
+        ((39, 39), WHOLE, 1),
+        ((160, 900), WHOLE, 8),
+        ((80, 80), (0.0, 0.5, 0.0, 0.5), 2),
+        ((80, 80), (0.0, 0.49, 0.0, 0.49), 1),
     ],
 )
 def test_a_jpeg_is_decoded_as_small_as_the_crop_allows(monkeypatch, size, box, scale):

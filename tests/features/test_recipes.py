@@ -3,6 +3,7 @@ import hashlib
 
 import numpy as np
 import pytest
+import torch
 import toy
 
 from fec_cache.config import CropConfig
@@ -91,3 +92,23 @@ def test_several_backbones_find_their_weights_files_by_content(monkeypatch, tmp_
         identities[1]: str(files[1]),
         "random:3:ab": "random:3",
     }
+
+
+@pytest.mark.parametrize(("precision", "flip"), [("fp32", True), ("bf16", False), ("bf16", True)])
+def test_new_pictures_are_run_in_the_recipes_precision_and_mirrored_if_it_says_so(
+    monkeypatch, precision, flip
+):
+    class Left(torch.nn.Module):
+        def forward(self, images):
+            return {"avgpool": images[:, :, 0, 0]}
+
+    backbone = dataclasses.replace(toy.toy_backbone(), module=Left())
+    monkeypatch.setattr(recipes, "load_backbone", lambda *_, **__: backbone)
+    recipe = dataclasses.replace(toy.toy_recipe(), precision=precision, flip=flip)
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:, 0], picture[:, 3] = (51, 51, 51), (255, 153, 0)
+    (found,) = features_by_recipe(recipe, [picture], device="cpu")
+    wanted = np.array([0.6, 0.4, 0.1]) if flip else np.array([0.2, 0.2, 0.2])
+    exact = wanted.astype(np.float16)
+    assert (found.tolist() == exact.tolist()) == (precision == "fp32")
+    np.testing.assert_allclose(found, wanted, rtol=2**-8)
