@@ -8,8 +8,8 @@ from PIL import Image
 
 from fec_cache.errors import BadImage
 from fec_cache.faces.images import decode_image, raster_formats, without_warnings
-from fec_cache.faces.windows import MAX_PIXELS
 from fec_cache.faces.recrop import crop_window
+from fec_cache.faces.windows import MAX_PIXELS
 from fec_cache.sources.download_check import Box, Examined
 
 _ORIENTATION = 0x0112

@@ -1,12 +1,10 @@
-"""Faces -> batches of pictures, read and decoded by threads ahead of the network."""
+"""Faces -> batches with a fixed place for each face, and the reading of their pictures."""
 
 import hashlib
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -17,17 +15,18 @@ import numpy.typing as npt
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces.files import read_regular
-from fec_cache.faces.images import crop_face, decode_image
+from fec_cache.faces.images import Picture
 from fec_cache.faces.table import Face, face_id_of
 
-_AHEAD_PER_WORKER = 32
-Picture = tuple[Face, npt.NDArray[np.uint8] | str]
-"""A face with its picture [S, S, 3], or with the reason why there is none."""
+# A picture with very many faces is decoded once for so many of them.
+MOST_FACES = 32
+Cut = npt.NDArray[np.uint8] | str
+"""A face's picture [S, S, 3], or the reason why there is none."""
 
 
 @dataclass
 class StageSeconds:
-    """Seconds of work in each stage; read and decode are summed over threads."""
+    """Seconds of work in each stage; all but write are summed over threads."""
 
     read: float = 0.0
     decode: float = 0.0
@@ -41,115 +40,132 @@ class StageSeconds:
             setattr(self, stage, getattr(self, stage) + seconds)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """Up to B faces: `pictures` is [B, S, S, 3] uint8, zero behind the last face."""
+    """Up to B faces of one piece of work, each in a place that follows from the plan alone.
 
+    `pictures` is [B, S, S, 3] uint8, zero where there is no face or no picture, so that every pass
+    has one shape. `reasons` tells, by place, why there is no picture.
+    """
+
+    piece: int
     faces: tuple[Face, ...]
     pictures: npt.NDArray[np.uint8]
+    reasons: dict[int, str] = field(default_factory=dict)
+    num_open: int = 0
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The places that hold a picture."""
+        return tuple(row for row in range(len(self.faces)) if row not in self.reasons)
+
+    def put(self, row: int, cut: Cut) -> None:
+        """Fill one place."""
+        if isinstance(cut, str):
+            self.reasons[row] = cut
+        else:
+            self.pictures[row] = cut
+        self.num_open -= 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """Faces of one image that stand together, and their places."""
+
+    faces: tuple[Face, ...]
+    places: tuple[tuple[Batch, int], ...]
+
+    def put(self, cuts: Sequence[Cut]) -> None:
+        """Fill the places of all faces."""
+        for (batch, row), cut in zip(self.places, cuts, strict=True):
+            batch.put(row, cut)
+
+
+def batches_of(pieces: Iterable[Sequence[Face]], batch_size: int, side: int) -> Iterator[Batch]:
+    """Batches of the faces of each piece, in order; none holds faces of two pieces.
+
+    Args:
+        pieces: the faces of each.
+        batch_size: B.
+        side: S of the pictures.
+    """
+    for piece, faces in enumerate(pieces):
+        for start in range(0, len(faces), batch_size):
+            some = tuple(faces[start : start + batch_size])
+            # Zeros are given out by the page: nothing is touched before a picture comes.
+            pictures = np.zeros((batch_size, side, side, 3), np.uint8)
+            yield Batch(piece, some, pictures, num_open=len(some))
+
+
+def groups_of(batches: Iterable[Batch]) -> Iterator[Group]:
+    """Faces of one image that stand together, to be decoded once; across batches too."""
+    places = ((batch, row) for batch in batches for row in range(len(batch.faces)))
+    for _, same in groupby(places, lambda place: place[0].faces[place[1]].ref.image_path):
+        group: list[tuple[Batch, int]] = []
+        for place in same:
+            group.append(place)
+            if len(group) == MOST_FACES:
+                yield _group(group)
+                group = []
+        if group:
+            yield _group(group)
+
+
+def _group(places: Sequence[tuple[Batch, int]]) -> Group:
+    return Group(tuple(batch.faces[row] for batch, row in places), tuple(places))
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Reads and crops faces in `num_workers` threads; Pillow works outside of Python's lock."""
+    """Reads and cuts faces; the libraries beneath work outside of Python's lock."""
 
     images_dir: Path
     crop: CropConfig
-    num_workers: int
     seconds: StageSeconds
 
-    def pictures(self, faces: Iterable[Face]) -> Generator[Picture, None, None]:
-        """Each face with its picture [S, S, 3] uint8, or why there is none, in the faces' order.
-
-        The threads end with the iterator. They read ahead by some faces, so that they need not
-        wait while the network runs and shards are written.
+    def load(self, faces: Sequence[Face], reserve: Callable[[int], None]) -> list[Cut]:
+        """The picture [S, S, 3] uint8 of each face of one image, or why there is none.
 
         Args:
-            faces: what to read; faces of one image that stand together are decoded once.
+            faces: all of one image.
+            reserve: told the bytes that decoding will take, before it begins.
         """
-        waiting: deque[tuple[int, Future[list[Picture]]]] = deque()
-        num_ahead, most_ahead = 0, _AHEAD_PER_WORKER * self.num_workers
-        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="decode")
-        try:
-            for _, same in groupby(faces, lambda face: face.ref.image_path):
-                group = list(same)
-                waiting.append((len(group), pool.submit(self._load, group)))
-                num_ahead += len(group)
-                # A group picture may hold very many faces: it is faces that fill the memory.
-                while num_ahead >= most_ahead and waiting:
-                    num_faces, future = waiting.popleft()
-                    num_ahead -= num_faces
-                    yield from future.result()
-            while waiting:
-                yield from waiting.popleft()[1].result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _load(self, group: Sequence[Face]) -> list[Picture]:
-        path = self.images_dir / group[0].ref.image_path
+        path = self.images_dir / faces[0].ref.image_path
         started = time.perf_counter()
         try:
             content = read_regular(path)
         except OSError as error:
-            return [(face, f"cannot be read: {error.strerror or error}") for face in group]
+            return [f"cannot be read: {error.strerror or error}"] * len(faces)
         read = time.perf_counter()
+        self.seconds.add("read", read - started)
         try:
             # The file may have changed since the faces were named by its bytes, hours ago perhaps.
             sha256 = hashlib.sha256(content).hexdigest()
-            if any(face_id_of(sha256, face.ref) != face.face_id for face in group):
+            if any(face_id_of(sha256, face.ref) != face.face_id for face in faces):
                 raise BadImage(
                     f"{path.name} has changed since the faces were counted. Run the same "
                     "`fec extract` again, with --rehash."
                 )
-            image = decode_image(content, path.name)
-            return [(face, crop_face(image, face.ref.box, self.crop)) for face in group]
+            picture = Picture(content, path.name)
         except BadImage as error:
-            return [(face, str(error)) for face in group]
-        finally:
-            self.seconds.add("read", read - started)
-            self.seconds.add("decode", time.perf_counter() - read)
+            return [str(error)] * len(faces)
+        reserve(len(content) + picture.size_bytes([face.ref.box for face in faces], self.crop))
+        started = time.perf_counter()
+        cuts = [_cut(picture, face, self.crop) for face in faces]
+        self.seconds.add("decode", time.perf_counter() - started)
+        return cuts
 
 
-def batches(
-    pictures: Iterable[Picture],
-    batch_size: int,
-    on_failed: Callable[[Face, str], None],
-) -> Iterator[Batch]:
-    """Batches of constant shape, in the order of the faces; unusable faces are told and left.
-
-    Args:
-        pictures: what `Decoder.pictures` gives.
-        batch_size: B.
-        on_failed: told each face that cannot be used, and why.
-    """
-    faces: list[Face] = []
-    filled: list[npt.NDArray[np.uint8]] = []
-    for face, picture in pictures:
-        if isinstance(picture, str):
-            on_failed(face, picture)
-            continue
-        faces.append(face)
-        filled.append(picture)
-        if len(faces) == batch_size:
-            yield _padded(faces, filled, batch_size)
-            faces, filled = [], []
-    if faces:
-        yield _padded(faces, filled, batch_size)
-
-
-def _padded(
-    faces: Sequence[Face], pictures: Sequence[npt.NDArray[np.uint8]], batch_size: int
-) -> Batch:
-    # Constant shape: with another number of faces, a network may round otherwise.
-    padded = np.zeros((batch_size, *pictures[0].shape), np.uint8)
-    padded[: len(pictures)] = pictures
-    return Batch(tuple(faces), padded)
-
-
-def default_workers() -> int:
-    """Threads for reading and decoding: one per usable core, eight at most."""
+def _cut(picture: Picture, face: Face, crop: CropConfig) -> Cut:
     try:
-        usable = len(os.sched_getaffinity(0))
+        return picture.cut(face.ref.box, crop)
+    except BadImage as error:
+        return str(error)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
-        usable = os.cpu_count() or 1
-    return max(1, min(8, usable))
+        return os.cpu_count() or 1

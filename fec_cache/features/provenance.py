@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from fec_cache.features.sealed_json import open_sealed, seal_json
 from fec_cache.features.storage import write_atomically
 
 PROVENANCE_NAME = "provenance.json"
-_LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "h5py")
+_LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "simplejpeg", "h5py")
 
 
-def record_run(folder: Path, weights_source: str, device: torch.device, batch_size: int) -> None:
+def record_run(
+    folder: Path, weights_source: str, device: torch.device, told: Mapping[str, object]
+) -> None:
     """Add one run to the cache folder's `provenance.json`; an unreadable one is begun anew."""
     try:
         runs = list(read_provenance(folder))
@@ -28,7 +31,7 @@ def record_run(folder: Path, weights_source: str, device: torch.device, batch_si
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "weights": weights_source,
             "device": f"{device} {name}".strip(),
-            "batch_size": batch_size,
+            **told,
             "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
         }

@@ -90,9 +90,7 @@ def run_predict(
 
     def cropped(crop: CropConfig) -> list[npt.NDArray[np.uint8]]:
         """Both faces as a backbone sees them."""
-        return [
-            image.cut(box, crop) for image, box in zip(images, (first, second), strict=True)
-        ]
+        return [image.cut(box, crop) for image, box in zip(images, (first, second), strict=True)]
 
     features = features_by_recipes(config.recipes, cropped, weights, device)
     logit = pair_logits(head, features[:1], features[1:])
