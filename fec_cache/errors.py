@@ -114,9 +114,5 @@ class PrecisionLost(FecError):
     """The fast path through a network does not give the features of the plain one."""
 
 
-class OutOfMemory(FecError):
-    """The device has no memory for the work, however small its pieces."""
-
-
 class WorkerLost(FecError):
     """A process that computed part of the features is gone."""

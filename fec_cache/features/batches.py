@@ -40,7 +40,7 @@ class StageSeconds:
             setattr(self, stage, getattr(self, stage) + seconds)
 
 
-@dataclass
+@dataclass(eq=False)
 class Batch:
     """Up to B faces of one piece of work, each in a place that follows from the plan alone.
 

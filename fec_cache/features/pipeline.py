@@ -8,9 +8,7 @@ by threads that only decode.
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
@@ -24,75 +22,14 @@ from fec_cache.features.batches import (
     batches_of,
     groups_of,
 )
-from fec_cache.features.memory import MemoryPlan
-from fec_cache.features.network import EXACT, Features, Lane, Network
+from fec_cache.features.crew import PipelineOptions, Result, State, StoppedError, Worker
+from fec_cache.features.network import EXACT, Features, Network
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _JOIN_S = 5.0
 Check = Callable[[Features, Batch], None]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one batch: features [n, D] of its n usable faces, and the reasons of others."""
-
-    piece: int
-    faces: tuple[Face, ...]
-    features: Features
-    failed: tuple[tuple[Face, str], ...]
-
-
-@dataclass(frozen=True)
-class PipelineOptions:
-    """How the work is shared out.
-
-    `num_forward` threads only run the network; 0 lets the `num_workers` that decode run it too,
-    with `num_threads` inside of each pass.
-    """
-
-    batch_size: int
-    num_workers: int
-    num_forward: int
-    num_threads: int
-    memory: MemoryPlan
-    image_timeout_s: float
-
-
-@dataclass(eq=False)
-class _Worker:
-    can_decode: bool
-    can_forward: bool
-    thread: threading.Thread | None = None
-    lane: Lane | None = None
-    group: Group | None = None
-    is_waiting: bool = False
-    is_given_up: bool = False
-    age_s: float = 0.0
-    reserved: int = 0
-
-
-class _StoppedError(Exception):
-    """The run is over: a worker drops what it is doing."""
-
-
-@dataclass(eq=False)
-class _State:
-    """What the threads share, under `changed`."""
-
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    in_order: deque[Batch] = field(default_factory=deque)
-    ready: deque[Batch] = field(default_factory=deque)
-    results: dict[int, Features] = field(default_factory=dict)
-    workers: list[_Worker] = field(default_factory=list)
-    num_ahead: int = 0
-    reserved: int = 0
-    is_exhausted: bool = False
-    is_stopped: bool = False
-    is_checked: bool = False
-    is_checking: bool = False
-    error: BaseException | None = None
 
 
 class Pipeline:
@@ -113,7 +50,7 @@ class Pipeline:
         self._decoder, self._network, self._options = decoder, network, options
         self._check = check
         self._seconds: StageSeconds = decoder.seconds
-        self._state = _State()
+        self._state = State()
         self._groups: Iterator[Group] = iter(())
         self._held: Group | None = None
 
@@ -146,11 +83,11 @@ class Pipeline:
     def _start(self) -> None:
         num_forward = self._options.num_forward
         for _ in range(self._options.num_workers):
-            self._hire(_Worker(can_decode=True, can_forward=not num_forward))
+            self._hire(Worker(can_decode=True, can_forward=not num_forward))
         for _ in range(num_forward):
-            self._hire(_Worker(can_decode=False, can_forward=True))
+            self._hire(Worker(can_decode=False, can_forward=True))
 
-    def _hire(self, worker: _Worker) -> None:
+    def _hire(self, worker: Worker) -> None:
         # A daemon: a thread that hangs in a dead file system must not hold the program's end.
         worker.thread = threading.Thread(
             target=self._work, args=(worker,), name="decode", daemon=True
@@ -192,10 +129,10 @@ class Pipeline:
             return False
         if not batch.rows:
             return True
-        return self._state.is_checked and id(batch) in self._state.results
+        return self._state.is_checked and batch in self._state.results
 
     def _result(self, batch: Batch) -> Result:
-        features = self._state.results.pop(id(batch), {})
+        features = self._state.results.pop(batch, {})
         rows = batch.rows
         return Result(
             batch.piece,
@@ -217,16 +154,16 @@ class Pipeline:
             if worker.age_s > self._options.image_timeout_s:
                 self._give_up(worker, worker.group)
 
-    def _give_up(self, worker: _Worker, group: Group) -> None:
+    def _give_up(self, worker: Worker, group: Group) -> None:
         worker.is_given_up = True
         self._release(worker)
         limit = self._options.image_timeout_s
         image = group.faces[0].ref.image_path
         log.warning("%s took longer than %g s to read: it is left, its reader too", image, limit)
         self._fill(group, [f"could not be read and decoded within {limit:g} s"] * len(group.faces))
-        self._hire(_Worker(worker.can_decode, worker.can_forward))
+        self._hire(Worker(worker.can_decode, worker.can_forward))
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, worker: Worker) -> None:
         try:
             if self._network.device.type == "cpu":
                 torch.set_num_threads(self._options.num_threads)
@@ -235,7 +172,7 @@ class Pipeline:
                     self._forward(worker, task)
                 else:
                     self._decode(worker, task)
-        except _StoppedError:
+        except StoppedError:
             return
         except BaseException as error:
             with self._state.changed:
@@ -243,7 +180,7 @@ class Pipeline:
                     self._state.error = self._state.error or error
                 self._state.changed.notify_all()
 
-    def _take(self, worker: _Worker) -> Batch | Group | None:
+    def _take(self, worker: Worker) -> Batch | Group | None:
         """The next thing for a thread to do; None when there is nothing left for it."""
         state = self._state
         with state.changed:
@@ -272,7 +209,7 @@ class Pipeline:
         state.num_ahead += len(group.faces)
         return group
 
-    def _decode(self, worker: _Worker, group: Group) -> None:
+    def _decode(self, worker: Worker, group: Group) -> None:
         cuts = self._decoder.load(group.faces, lambda size: self._reserve(worker, size))
         with self._state.changed:
             worker.group = None
@@ -287,7 +224,7 @@ class Pipeline:
                 self._state.ready.append(batch)
         self._state.changed.notify_all()
 
-    def _reserve(self, worker: _Worker, size_bytes: int) -> None:
+    def _reserve(self, worker: Worker, size_bytes: int) -> None:
         """Wait until a picture of this size may be decoded beside those that are being decoded."""
         state = self._state
         with state.changed:
@@ -295,19 +232,19 @@ class Pipeline:
             most = self._options.memory.decode_bytes
             while state.reserved and state.reserved + size_bytes > most:
                 if state.is_stopped or state.error:
-                    raise _StoppedError
+                    raise StoppedError
                 state.changed.wait()
             worker.is_waiting = False
             if worker.is_given_up:
-                raise _StoppedError
+                raise StoppedError
             worker.reserved = size_bytes
             state.reserved += size_bytes
 
-    def _release(self, worker: _Worker) -> None:
+    def _release(self, worker: Worker) -> None:
         self._state.reserved -= worker.reserved
         worker.reserved = 0
 
-    def _forward(self, worker: _Worker, batch: Batch) -> None:
+    def _forward(self, worker: Worker, batch: Batch) -> None:
         state = self._state
         if worker.lane is None:
             worker.lane = self._network.lane()
@@ -321,5 +258,5 @@ class Pipeline:
         self._seconds.add("network", time.perf_counter() - started)
         with state.changed:
             state.is_checked |= is_first
-            state.results[id(batch)] = features
+            state.results[batch] = features
             state.changed.notify_all()

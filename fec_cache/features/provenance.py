@@ -18,7 +18,11 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "simplejpeg", "h5py")
 
 
 def record_run(
-    folder: Path, weights_source: str, device: torch.device, told: Mapping[str, object]
+    folder: Path,
+    weights_source: str,
+    device: torch.device,
+    batch_size: int,
+    told: Mapping[str, object] | None = None,
 ) -> None:
     """Add one run to the cache folder's `provenance.json`; an unreadable one is begun anew."""
     try:
@@ -31,7 +35,8 @@ def record_run(
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "weights": weights_source,
             "device": f"{device} {name}".strip(),
-            **told,
+            "batch_size": batch_size,
+            **(told or {}),
             "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
         }

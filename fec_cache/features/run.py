@@ -16,11 +16,12 @@ from fec_cache.faces.table import Face
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.batches import Batch, Decoder, StageSeconds, usable_cores
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.crew import PipelineOptions, Result
 from fec_cache.features.manifest import FailedFace
 from fec_cache.features.memory import plan_memory
 from fec_cache.features.network import Features, Network, choose_device
 from fec_cache.features.pieces import Piece
-from fec_cache.features.pipeline import Pipeline, PipelineOptions, Result
+from fec_cache.features.pipeline import Pipeline
 from fec_cache.features.plan import SHARD_FACES, WorkItem
 from fec_cache.features.precision import check_features
 from fec_cache.features.provenance import record_run

@@ -5,19 +5,17 @@ from pathlib import Path
 import click
 
 from fec_cache import __version__
-from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.surfaces.cache_commands import cache_group
 from fec_cache.surfaces.compare_commands import compare
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.download_commands import download
+from fec_cache.surfaces.extract_command import extract
 from fec_cache.surfaces.failures import FecGroup
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.head_commands import evaluate, predict, train_head
 from fec_cache.surfaces.options import (
     console_options,
-    device_option,
     run_option,
-    word_list,
     workspace_options,
 )
 from fec_cache.surfaces.search_commands import grid_search
@@ -71,56 +69,6 @@ def import_folder(
 
 
 @fec.command()
-@workspace_options("data_dir", "cache_dir")
-@click.option("--backbone", default="resnet18", show_default=True, help="A torchvision model, ...")
-@click.option(
-    "--layer",
-    "layers",
-    type=word_list,
-    metavar="WORDS",
-    default="avgpool",
-    show_default=True,
-    help="avgpool, layer1 to layer4, layer3:grid4, layer4:map; several parted by commas.",
-)
-@click.option("--weights", default=None, help="A file, or random:SEED. [default: the trained ones]")
-@click.option("--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box.")
-@click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True)
-@device_option
-@click.option(
-    "--batch-size", type=int, help="Faces a forward pass. [default: 8 on a CPU, else 128]"
-)
-@click.option("--workers", default=0, help="Threads that decode pictures. [default: one per core]")
-@click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
-@click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")
-@console_options
-def extract(
-    console: Console,
-    workspace: Workspace,
-    backbone: str,
-    layers: tuple[str, ...],
-    weights: str | None,
-    crop_margin: float,
-    store_dtype: str,
-    device: str,
-    batch_size: int | None,
-    workers: int,
-    shard_faces: int,
-    rehash: bool,
-) -> None:
-    """Stage one: run every face once through a frozen backbone and store its features.
-
-    Resumes where an earlier run ended, and tries faces again that failed.
-    """
-    from fec_cache.features.extract import ExtractOptions
-    from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
-
-    options = ExtractOptions(device, batch_size, workers, shard_faces)
-    request = ExtractRequest(backbone, layers, weights, crop_margin, store_dtype, options, rehash)
-    outcome = run_extract(workspace, request, console)
-    console.result(outcome.in_words(), outcome.to_dict())
-
-
-@fec.command()
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @run_option
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: in the run]")
@@ -156,7 +104,16 @@ def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str |
     console.result(outcome.in_words(), outcome.to_dict())
 
 
-for command in (cache_group, train_head, grid_search, evaluate, compare, predict, download):
+for command in (
+    cache_group,
+    extract,
+    train_head,
+    grid_search,
+    evaluate,
+    compare,
+    predict,
+    download,
+):
     fec.add_command(command)
 
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fec_cache.config import CropConfig
 from fec_cache.features.backbones import load_backbone
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
+from fec_cache.features.network import choose_device
+from fec_cache.features.precision import choose_precision
 from fec_cache.features.recipes import recipes_of
 from fec_cache.sources.annotations import write_rejected
 from fec_cache.surfaces.console import Console, duration
@@ -29,6 +32,9 @@ class ExtractRequest:
     store_dtype: str
     options: ExtractOptions
     rehash: bool = False
+    precision: str = "auto"
+    flip: str = "off"
+    decode: str = CropConfig.decode
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class ExtractOutcome:
     summary: ExtractSummary
     backbone: str
     weights: str
+    precision: str
     num_rows: int
     num_rejected: int
 
@@ -49,6 +56,7 @@ class ExtractOutcome:
         return {
             "backbone": self.backbone,
             "weights": self.weights,
+            "precision": self.precision,
             "caches": [str(folder) for folder in summary.folders],
             "rows": self.num_rows,
             "rejected_rows": self.num_rejected,
@@ -71,10 +79,16 @@ class ExtractOutcome:
         if summary.num_computed:
             rate = summary.num_computed / summary.duration_s
             lines.append(f"{duration(summary.duration_s)}, {rate:.0f} faces/s; {_slowest(summary)}")
+        if summary.smallest_cosine is not None:
+            lines.append(
+                f"Self-check: smallest cosine with plain fp32 {summary.smallest_cosine:.6f} "
+                f"({self.precision}, {summary.engine})"
+            )
         lines += [f"Features: {folder}" for folder in summary.folders]
         return "\n".join(lines)
 
 
+_FLIPS = {"off": (False,), "on": (True,), "both": (False, True)}
 STAGES = ("read", "decode", "network", "write")
 
 
@@ -94,7 +108,17 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     annotations = read_splits(workspace, console)
     backbone = load_backbone(request.backbone, request.weights, request.layers)
     console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
-    recipes = recipes_of(backbone, request.crop_margin, request.store_dtype)
+    device = choose_device(request.options.device)
+    choice = choose_precision(request.precision, backbone, device)
+    console.say(f"Precision: {choice.precision} ({choice.reason})")
+    recipes = recipes_of(
+        backbone,
+        request.crop_margin,
+        request.store_dtype,
+        choice.precision,
+        _FLIPS[request.flip],
+        request.decode,
+    )
     faces = table_of_faces(workspace, annotations, console, request.rehash)
     caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
     warn_of_random_weights(recipes, console)
@@ -115,8 +139,20 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
             f"{summary.num_failed + summary.num_missing} faces could not be used; "
             f"why is told in {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
         )
+    if summary.num_faint:
+        console.warn(
+            f"{summary.num_faint} faces have features so small that {request.store_dtype} loses "
+            "more than 1 % of them. Extract again with --store-dtype float32."
+        )
     num_rows = sum(part.num_rows for part in annotations)
-    return ExtractOutcome(summary, backbone.name, backbone.weights.source, num_rows, len(rejected))
+    return ExtractOutcome(
+        summary,
+        backbone.name,
+        backbone.weights.source,
+        choice.precision,
+        num_rows,
+        len(rejected),
+    )
 
 
 def _detail(progress: ExtractProgress) -> str:

@@ -252,6 +252,9 @@ def _extract_command(recipe: FeatureRecipe) -> str:
         words.append(f"--crop-margin {recipe.crop.margin}")
     if recipe.store_dtype != FeatureRecipe.store_dtype:
         words.append(f"--store-dtype {recipe.store_dtype}")
+    if recipe.crop.decode != CropConfig.decode:
+        words.append(f"--decode {recipe.crop.decode}")
+    words.append(f"--precision {recipe.precision}" + " --flip" * recipe.flip)
     return " ".join(words)
 
 

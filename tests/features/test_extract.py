@@ -4,14 +4,16 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 import toy
 from toy import counts, hide, load, numbers_of, solid_faces
 
-from fec_cache.errors import BadOption, CacheMismatch
+from fec_cache.errors import BadOption, CacheMismatch, PrecisionLost
 from fec_cache.features import batches as batches_module
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.extract import ExtractOptions, extract
 from fec_cache.features.provenance import read_provenance
+from fec_cache.features.recipes import recipes_of
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 
@@ -66,7 +68,9 @@ def test_every_forward_pass_has_one_shape(images_dir, cache_dir):
     backbone = toy.toy_backbone()
     caches = [FeatureCache.create(cache_dir, toy.toy_recipe())]
     extract(faces, images_dir, backbone, caches, OPTIONS)
-    assert backbone.module.shapes == [(2, 3, 4, 4)] * 4
+    # One pass more than there are batches: the first one's faces also go the plain way.
+    assert backbone.module.shapes.count((2, 3, 4, 4)) == 4 + 1
+    assert len(backbone.module.shapes) == 5
 
 
 def test_the_same_face_under_two_names_is_stored_once_and_counted_twice(images_dir, cache_dir):
@@ -105,8 +109,7 @@ def test_a_second_run_computes_nothing(images_dir, cache_dir):
     assert counts(summary) == (6, 0, 0, 0)
     assert backbone.module.shapes == []
     assert toy.shard_digests(cache_dir) == before
-    runs = read_provenance(caches[0].folder)
-    assert [run["weights"] for run in runs] == ["a toy"]
+    assert [run["weights"] for run in read_provenance(caches[0].folder)] == ["a toy"]
 
 
 def test_features_of_other_weights_never_meet(images_dir, cache_dir):
@@ -136,11 +139,16 @@ def test_a_backbone_that_is_not_the_recipes_is_refused(images_dir, cache_dir, ch
         extract(solid_faces(images_dir, [1]), images_dir, backbone, [cache], OPTIONS)
 
 
-def test_a_recipe_that_nobody_can_compute_is_refused(images_dir, cache_dir):
-    flipped = dataclasses.replace(toy.toy_recipe(), flip=True)
-    cache = FeatureCache.create(cache_dir, flipped)
-    with pytest.raises(CacheMismatch, match="flip: True here, False there"):
-        extract(solid_faces(images_dir, [1]), images_dir, toy.toy_backbone(), [cache], OPTIONS)
+@pytest.mark.parametrize(("field", "other"), [("precision", "bf16"), ("decode", "full")])
+def test_caches_that_no_single_pass_can_fill_are_refused(images_dir, cache_dir, field, other):
+    mine, recipe = toy.toy_recipe(), toy.toy_recipe("layer1")
+    crop = dataclasses.replace(recipe.crop, decode="full") if field == "decode" else recipe.crop
+    precision = other if field == "precision" else "fp32"
+    theirs = dataclasses.replace(recipe, crop=crop, precision=precision)
+    caches = [FeatureCache.create(cache_dir, one) for one in (mine, theirs)]
+    backbone = toy.toy_backbone(("avgpool", "layer1"))
+    with pytest.raises(CacheMismatch, match=f"cannot be filled in one pass: .*{other}"):
+        extract(solid_faces(images_dir, [1]), images_dir, backbone, caches, OPTIONS)
 
 
 def test_features_that_float16_cannot_hold_are_failures(images_dir, cache_dir):
@@ -196,15 +204,14 @@ def test_progress_counts_every_face_once(images_dir, cache_dir):
     assert {progress.faces_total for progress in told} == {7}
 
 
-def test_one_pool_of_threads_reads_across_shards(images_dir, cache_dir, monkeypatch):
-    pools, num_read, read_at_seal = [], [0], []
-    pool = batches_module.ThreadPoolExecutor
-    load, seal = batches_module.Decoder._load, FeatureCache.seal
+def test_reading_goes_on_across_shards_while_one_is_written(images_dir, cache_dir, monkeypatch):
+    num_read, read_at_seal = [0], []
+    load_group, seal = batches_module.Decoder.load, FeatureCache.seal
 
-    def counted_load(self, group):
-        result = load(self, group)
+    def counted_load(self, faces, reserve):
+        cuts = load_group(self, faces, reserve)
         num_read[0] += 1
-        return result
+        return cuts
 
     def late_seal(self, *args):
         ahead = len(read_at_seal) * 2 + 5
@@ -215,16 +222,69 @@ def test_one_pool_of_threads_reads_across_shards(images_dir, cache_dir, monkeypa
         read_at_seal.append(num_read[0])
         seal(self, *args)
 
-    monkeypatch.setattr(
-        batches_module,
-        "ThreadPoolExecutor",
-        lambda *args, **kwargs: pools.append(args) or pool(*args, **kwargs),
-    )
-    monkeypatch.setattr(batches_module.Decoder, "_load", counted_load)
+    monkeypatch.setattr(batches_module.Decoder, "load", counted_load)
     monkeypatch.setattr(FeatureCache, "seal", late_seal)
     toy.run_toy(cache_dir, images_dir, solid_faces(images_dir, range(12)), shard_faces=2)
-    assert len(pools) == 1
     assert all(read > 2 * n + 2 for n, read in enumerate(read_at_seal[:-1]))
+
+
+def test_the_plain_and_the_mirrored_features_come_from_one_run(images_dir, cache_dir):
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:, :2] = 102
+    images_dir.mkdir()
+    toy.Image.fromarray(picture).save(images_dir / "half.png")
+    faces = toy.identify(images_dir, [toy.FaceRef("half.png", *toy.WHOLE)])
+
+    class Left(torch.nn.Module):
+        def forward(self, images):
+            return {"avgpool": images[:, :, :, 0].mean(2)}
+
+    backbone = dataclasses.replace(toy.toy_backbone(), module=Left())
+    both = recipes_of(backbone, 0.0, "float32", flips=(False, True))
+    caches = [FeatureCache.create(cache_dir, recipe) for recipe in both]
+    summary = extract(faces, images_dir, backbone, caches, OPTIONS)
+    assert counts(summary) == (0, 1, 0, 0)
+    plain, mirrored = (cache.load().features for cache in caches)
+    np.testing.assert_allclose(plain, [[0.4] * 3], rtol=1e-6)
+    np.testing.assert_allclose(mirrored, [[0.2] * 3], rtol=1e-6)
+
+
+def test_a_path_that_gives_other_features_is_stopped_before_anything_is_stored(
+    images_dir, cache_dir
+):
+    class Wrong(torch.nn.Module):
+        def forward(self, images):
+            means = images.float().mean((2, 3))
+            wrong = images.dtype == torch.bfloat16
+            return {"avgpool": means.flip(1) if wrong else means}
+
+    backbone = dataclasses.replace(toy.toy_backbone(), module=Wrong())
+    (recipe,) = recipes_of(backbone, 0.1, "float16", "bf16")
+    cache = FeatureCache.create(cache_dir, recipe)
+    with pytest.raises(PrecisionLost, match=r"toy in bf16 on cpu .* cosine .* is 0\.\d+ over 2"):
+        extract(solid_faces(images_dir, range(9, 18)), images_dir, backbone, [cache], OPTIONS)
+    assert cache.manifest().shards == ()
+
+
+def test_the_self_check_is_told_and_kept(images_dir, cache_dir):
+    summary = toy.run_toy(cache_dir, images_dir, solid_faces(images_dir, range(3)))
+    assert summary.smallest_cosine == pytest.approx(1.0, abs=1e-12)
+    (run,) = read_provenance(cache_dir / toy.toy_recipe().folder_name)
+    assert run["smallest_cosine"] == summary.smallest_cosine
+    assert run["engine"] == summary.engine == "eager"
+
+
+def test_faces_too_faint_for_float16_are_counted(images_dir, cache_dir):
+    class Faint(torch.nn.Module):
+        def forward(self, images):
+            return {"avgpool": 1e-7 * images.mean((2, 3))}
+
+    backbone = dataclasses.replace(toy.toy_backbone(), module=Faint())
+    faces = solid_faces(images_dir, [0, 85, 86])
+    for dtype, faint in (("float16", 3), ("float32", 0)):
+        (recipe,) = recipes_of(backbone, 0.1, dtype)
+        cache = FeatureCache.create(cache_dir, recipe)
+        assert extract(faces, images_dir, backbone, [cache], OPTIONS).num_faint == faint
 
 
 def test_faces_of_one_image_on_both_sides_of_a_shard_border(images_dir, cache_dir):

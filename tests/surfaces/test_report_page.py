@@ -467,7 +467,7 @@ def test_commands_name_what_is_not_at_its_default(figures_only):
         section(render_report(dataclasses.replace(figures_only, config=config)), "How it was made")
     )
     extract = "fec extract --backbone resnet18 --layer avgpool --weights random:7"
-    assert f"{extract} --crop-margin 0.2 --store-dtype float32 and" in page
+    assert f"{extract} --crop-margin 0.2 --store-dtype float32 --precision fp32 and" in page
     folder = config.recipe.folder_name
     options = "--head symmetric --hidden 2048-128 --lr 0.0003 --batch-size 1024"
     assert f"fec train-head --features {folder} {options} ;" in page

@@ -1,0 +1,119 @@
+"""`fec extract`: the options of stage one."""
+
+import click
+
+from fec_cache.config import DECODERS, PRECISIONS, CropConfig, FeatureRecipe
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.options import (
+    console_options,
+    device_option,
+    word_list,
+    workspace_options,
+)
+
+VIEWS = ("off", "on", "both")
+
+
+@click.command()
+@workspace_options("data_dir", "cache_dir")
+@click.option("--backbone", default="resnet18", show_default=True, help="A torchvision model, ...")
+@click.option(
+    "--layer",
+    "layers",
+    type=word_list,
+    metavar="WORDS",
+    default="avgpool",
+    show_default=True,
+    help="avgpool, layer1 to layer4, layer3:grid4, layer4:map; several parted by commas.",
+)
+@click.option("--weights", default=None, help="A file, or random:SEED. [default: the trained ones]")
+@click.option("--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box.")
+@click.option(
+    "--decode",
+    type=click.Choice(DECODERS),
+    default=CropConfig.decode,
+    show_default=True,
+    help="JPEGs no larger than the crop needs, or whole.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(("auto", *PRECISIONS)),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 where the hardware has it and the features allow it.",
+)
+@click.option(
+    "--flip",
+    type=click.Choice(VIEWS),
+    is_flag=False,
+    flag_value="on",
+    default="off",
+    show_default=True,
+    help="Mean with the mirrored face; both: the plain features too, in the same pass.",
+)
+@click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True)
+@device_option
+@click.option(
+    "--compile",
+    "compiling",
+    type=click.Choice(("auto", "on", "off")),
+    default="auto",
+    show_default=True,
+    help="torch.compile. auto: beside the work, if that is long, and used only if it is faster.",
+)
+@click.option(
+    "--batch-size", type=int, help="Faces a forward pass. [default: 8 on a CPU, else 128]"
+)
+@click.option("--workers", default=0, help="Threads. [default: one per core]")
+@click.option("--memory-gb", type=float, help="For pictures and shards. [default: 1/4 of the free]")
+@click.option(
+    "--image-timeout", default=60.0, show_default=True, help="Seconds until an image is given up."
+)
+@click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
+@click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")
+@console_options
+def extract(
+    console: Console,
+    workspace: Workspace,
+    backbone: str,
+    layers: tuple[str, ...],
+    weights: str | None,
+    crop_margin: float,
+    decode: str,
+    precision: str,
+    flip: str,
+    store_dtype: str,
+    device: str,
+    compiling: str,
+    batch_size: int | None,
+    workers: int,
+    memory_gb: float | None,
+    image_timeout: float,
+    shard_faces: int,
+    rehash: bool,
+) -> None:
+    """Stage one: run every face once through a frozen backbone and store its features.
+
+    Resumes where an earlier run ended, and tries faces again that failed.
+    """
+    from fec_cache.features.extract import ExtractOptions
+    from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
+
+    options = ExtractOptions(
+        device, batch_size, workers, shard_faces, compiling, memory_gb, image_timeout
+    )
+    request = ExtractRequest(
+        backbone,
+        layers,
+        weights,
+        crop_margin,
+        store_dtype,
+        options,
+        rehash,
+        precision,
+        flip,
+        decode,
+    )
+    outcome = run_extract(workspace, request, console)
+    console.result(outcome.in_words(), outcome.to_dict())
