@@ -16,13 +16,10 @@ from typing import Any
 
 from fec_cache.errors import BadOption
 
-WIDEST_SCATTER = 1024
-SCATTER_DIRECTIONS = 512
+WIDEST_SCATTER, SCATTER_DIRECTIONS = 1024, 512
 MOST_COMPONENTS = 512
 RECIPE_VERSION = 2
-READABLE_VERSIONS = (1, 2)
-PRECISIONS = ("fp32", "bf16", "fp16")
-DECODERS = ("scaled", "full")
+PRECISIONS, DECODERS = ("fp32", "bf16", "fp16"), ("scaled", "full")
 STORE_DTYPES = ("float16", "float32")
 HEADS = ("concat", "symmetric", "embedding", "scatter")
 INITS = ("random", "scatter")
@@ -95,8 +92,7 @@ class FeatureRecipe:
 
     `weights` is `sha256:<hex of the weights file>` or `random:<seed>:<digest of the tensors>`.
     `width` is D, the length of one feature vector; `shape` is the vector unflattened. With `flip`
-    the feature is the mean of the face's own and its mirror image's. Caches of `version` 1, which
-    knew neither other precisions nor scaled decoding, can be read but are no longer made.
+    it is the mean with the mirrored face's. Caches of `version` 1 can be read, but not be made.
     """
 
     backbone: str
@@ -115,8 +111,6 @@ class FeatureRecipe:
         """Check every field that a user can set."""
         check_choice("store dtype", self.store_dtype, STORE_DTYPES)
         check_choice("precision", self.precision, PRECISIONS)
-        if self.version == 1 and self.crop.decode != "full":
-            raise BadOption("A recipe of version 1 decodes pictures whole.")
         object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
         object.__setattr__(self, "mean", tuple(map(_number, self.mean)))
         object.__setattr__(self, "std", tuple(map(_number, self.std)))
@@ -173,21 +167,17 @@ class FeatureRecipe:
             ValueError, TypeError, KeyError, BadOption: the text is not a recipe of this version.
         """
         fields = json.loads(text)
-        if fields["version"] not in READABLE_VERSIONS:
+        if fields["version"] not in (1, RECIPE_VERSION):
             raise ValueError(f"version {fields['version']}, but {RECIPE_VERSION} is known here")
-        if fields["version"] == 1:
-            fields["crop"]["decode"] = "full"
-        fields["crop"] = CropConfig(**fields["crop"])
+        old = {"decode": "full"} if fields["version"] == 1 else {}
+        fields["crop"] = CropConfig(**fields["crop"] | old)
         return cls(**fields)
 
 
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Fields of records in records, named `crop.margin`."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        nested = isinstance(value, dict)
-        flat.update(_flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value})
-    return flat
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe, those of its crop named `crop.margin`."""
+    crop = {f"crop.{name}": value for name, value in fields["crop"].items()}
+    return {name: value for name, value in fields.items() if name != "crop"} | crop
 
 
 def _number(value: float) -> float:
@@ -238,7 +228,6 @@ class HeadConfig:
         check_range("embedding dim", self.embedding_dim, 1, 4096)
         if self.prepare is not None:
             split_preparation(self.prepare)
-
         self._check_start()
 
     def preparation_for(self, width: int) -> str:

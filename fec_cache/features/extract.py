@@ -82,9 +82,7 @@ def extract(
     for cache in caches:
         write_views(cache, faces.missing, faces.present)
         run.record(cache)
-    summary.smallest_cosine, summary.num_faint = run.smallest_cosine, run.num_faint
-    summary.engine = run.engine
-    _count(summary, faces, caches, run.worked_ids)
+    _count(summary, faces, caches, run)
     summary.duration_s = time.perf_counter() - started
     return summary
 
@@ -138,14 +136,16 @@ def _drop_damaged(cache: FeatureCache, faces: FaceTable) -> int:
 
 
 def _count(
-    summary: ExtractSummary, faces: FaceTable, caches: Sequence[FeatureCache], worked: set[str]
+    summary: ExtractSummary, faces: FaceTable, caches: Sequence[FeatureCache], run: Run
 ) -> None:
     """Every name of a face counts once: computed now, cached before or by others, or failed."""
+    summary.smallest_cosine, summary.num_faint = run.smallest_cosine, run.num_faint
+    summary.engine = run.engine
     failed = frozenset().union(*(cache.standing()[1] for cache in caches))
     for face in faces.present:
         if face.face_id in failed:
             summary.num_failed += 1
-        elif face.face_id in worked:
+        elif face.face_id in run.worked_ids:
             summary.num_computed += 1
         else:
             summary.num_cached += 1

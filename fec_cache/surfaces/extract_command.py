@@ -1,11 +1,15 @@
 """`fec extract`: the options of stage one."""
 
+import dataclasses
+from dataclasses import dataclass
+
 import click
 
 from fec_cache.config import DECODERS, PRECISIONS, CropConfig, FeatureRecipe
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
+    config_options,
     console_options,
     device_option,
     word_list,
@@ -13,6 +17,52 @@ from fec_cache.surfaces.options import (
 )
 
 VIEWS = ("off", "on", "both")
+
+
+@dataclass(frozen=True)
+class FeatureChoice:
+    """Everything but backbone and layer that changes a feature, as it was asked for."""
+
+    crop_margin: float
+    decode: str
+    precision: str
+    flip: str
+    store_dtype: str
+
+
+feature_options = config_options(
+    FeatureChoice,
+    "choice",
+    (
+        click.option(
+            "--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box."
+        ),
+        click.option(
+            "--decode",
+            type=click.Choice(DECODERS),
+            default=CropConfig.decode,
+            show_default=True,
+            help="JPEGs no larger than the crop needs, or whole.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(("auto", *PRECISIONS)),
+            default="auto",
+            show_default=True,
+            help="auto: bf16 where the hardware has it and the features allow it.",
+        ),
+        click.option(
+            "--flip",
+            type=click.Choice(VIEWS),
+            is_flag=False,
+            flag_value="on",
+            default="off",
+            show_default=True,
+            help="Mean with the mirrored face; both: the plain features too, in the same pass.",
+        ),
+        click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True),
+    ),
+)
 
 
 @click.command()
@@ -28,31 +78,7 @@ VIEWS = ("off", "on", "both")
     help="avgpool, layer1 to layer4, layer3:grid4, layer4:map; several parted by commas.",
 )
 @click.option("--weights", default=None, help="A file, or random:SEED. [default: the trained ones]")
-@click.option("--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box.")
-@click.option(
-    "--decode",
-    type=click.Choice(DECODERS),
-    default=CropConfig.decode,
-    show_default=True,
-    help="JPEGs no larger than the crop needs, or whole.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(("auto", *PRECISIONS)),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 where the hardware has it and the features allow it.",
-)
-@click.option(
-    "--flip",
-    type=click.Choice(VIEWS),
-    is_flag=False,
-    flag_value="on",
-    default="off",
-    show_default=True,
-    help="Mean with the mirrored face; both: the plain features too, in the same pass.",
-)
-@click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True)
+@feature_options
 @device_option
 @click.option(
     "--compile",
@@ -79,11 +105,7 @@ def extract(
     backbone: str,
     layers: tuple[str, ...],
     weights: str | None,
-    crop_margin: float,
-    decode: str,
-    precision: str,
-    flip: str,
-    store_dtype: str,
+    choice: FeatureChoice,
     device: str,
     compiling: str,
     batch_size: int | None,
@@ -104,16 +126,7 @@ def extract(
         device, batch_size, workers, shard_faces, compiling, memory_gb, image_timeout
     )
     request = ExtractRequest(
-        backbone,
-        layers,
-        weights,
-        crop_margin,
-        store_dtype,
-        options,
-        rehash,
-        precision,
-        flip,
-        decode,
+        backbone, layers, weights, options=options, rehash=rehash, **dataclasses.asdict(choice)
     )
     outcome = run_extract(workspace, request, console)
     console.result(outcome.in_words(), outcome.to_dict())

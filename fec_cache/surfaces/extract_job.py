@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fec_cache.config import CropConfig
-from fec_cache.features.backbones import load_backbone
+from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
 from fec_cache.features.network import choose_device
@@ -108,17 +108,7 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     annotations = read_splits(workspace, console)
     backbone = load_backbone(request.backbone, request.weights, request.layers)
     console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
-    device = choose_device(request.options.device)
-    choice = choose_precision(request.precision, backbone, device)
-    console.say(f"Precision: {choice.precision} ({choice.reason})")
-    recipes = recipes_of(
-        backbone,
-        request.crop_margin,
-        request.store_dtype,
-        choice.precision,
-        _FLIPS[request.flip],
-        request.decode,
-    )
+    recipes = _recipes(backbone, request, console)
     faces = table_of_faces(workspace, annotations, console, request.rehash)
     caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
     warn_of_random_weights(recipes, console)
@@ -134,6 +124,34 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
         summary = extract(
             faces, workspace.images_dir, backbone, caches, request.options, on_progress
         )
+    _warn(summary, request, console)
+    num_rows = sum(part.num_rows for part in annotations)
+    return ExtractOutcome(
+        summary,
+        backbone.name,
+        backbone.weights.source,
+        recipes[0].precision,
+        num_rows,
+        len(rejected),
+    )
+
+
+def _recipes(backbone: Backbone, request: ExtractRequest, console: Console) -> list[FeatureRecipe]:
+    """The recipes that were asked for; their precision is chosen here, and said."""
+    device = choose_device(request.options.device)
+    choice = choose_precision(request.precision, backbone, device)
+    console.say(f"Precision: {choice.precision} ({choice.reason})")
+    return recipes_of(
+        backbone,
+        request.crop_margin,
+        request.store_dtype,
+        choice.precision,
+        _FLIPS[request.flip],
+        request.decode,
+    )
+
+
+def _warn(summary: ExtractSummary, request: ExtractRequest, console: Console) -> None:
     if summary.num_failed or summary.num_missing:
         console.warn(
             f"{summary.num_failed + summary.num_missing} faces could not be used; "
@@ -144,15 +162,6 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
             f"{summary.num_faint} faces have features so small that {request.store_dtype} loses "
             "more than 1 % of them. Extract again with --store-dtype float32."
         )
-    num_rows = sum(part.num_rows for part in annotations)
-    return ExtractOutcome(
-        summary,
-        backbone.name,
-        backbone.weights.source,
-        choice.precision,
-        num_rows,
-        len(rejected),
-    )
 
 
 def _detail(progress: ExtractProgress) -> str:
