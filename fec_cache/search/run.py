@@ -1,123 +1,179 @@
-"""The coordinator: each point of a grid is tried once, whatever happens on the way."""
+"""The coordinator: each point of a search is tried once, whatever happens on the way."""
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+import statistics
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
+from fec_cache.errors import TrainingDiverged
+from fec_cache.heads.history import TrainResult
+from fec_cache.search.bracket import Bracket, Floor
+from fec_cache.search.engine import Engine
+from fec_cache.search.group import FAILURES
+from fec_cache.search.halving import Halving
+from fec_cache.search.ledger import PRUNED, Ledger, Outcome
+from fec_cache.search.progress import ProgressCallback, Watch
+from fec_cache.search.proposals import Proposer
+from fec_cache.search.shelf import Shelf
+from fec_cache.search.space import Point, Space
 
-from fec_cache.errors import FecError, StorageFailed
-from fec_cache.heads.train import TrainResult, fit, seconds_per_epoch
-from fec_cache.pairs.split import Split
-from fec_cache.search.ledger import Ledger, Outcome
-from fec_cache.search.space import Point
-
-
-@dataclass(frozen=True)
-class SearchProgress:
-    """Points finished in all, points in all, and the one that just ended."""
-
-    num_done: int
-    num_points: int
-    outcome: Outcome
-
-
-ProgressCallback = Callable[[SearchProgress], None]
+# All points of a bracket are on the device at the same time.
+_BRACKET_SETTINGS = 243
+_MOST_SHAPES = 8
 
 
 @dataclass(frozen=True)
-class Search:
-    """A grid over heads on one matrix of features and one split.
+class Survey:
+    """What lies before a search: points in all, points known, and the open ones it can name.
 
-    `scope` names the features, triplets and split; a point of another scope is another point.
+    A sampler that learns cannot name all: it asks for later ones by the figures of the first.
     """
 
-    points: tuple[Point, ...]
+    num_points: int
+    num_known: int
+    open_points: tuple[Point, ...]
+
+    @property
+    def num_open(self) -> int:
+        """Points to train."""
+        return self.num_points - self.num_known
+
+
+@dataclass
+class Search:
+    """A search over heads on one matrix of features and one split.
+
+    `scope` names features, triplets, split and trainer; a point of another scope is another point.
+    `propose` makes a proposer that begins from the start.
+    """
+
+    space: Space
+    propose: Callable[[], Proposer]
     scope: str
-    features: npt.NDArray[np.floating]
-    split: Split
+    engine: Engine
     ledger: Ledger
-    device: str = "cpu"
+    halving: Halving | None = None
+    timeout_s: float | None = None
+    retry_failed: bool = False
+    shelf: Shelf = field(default_factory=Shelf)
 
-    def open_points(self, retry_failed: bool = False) -> tuple[Point, ...]:
-        """Points that have no outcome yet."""
+    def survey(self) -> Survey:
+        """What is known and what is open, found by asking and telling without training."""
         known = self.ledger.outcomes()
-        return tuple(p for p in self.points if self._is_open(known, p, retry_failed))
+        proposer = self.propose()
+        todo: list[Point] = []
+        num_asked = 0
+        while not todo and (settings := proposer.ask()):
+            points = self._points(settings)
+            num_asked += len(points)
+            todo = [point for point in points if self._is_open(known, point)]
+            if not todo:
+                proposer.tell(self._accuracies(settings, known))
+        num_points = proposer.num_settings * len(self.space.seeds)
+        return Survey(num_points, num_asked - len(todo), tuple(todo))
 
-    def expected_seconds(self, points: Sequence[Point]) -> float:
-        """About how long points will take, from a few batches of each shape of head."""
-        per_epoch: dict[tuple[object, ...], float] = {}
-        total = 0.0
-        for point in points:
-            shape = (point.head, point.train.batch_size, point.train.loss, point.train.optimizer)
-            if shape not in per_epoch:
-                per_epoch[shape] = seconds_per_epoch(
-                    self.features,
-                    self.split.train,
-                    self.split.validation,
-                    point.head,
-                    point.train,
-                    self.device,
-                )
-            total += per_epoch[shape] * point.train.epochs
-        return total
+    def seconds_expected(self, survey: Survey) -> float:
+        """About how long the open points take; NaN where nothing can be timed.
 
-    def run(
-        self, on_point: ProgressCallback | None = None, retry_failed: bool = False
-    ) -> tuple[Outcome, ...]:
-        """Try every open point; an earlier run's outcomes are kept.
+        Measured on a few batches of each shape of head, and scaled by what the plan gains. A shape
+        that cannot be timed counts like the others: what is wrong with it is told at its turn.
+        """
+        points = survey.open_points
+        shapes = {self.engine.shape(point): point for point in reversed(points)}
+        times = {shape: self._time(point) for shape, point in list(shapes.items())[-_MOST_SHAPES:]}
+        timed = [seconds for seconds in times.values() if not math.isnan(seconds)]
+        if not timed:
+            return math.nan if survey.num_open else 0.0
+        mean = sum(timed) / len(timed)
+        of_shape = {k: mean if math.isnan(seconds) else seconds for k, seconds in times.items()}
+        alone = sum(of_shape.get(self.engine.shape(p), mean) * p.train.epochs for p in points)
+        return alone * self._gain(of_shape, points) * survey.num_open / len(points)
+
+    def run(self, on_progress: ProgressCallback | None = None) -> int:
+        """Settle every open point; what an earlier run found is kept and told again.
 
         Returns:
-            One outcome a point, in the order of the grid.
+            How many points a timeout left open; the ledger has the others.
 
         Raises:
             StorageFailed: the disk would not take an outcome.
         """
         self.ledger.clean()
-        known = self.ledger.outcomes()
-        outcomes: list[Outcome] = []
-        for point in self.points:
-            if self._is_open(known, point, retry_failed):
-                outcome = self._try(point)
-                self.ledger.record(outcome)
-            else:
-                outcome = known[point.key(self.scope)]
-            outcomes.append(outcome)
-            if on_point is not None:
-                on_point(SearchProgress(len(outcomes), len(self.points), outcome))
-        return tuple(outcomes)
+        watch = Watch(self.ledger.outcomes(), on_progress, self.timeout_s)
+        floor = Floor(self.scope, self.engine, self.ledger, watch, self.shelf)
+        proposer = self.propose()
+        num_asked = 0
+        while not watch.num_open and (settings := proposer.ask()):
+            num_asked += len(settings)
+            for start in range(0, len(settings), _BRACKET_SETTINGS):
+                part = settings[start : start + _BRACKET_SETTINGS]
+                self._settle(floor, self._points(part), proposer)
+            if not watch.num_open:
+                proposer.tell(self._accuracies(settings, watch.known))
+        num_unasked = (proposer.num_settings - num_asked) * len(self.space.seeds)
+        return num_unasked + watch.num_open
 
     def train(self, point: Point) -> TrainResult:
-        """Train the head of one point; the same point gives the same head each time."""
-        return fit(
-            self.features,
-            self.split.train,
-            self.split.validation,
-            point.head,
-            point.train,
-            self.device,
-        )
+        """The head of a point: from the shelf, else trained alone.
 
-    def _is_open(self, known: dict[str, Outcome], point: Point, retry_failed: bool) -> bool:
+        Raises:
+            TrainingDiverged: the loss is no number in the first epoch.
+        """
+        found = self.shelf.get(point.key(self.scope))
+        if found is not None:
+            return found
+        training = self.engine.begin((point,))
+        training.advance(point.train.epochs)
+        (result,) = training.finish()
+        training.close()
+        if isinstance(result, TrainingDiverged):
+            raise result
+        return result
+
+    def _settle(self, floor: Floor, points: tuple[Point, ...], proposer: Proposer) -> None:
+        """Settle points that were asked for together, as far as there is time."""
+        known = floor.watch.known
+        todo = [point for point in points if self._is_open(known, point)]
+        num_points = proposer.num_settings * len(self.space.seeds)
+        floor.watch.begin(num_points, len(points), {floor.key(point) for point in todo})
+        # What failed before has missed the rungs of its bracket: it is tried again to the end.
+        again = [point for point in todo if floor.key(point) in known]
+        fresh = [point for point in todo if floor.key(point) not in known]
+        for part, halving in ((fresh, self.halving), (again, None)):
+            if part:
+                Bracket(floor, points, part, halving).settle()
+
+    def _points(self, settings: Sequence[Point]) -> tuple[Point, ...]:
+        return tuple(point for setting in settings for point in self.space.of_seeds(setting))
+
+    def _is_open(self, known: Mapping[str, Outcome], point: Point) -> bool:
         outcome = known.get(point.key(self.scope))
-        return outcome is None or (retry_failed and bool(outcome.error))
+        if outcome is None:
+            return True
+        if outcome.status == PRUNED:
+            return self.halving is None
+        return outcome.is_failed and self.retry_failed
 
-    def _try(self, point: Point) -> Outcome:
-        key, settings = point.key(self.scope), point.settings()
-        started = time.perf_counter()
+    def _accuracies(
+        self, settings: Sequence[Point], known: Mapping[str, Outcome]
+    ) -> dict[str, float | None]:
+        """Mean over seeds of each setting; None where a seed failed."""
+        found: dict[str, float | None] = {}
+        for setting in settings:
+            outcomes = [known[point.key(self.scope)] for point in self.space.of_seeds(setting)]
+            is_failed = any(outcome.is_failed for outcome in outcomes)
+            accuracies = [outcome.val_triplet_accuracy for outcome in outcomes]
+            found[setting.settings_key()] = None if is_failed else statistics.fmean(accuracies)
+        return found
+
+    def _time(self, point: Point) -> float:
         try:
-            result = self.train(point)
-        except StorageFailed:
-            raise
-        except (FecError, RuntimeError) as error:  # torch tells of memory and shapes this way
-            reason = str(error).splitlines()[0]
-            return Outcome(key, settings, duration_s=time.perf_counter() - started, error=reason)
-        return Outcome(
-            key,
-            settings,
-            val_triplet_accuracy=result.best.val_triplet_accuracy,
-            val_loss=result.best.val_loss,
-            best_epoch=result.best.epoch,
-            duration_s=result.duration_s,
-        )
+            return self.engine.seconds_per_epoch(point)
+        except FAILURES:
+            return math.nan
+
+    def _gain(self, of_shape: Mapping[Hashable, float], points: Sequence[Point]) -> float:
+        """Time in the plan against time alone, of the shape that the plan was measured on."""
+        alone = of_shape.get(self.engine.shape(points[0]), math.nan)
+        gain = self.engine.plan.seconds_per_epoch / alone if alone > 0 else math.nan
+        return 1.0 if math.isnan(gain) else gain

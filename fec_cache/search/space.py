@@ -1,4 +1,4 @@
-"""Lists of values -> the points of a grid."""
+"""Options and their values -> the points of a search, each distinct head once."""
 
 import dataclasses
 import hashlib
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.errors import BadOption
+from fec_cache.search.values import HEAD_FIELDS, Axis
 
 # What a search without options tries: twelve points that take seconds each.
 DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
@@ -25,8 +27,12 @@ DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
     "patience": (0,),
     "seed": (0,),
 }
-
-_HEAD_FIELDS = {field.name for field in dataclasses.fields(HeadConfig)}
+# Options that a head never reads: settings that differ in nothing else are one head.
+UNREAD: Mapping[str, tuple[str, ...]] = {
+    "concat": ("embedding_dim",),
+    "symmetric": ("embedding_dim",),
+    "embedding": (),
+}
 
 
 @dataclass(frozen=True)
@@ -45,31 +51,153 @@ class Point:
         values = {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
+    def canonical(self) -> "Point":
+        """The same head in one spelling: options that change nothing are at their defaults."""
+        head, train = self.head, self.train
+        fields = {name: _default(name) for name in UNREAD.get(head.head, ())}
+        if head.prepare == dataclasses.replace(head, prepare=None).preparation:
+            fields["prepare"] = None
+        if not head.hidden:  # dropout stands behind hidden layers only
+            fields["dropout"] = _default("dropout")
+        if train.patience >= train.epochs:
+            fields["patience"] = _default("patience")
+        return self.replaced(fields)
+
+    def replaced(self, values: Mapping[str, object]) -> "Point":
+        """The point with other values of some options.
+
+        Raises:
+            BadOption: a value is outside of what its field may be.
+        """
+        head = {k: v for k, v in values.items() if k in HEAD_FIELDS}
+        train = {k: v for k, v in values.items() if k not in HEAD_FIELDS}
+        return Point(
+            dataclasses.replace(self.head, **head),  # type: ignore[arg-type]
+            dataclasses.replace(self.train, **train),  # type: ignore[arg-type]
+        )
+
+    def with_seed(self, seed: int) -> "Point":
+        """The same setting, begun from another seed."""
+        return Point(self.head, dataclasses.replace(self.train, seed=seed))
+
     def settings_key(self) -> str:
         """One spelling of everything but the seed: points that repeat each other share it."""
-        plain = {name: value for name, value in self.settings().items() if name != "seed"}
+        plain = {n: v for n, v in self.canonical().settings().items() if n != "seed"}
         return json.dumps(plain, sort_keys=True)
 
     def key(self, scope: str) -> str:
         """Name of the point within a scope (features, triplets and split): 16 hex digits."""
-        text = json.dumps([scope, self.settings()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return key_of(scope, self.canonical().settings())
+
+
+def key_of(scope: str, settings: Mapping[str, object]) -> str:
+    """Name of canonical settings within a scope: 16 hex digits."""
+    text = json.dumps([scope, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def point_of(settings: Mapping[str, object]) -> Point:
+    """The point of settings that a ledger gives back."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return PLAIN.replaced(values)
+
+
+PLAIN = Point(HeadConfig(), TrainConfig())
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search may try: settings by their axes, each from every seed.
+
+    `blocks` are the widths of several caches side by side; see `HeadConfig`.
+    """
+
+    axes: tuple[Axis, ...]
+    seeds: tuple[int, ...] = (TrainConfig.seed,)
+    blocks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that there is something to try."""
+        if not self.seeds:
+            raise BadOption("A search needs a seed.")
+
+    @property
+    def num_combinations(self) -> int:
+        """How many settings a grid spells, those that are one head counted apart."""
+        count = 1
+        for axis in self.axes:
+            count *= len(axis.values)
+        return count
+
+    def settings(self) -> tuple[Point, ...]:
+        """Every distinct setting of the grid, from the first seed; the last axis varies fastest.
+
+        Raises:
+            BadOption: a value is outside of what its field may be.
+        """
+        found: dict[str, Point] = {}
+        for combination in itertools.product(*(axis.values for axis in self.axes)):
+            point = self.point(dict(zip(self.names, combination, strict=True)))
+            found.setdefault(point.settings_key(), point)
+        return tuple(found.values())
+
+    def point(self, values: Mapping[str, object]) -> Point:
+        """One setting from the first seed."""
+        return PLAIN.replaced({**values, "seed": self.seeds[0]}).on(self.blocks).canonical()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The axes' names."""
+        return tuple(axis.name for axis in self.axes)
+
+    def of_seeds(self, setting: Point) -> tuple[Point, ...]:
+        """A setting from every seed."""
+        return tuple(setting.with_seed(seed) for seed in self.seeds)
+
+    def points(self) -> tuple[Point, ...]:
+        """Every point of the grid, the seeds of a setting side by side."""
+        return tuple(point for s in self.settings() for point in self.of_seeds(s))
+
+
+def space_of(values: Mapping[str, Sequence[object]]) -> Space:
+    """A space of lists.
+
+    Args:
+        values: fields of `HeadConfig` or `TrainConfig` -> values to try; `seed` gives the seeds.
+    """
+    axes = tuple(Axis(k, tuple(dict.fromkeys(v))) for k, v in values.items() if k != "seed")
+    seeds = dict.fromkeys(values.get("seed", (TrainConfig.seed,)))
+    return Space(axes, tuple(seeds))  # type: ignore[arg-type]
+
+
+def space_from(axes: Mapping[str, Axis], repeat_seeds: int | None = None) -> Space:
+    """A space of axes by their names, `seed` among them.
+
+    Args:
+        axes: fields of `HeadConfig` or `TrainConfig`.
+        repeat_seeds: so many seeds, counted up from the only one of the axis `seed`.
+
+    Raises:
+        BadOption: both a list of seeds and a number of them were asked for.
+    """
+    seeds = tuple(axes["seed"].values) if "seed" in axes else (TrainConfig.seed,)
+    if repeat_seeds is not None and len(seeds) > 1:
+        raise BadOption("Both --seed with a list and --repeat-seeds were given; one is enough.")
+    first = seeds[0]
+    if repeat_seeds is not None and isinstance(first, int):
+        seeds = tuple(range(first, first + repeat_seeds))
+    others = tuple(axis for name, axis in axes.items() if name != "seed")
+    return Space(others, seeds)  # type: ignore[arg-type]
 
 
 def grid(values: Mapping[str, Sequence[object]]) -> tuple[Point, ...]:
-    """Every combination of the values, each once; the last name varies fastest.
-
-    Args:
-        values: fields of `HeadConfig` or `TrainConfig` -> the values to try.
+    """Every distinct point of lists of values, each once.
 
     Raises:
         BadOption: a value is outside of what its field may be.
     """
-    names = list(values)
-    points: dict[Point, None] = {}
-    for combination in itertools.product(*values.values()):
-        setting = dict(zip(names, combination, strict=True))
-        head = {k: v for k, v in setting.items() if k in _HEAD_FIELDS}
-        train = {k: v for k, v in setting.items() if k not in _HEAD_FIELDS}
-        points[Point(HeadConfig(**head), TrainConfig(**train))] = None  # type: ignore[arg-type]
-    return tuple(points)
+    return space_of(values).points()
+
+
+def _default(name: str) -> object:
+    return getattr(HeadConfig if name in HEAD_FIELDS else TrainConfig, name)

@@ -18,7 +18,7 @@ from fec_cache.surfaces.options import (
     run_option,
     workspace_options,
 )
-from fec_cache.surfaces.search_commands import grid_search
+from fec_cache.surfaces.search_commands import grid_search, leaderboard
 
 
 @click.group(cls=FecGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,6 +109,7 @@ for command in (
     extract,
     train_head,
     grid_search,
+    leaderboard,
     evaluate,
     compare,
     predict,

@@ -10,7 +10,7 @@ from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
 from fec_cache.errors import WeightsNotFound
 from fec_cache.features.backbones import load_backbone, weights_at_hand
 from fec_cache.features.extract import ExtractOptions
-from fec_cache.search.space import DEFAULT_GRID, Point, grid
+from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
@@ -19,7 +19,7 @@ from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.predict_job import Prediction, run_predict
 from fec_cache.surfaces.report_job import run_report
-from fec_cache.surfaces.search_job import run_search
+from fec_cache.surfaces.search_job import SearchRequest, run_search
 from fec_cache.surfaces.train_job import HeadRequest, run_train
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def run_demo(
     features = HeadRequest(features=extracted.summary.folders[0].name)
     original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), console)
     console.say(original.in_words())
-    best = run_search(workspace, features, grid(DEFAULT_GRID), False, console)
+    best = run_search(workspace, features, SearchRequest(space_of(DEFAULT_GRID)), console)
     console.say(best.in_words(len(best.ranked)))
     evaluations = [
         run_evaluate(workspace, folder, False, console) for folder in (original.folder, best.folder)

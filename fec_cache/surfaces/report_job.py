@@ -11,11 +11,12 @@ from fec_cache.faces.images import load_face
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import load_config, load_history
 from fec_cache.heads.run_config import RunConfig
+from fec_cache.search.results import by_setting
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
-from fec_cache.surfaces.search_job import RESULTS_NAME
+from fec_cache.surfaces.search_keeper import RESULTS_NAME
 from fec_cache.surfaces.workspace import random_weights_notes
 
 REPORT_NAME = "report.html"
@@ -109,11 +110,11 @@ def _results(folder: Path, console: Console) -> tuple[dict[str, str], ...]:
             rows = tuple(csv.DictReader(file, strict=True))
         # Too many cells stand under None, too few are None: then nobody knows what belongs where.
         if all(None not in row and None not in row.values() for row in rows):
-            return rows
+            return by_setting(rows)
         reason = "its lines are of different lengths"
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         reason = str(error)
     console.warn(f"{folder / RESULTS_NAME} cannot be read ({reason}) and is left out.")
     return ()

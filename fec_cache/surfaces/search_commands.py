@@ -1,82 +1,106 @@
-"""Commands of the search: grid-search."""
+"""Commands of the search: grid-search and leaderboard."""
 
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import click
 
 from fec_cache.config import PairConfig
-from fec_cache.search.space import DEFAULT_GRID, grid
+from fec_cache.search.choice import RULES
+from fec_cache.search.halving import Halving
+from fec_cache.search.proposals import SAMPLERS
+from fec_cache.search.space import space_from
+from fec_cache.search.values import Axis
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.head_commands import PREPARE_HELP, name_option
+from fec_cache.surfaces.head_commands import name_option
 from fec_cache.surfaces.options import (
-    Command,
     console_options,
     device_option,
     features_option,
-    float_list,
-    hidden_list,
-    int_list,
     pair_options,
-    word_list,
     workspace_options,
 )
+from fec_cache.surfaces.search_options import axis_options, halving, seconds
 
 _TOP_SHOWN = 10
-
-
-def _list_option(name: str, parse: Callable[[str], Any], text: str = "") -> Command:
-    """An option that takes a list, with the default grid's values."""
-    values = DEFAULT_GRID[name]
-    listed = ",".join("-".join(map(str, v)) if isinstance(v, tuple) else f"{v}" for v in values)
-    flag = f"--{name.replace('_', '-')}"
-    return click.option(
-        flag, type=parse, metavar="LIST", default=listed, show_default=True, help=text
-    )
 
 
 @click.command("grid-search")
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @features_option
-@_list_option("head", word_list)
-@_list_option("hidden", hidden_list, "Hidden layers, as 128,512-128,none.")
-@_list_option("dropout", float_list)
-@_list_option("embedding_dim", int_list)
-@click.option("--prepare", type=word_list, metavar="LIST", default=None, help=PREPARE_HELP)
-@_list_option("lr", float_list)
-@_list_option("epochs", int_list)
-@_list_option("batch_size", int_list)
-@_list_option("loss", word_list)
-@_list_option("optimizer", word_list)
-@_list_option("weight_decay", float_list)
-@_list_option("patience", int_list)
-@_list_option("seed", int_list, "Several seeds: settings are ranked by their mean.")
+@axis_options
+@click.option(
+    "--repeat-seeds", type=click.IntRange(1), help="So many seeds, from --seed on, for each."
+)
+@click.option("--sampler", type=click.Choice(SAMPLERS), default=SAMPLERS[0], show_default=True)
+@click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--trials", type=click.IntRange(1), help="So many settings. [default: the grid]")
+@click.option("--timeout", type=seconds, metavar="TIME", help="Begin nothing after 90s, 15m, 2h.")
+@click.option(
+    "--prune", type=halving, metavar="WORD", help="halving, or halving:ETA: one in ETA goes on."
+)
+@click.option("--choose", type=click.Choice(RULES), default=RULES[0], show_default=True)
+@click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
+@click.option("--storage", metavar="URL", help="An Optuna study too, as sqlite:///search.db.")
+@click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the results.")
 @pair_options
 @name_option
-@click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
 @device_option
 @console_options
 def grid_search(
     console: Console,
     workspace: Workspace,
     features: str | None,
-    prepare: tuple[str, ...] | None,
     pairs: PairConfig,
     name: str | None,
-    retry_failed: bool,
     device: str,
-    **values: tuple[object, ...],
+    repeat_seeds: int | None,
+    sampler: str,
+    sampler_seed: int,
+    trials: int | None,
+    timeout: float | None,
+    prune: Halving | None,
+    choose: str,
+    retry_failed: bool,
+    storage: str | None,
+    plots: bool,
+    **axes: Axis,
 ) -> None:
-    """Try every combination of settings; resumes by default and keeps the best head.
+    """Try many settings, resume where it broke off, and keep the best head.
 
-    Every option takes a list: --lr 1e-4,1e-3 --hidden 128,256 --head concat,symmetric. Settings are
-    ranked by validation triplet accuracy, averaged over the seeds; the test split is not looked at.
+    Every option takes a list or a range: --head concat,symmetric --lr 1e-4..1e-2:log (a grid tries
+    five values of it, 1e-4..1e-2:log:9 nine). Settings are ranked by validation triplet accuracy,
+    averaged over the seeds; the test split is not looked at. One point is trained once, whatever
+    happens; the same command goes on where it ended.
     """
-    from fec_cache.surfaces.search_job import run_search
+    from fec_cache.surfaces.search_job import SearchRequest, run_search
     from fec_cache.surfaces.train_job import HeadRequest
 
-    points = grid({"prepare": prepare or (None,), **values})
+    wanted = SearchRequest(
+        space=space_from(axes, repeat_seeds),
+        sampler=sampler,
+        sampler_seed=sampler_seed,
+        trials=trials,
+        timeout_s=timeout,
+        halving=prune,
+        choose=choose,
+        retry_failed=retry_failed,
+        storage=storage,
+        plots=plots,
+    )
     request = HeadRequest(features, pairs, name, device)
-    outcome = run_search(workspace, request, points, retry_failed, console)
+    outcome = run_search(workspace, request, wanted, console)
     console.result(outcome.in_words(_TOP_SHOWN), outcome.to_dict())
+
+
+@click.command("leaderboard")
+@workspace_options("runs_dir")
+@click.option("--sort", default="validation", show_default=True, help="A column's name.")
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write the table here.")
+@console_options
+def leaderboard(console: Console, workspace: Workspace, sort: str, csv_path: Path | None) -> None:
+    """Show all trained heads as one table: features, head, loss, figures, seconds."""
+    from fec_cache.surfaces.leaderboard_job import run_leaderboard
+
+    board = run_leaderboard(workspace, sort, csv_path, console)
+    console.result(board.in_words(), board.to_dict())

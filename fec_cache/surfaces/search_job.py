@@ -1,145 +1,226 @@
 """`fec grid-search` as one call: many heads, each tried once, the best one saved."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fec_cache.errors import NothingToTrain
 from fec_cache.features.network import choose_device
-from fec_cache.features.storage import write_atomically
+from fec_cache.heads.crew import StackPlan
+from fec_cache.search.choice import BEST, check_rule
+from fec_cache.search.engine import Engine, plan_for
+from fec_cache.search.group import FAILURES
+from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import Ledger, Outcome
-from fec_cache.search.results import Ranked, rank, results_csv
-from fec_cache.search.run import Search, SearchProgress
-from fec_cache.search.space import Point
+from fec_cache.search.proposals import GRID, Proposer, make_proposer
+from fec_cache.search.results import Ranked
+from fec_cache.search.run import Search, Survey
+from fec_cache.search.scope import Scope, split_digest, trainer_digest
+from fec_cache.search.space import Space
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.train_job import HeadRequest, digest_of, save_head, scope_of
+from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
+from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
+from fec_cache.surfaces.train_job import HeadRequest, digest_of
 from fec_cache.surfaces.workspace import load_training
 
-RESULTS_NAME = "results.csv"
+ONE_BY_ONE = StackPlan(1, 1, math.nan, "One head at a time.")
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What to search and how; the fields are the options of `fec grid-search`."""
+
+    space: Space
+    sampler: str = GRID
+    sampler_seed: int = 0
+    trials: int | None = None
+    timeout_s: float | None = None
+    halving: Halving | None = None
+    choose: str = BEST
+    retry_failed: bool = False
+    storage: str | None = None
+    plots: bool = True
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is loaded."""
+        check_rule(self.choose, len(self.space.seeds))
+        self.proposer()
+
+    def proposer(self) -> Proposer:
+        """A proposer of its settings, from the start."""
+        return make_proposer(self.space, self.sampler, self.trials, self.sampler_seed)
+
+    @property
+    def name(self) -> str:
+        """Names the points: the space and how settings are drawn from it."""
+        drawn = [self.sampler, self.sampler_seed, self.trials, repr(self.halving)]
+        return digest_of([repr(self.space), *drawn])
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """A finished grid: settings by rank, failed points, and the best head's folder."""
+    """A search and its results: settings by rank, the winner, failed points, the head's folder.
+
+    `num_open` points were left by a timeout; `num_trained` were trained by this run, in
+    `duration_s` seconds.
+    """
 
     folder: Path
     ranked: tuple[Ranked, ...]
+    winner: Ranked
     failed: tuple[Outcome, ...]
     num_points: int
+    num_open: int
+    num_trained: int
+    duration_s: float
+    rule: str
 
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
         return {
             "run": str(self.folder),
             "points": self.num_points,
+            "open": self.num_open,
+            "trained": self.num_trained,
+            "duration_s": self.duration_s,
             "failed": [asdict(outcome) for outcome in self.failed],
-            "ranked": [
-                {
-                    **entry.point.settings(),
-                    "val_triplet_accuracy": entry.val_triplet_accuracy,
-                    "stderr": entry.stderr,
-                    "seeds": entry.num_seeds,
-                }
-                for entry in self.ranked
-            ],
+            "choose": self.rule,
+            "winner": {**_fields(self.winner), "saved_seed": self.winner.first.settings["seed"]},
+            "ranked": [_fields(entry) for entry in self.ranked],
         }
 
     def in_words(self, num_shown: int) -> str:
         """For people: the best settings as a table, in columns of what differs between them."""
-        settings = [entry.point.settings() for entry in self.ranked]
-        names = [n for n in settings[0] if n != "seed" and len({str(s[n]) for s in settings}) > 1]
-        rows = [
-            [
-                str(place),
-                *(_value(entry.point.settings()[name]) for name in names),
-                percent(entry.val_triplet_accuracy),
-                percent(entry.stderr),
-                str(entry.num_seeds),
-                duration(entry.best.duration_s),
-            ]
-            for place, entry in enumerate(self.ranked[:num_shown], start=1)
-        ]
-        columns = ["rank", *names, "val accuracy", "std. error", "seeds", "time"]
+        columns, rows = table_of(self.ranked, num_shown)
         title = f"{self.num_points} points, best {len(rows)} of {len(self.ranked)} settings"
         lines = [table(title, columns, rows)]
+        if self.num_trained:
+            rate = rate_in_words(self.num_trained, self.duration_s)
+            lines.append(
+                f"{self.num_trained} points trained in {duration(self.duration_s)}: {rate}"
+            )
         if self.failed:
-            lines.append(f"{len(self.failed)} points failed; see {self.folder / RESULTS_NAME}")
-        return "\n".join([*lines, f"Best head: {self.folder}"])
+            lines.append(
+                f"{len(self.failed)} points failed; see {self.folder / RESULTS_NAME}. "
+                "Try them again with --retry-failed."
+            )
+        if self.num_open:
+            lines.append(
+                f"{self.num_open} points are open: the time was up. The same command goes on."
+            )
+        return "\n".join([*lines, self._winner_in_words(), f"Best head: {self.folder}"])
+
+    def _winner_in_words(self) -> str:
+        place = self.ranked.index(self.winner) + 1
+        why = "best" if place == 1 else f"rank {place}, cheapest within one standard error of best"
+        first = self.winner.first
+        seed = f"seed {first.settings['seed']}"
+        if self.winner.num_seeds > 1:
+            seed += f", the first and not the luckiest of {self.winner.num_seeds} seeds"
+        return f"Saved: the {why} setting's head of {seed}: {percent(first.val_triplet_accuracy)}"
 
 
 def run_search(
-    workspace: Workspace,
-    request: HeadRequest,
-    points: Sequence[Point],
-    retry_failed: bool,
-    console: Console,
+    workspace: Workspace, request: HeadRequest, wanted: SearchRequest, console: Console
 ) -> SearchOutcome:
-    """Try every point of a grid once and save the best head as the search's run.
+    """Try every point of a search once and save the best head as the search's run.
+
+    All points of the run's folder are ranked together: a search that is widened keeps what it had.
 
     Raises:
-        NothingToTrain: every point failed.
+        NothingToTrain: no point has figures.
+        OutputExists: the run's name stands for something else.
     """
     labelled, split = load_training(workspace, request.features, request.pairs, console)
-    points = [point.on(labelled.caches.blocks) for point in points]
-    scope = scope_of(labelled, request.pairs)
-    folder = workspace.runs_dir / (request.name or _search_name(points, scope))
+    space = replace(wanted.space, blocks=labelled.caches.blocks)
+    wanted = replace(wanted, space=space)
+    fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
+    scope = Scope(fingerprints, labelled.digest, split_digest(split), trainer_digest())
+    name = f"{wanted.sampler}-{digest_of([scope.digest, wanted.name])[:8]}"
+    folder = workspace.runs_dir / (request.name or name)
+    if scope.claim(folder):
+        console.warn(f"{folder} had a damaged search.json; it was written anew.")
+    device = str(choose_device(request.device))
     search = Search(
-        points=tuple(points),
-        scope=scope,
-        features=labelled.matrix.features,
-        split=split,
+        space=space,
+        propose=wanted.proposer,
+        scope=scope.digest,
+        engine=Engine(labelled.matrix.features, split, ONE_BY_ONE, device),
         ledger=Ledger(folder),
-        device=str(choose_device(request.device)),
+        halving=wanted.halving,
+        timeout_s=wanted.timeout_s,
+        retry_failed=wanted.retry_failed,
     )
-    _announce(search, retry_failed, console)
-    outcomes = _run_points(search, retry_failed, console)
-    write_atomically(folder / RESULTS_NAME, results_csv(outcomes))
-    ranked = rank(points, outcomes)
-    failed = tuple(outcome for outcome in outcomes if outcome.error)
-    if not ranked:
-        raise NothingToTrain(
-            f"All {len(outcomes)} points failed; the first: {failed[0].error}. "
-            f"They are listed in {folder / RESULTS_NAME}; try again with --retry-failed."
+    survey = begin_search(search, wanted, console)
+    keeper = Keeper(workspace, folder, labelled, split, request.pairs, search, wanted.storage)
+    started = time.monotonic()
+    try:
+        with shown_search(console) as show:
+            num_open = search.run(keeper.also_stored(show))
+    except KeyboardInterrupt:
+        console.warn(keeper.interrupted())
+        raise
+    spent = time.monotonic() - started
+    winner, ranked, failed = keeper.conclude(wanted.choose, wanted.plots)
+    return SearchOutcome(
+        folder,
+        ranked,
+        winner,
+        failed,
+        num_points=survey.num_points,
+        num_open=num_open,
+        num_trained=survey.num_open - num_open,
+        duration_s=spent,
+        rule=wanted.choose,
+    )
+
+
+def begin_search(search: Search, wanted: SearchRequest, console: Console) -> Survey:
+    """Say what lies before a search and how its points are shared out."""
+    survey = search.survey()
+    for name in search.ledger.damaged:
+        console.warn(f"{name} is damaged; it was set aside, and its points are trained again.")
+    if survey.open_points:
+        search.engine = replace(search.engine, plan=_plan(search, survey, wanted.name))
+        console.say(search.engine.plan.sentence)
+    space, num_distinct = wanted.space, len(wanted.space.settings())
+    if space.num_combinations > num_distinct and wanted.sampler == GRID:
+        console.say(
+            f"{space.num_combinations} combinations are {num_distinct} distinct heads: the others "
+            "differ only in options that their head ignores"
         )
-    best = ranked[0].point
-    save_head(folder, workspace, labelled, split, best, request.pairs, search.train(best))
-    return SearchOutcome(folder, ranked, failed, len(outcomes))
-
-
-def _announce(search: Search, retry_failed: bool, console: Console) -> None:
-    todo = search.open_points(retry_failed)
-    done = len(search.points) - len(todo)
+    expected = search.seconds_expected(survey)
+    several = f" ({len(space.seeds)} seeds each)" if len(space.seeds) > 1 else ""
+    pruned = ", less what is pruned" if search.halving and survey.num_open else ""
     console.say(
-        f"{len(search.points)} points, {done} of them done before; expected time "
-        f"{duration(search.expected_seconds(todo))}"
+        f"{survey.num_points} points{several}, {survey.num_known} of them done before; expected "
+        f"time {'unknown' if math.isnan(expected) else duration(expected)}{pruned}"
     )
+    return survey
 
 
-def _run_points(search: Search, retry_failed: bool, console: Console) -> tuple[Outcome, ...]:
-    best = -math.inf
-    with console.progress("Searching", "points") as step:
-
-        def on_point(progress: SearchProgress) -> None:
-            """Move the bar, tell the best so far, warn of a failure."""
-            nonlocal best
-            outcome = progress.outcome
-            if outcome.error:
-                console.warn(f"point {outcome.key} failed: {outcome.error}")
-            else:
-                best = max(best, outcome.val_triplet_accuracy)
-            step(progress.num_done, progress.num_points, f"best so far {percent(best)}")
-
-        return search.run(on_point, retry_failed)
+def _plan(search: Search, survey: Survey, name: str) -> StackPlan:
+    """The plan of an earlier run of the same search, else a measured one."""
+    try:
+        return StackPlan(**(search.ledger.plan(name) or {}))
+    except TypeError:
+        pass
+    engine = search.engine
+    try:
+        plan = plan_for(engine.features, engine.split, survey.open_points, engine.device)
+    except FAILURES:  # what is wrong with a point is told when its turn comes
+        plan = ONE_BY_ONE
+    search.ledger.record_plan(name, asdict(plan))
+    return plan
 
 
-def _search_name(points: Sequence[Point], scope: str) -> str:
-    return f"grid-{digest_of([point.key(scope) for point in points])[:8]}"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list):
-        return "-".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _fields(entry: Ranked) -> dict[str, Any]:
+    return {
+        **entry.settings,
+        "status": entry.status,
+        "val_triplet_accuracy": entry.val_triplet_accuracy,
+        "stderr": entry.stderr,
+        "seeds": entry.num_seeds,
+    }

@@ -1,9 +1,5 @@
-"""The grid: each point once, resumable after a kill, failures told, ranking by hand."""
+"""The coordinator: each point once, resumable after a kill, failures told."""
 
-import csv
-import dataclasses
-import io
-import math
 import os
 import signal
 import subprocess
@@ -13,184 +9,344 @@ from pathlib import Path
 
 import pytest
 
-from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.errors import BadOption
-from fec_cache.pairs.split import Split
-from fec_cache.search.ledger import Ledger, Outcome
+from fec_cache.errors import TrainingDiverged
+from fec_cache.search.engine import Engine
+from fec_cache.search.halving import Halving
+from fec_cache.search.ledger import DONE, FAILED, PRUNED
 from fec_cache.search.results import rank, results_csv
-from fec_cache.search.run import Search
-from fec_cache.search.space import DEFAULT_GRID, Point, grid
-from tests.heads.planted import planted_split
+from fec_cache.search.space import Space, grid, space_of
+from fec_cache.search.values import parse_axis
+from tests.search.conftest import VALUES, NoTraining, outcomes_of, search_in
 
-VALUES = {"head": ["concat", "embedding"], "hidden": [(8,)], "lr": [1e-3, 1e-2], "epochs": [1]}
 ROOT = Path(__file__).parents[2]
+LONG = {**VALUES, "lr": [1e-3, 3e-3, 1e-2], "epochs": [6]}
 
 
-def search_in(folder, points=None, scope="s"):
-    features, train, validation = planted_split()
-    split = Split(train, validation, "components", 0)
-    return Search(points or grid(VALUES), scope, features, split, Ledger(folder))
-
-
-def without_time(outcomes):
-    return [dataclasses.replace(outcome, duration_s=0.0) for outcome in outcomes]
-
-
-class TestSpace:
-    def test_grid_is_every_combination_once(self):
-        points = grid(VALUES)
-        assert len(points) == 4
-        assert points[0] == Point(HeadConfig("concat", (8,)), TrainConfig(lr=1e-3, epochs=1))
-        assert [(p.head.head, p.train.lr) for p in points] == [
-            ("concat", 1e-3),
-            ("concat", 1e-2),
-            ("embedding", 1e-3),
-            ("embedding", 1e-2),
-        ]
-
-    def test_repeated_values_make_no_repeated_points(self):
-        assert len(grid({"lr": [1e-3, 1e-3, 1e-2]})) == 2
-
-    def test_default_grid_has_twelve_points(self):
-        assert len(grid(DEFAULT_GRID)) == 12
-
-    def test_bad_values_are_named(self):
-        with pytest.raises(BadOption, match=r"lr is -1.0, but it must be between"):
-            grid({"lr": [-1.0]})
-        with pytest.raises(BadOption, match="head is 'siamese', but it must be one of: concat"):
-            grid({"head": ["siamese"]})
-
-    def test_key_depends_on_scope_and_every_setting(self):
-        point = Point(HeadConfig(), TrainConfig())
-        others = [
-            Point(HeadConfig(**{name: value}), TrainConfig())
-            for name, value in {
-                "head": "symmetric",
-                "hidden": (1,),
-                "dropout": 0.1,
-                "embedding_dim": 3,
-                "prepare": "l2",
-            }.items()
-        ] + [
-            Point(HeadConfig(), TrainConfig(**{name: value}))
-            for name, value in {
-                "lr": 0.1,
-                "epochs": 3,
-                "batch_size": 3,
-                "loss": "triplet",
-                "optimizer": "sgd",
-                "weight_decay": 0.1,
-                "patience": 3,
-                "seed": 3,
-            }.items()
-        ]
-        keys = {point.key("s"), point.key("t"), *(other.key("s") for other in others)}
-        assert len(keys) == 2 + len(others) == 15
+def run_in(folder, *args, **options):
+    search = search_in(folder, *args, **options)
+    assert search.run() == 0
+    return search
 
 
 class TestRun:
-    def test_second_run_trains_nothing(self, tmp_path, monkeypatch):
-        first = search_in(tmp_path).run()
-        assert len(first) == 4
-        monkeypatch.setattr("fec_cache.search.run.fit", None)
-        assert search_in(tmp_path).run() == first
-        assert search_in(tmp_path).open_points() == ()
+    def test_second_run_trains_nothing(self, tmp_path):
+        first = run_in(tmp_path)
+        assert len(outcomes_of(first)) == 4
+        second = search_in(tmp_path, engine=NoTraining(first.engine))
+        assert second.survey().num_open == 0
+        assert second.run() == 0
+        assert outcomes_of(second) == outcomes_of(first)
+
+    def test_points_equal_heads_that_are_trained_alone(self, tmp_path):
+        from fec_cache.heads.train import fit
+
+        search = run_in(tmp_path, space_of(LONG), width=3)
+        for point in grid(LONG):
+            split = search.engine.split
+            alone = fit(
+                search.engine.features, split.train, split.validation, point.head, point.train
+            )
+            found = search.ledger.outcomes()[point.key("s")]
+            wanted = alone.best.val_triplet_accuracy
+            assert found.val_triplet_accuracy == pytest.approx(wanted, abs=0.01)
+            assert found.epochs == 6
+            head = search.train(point).head.state_dict()
+            for name, value in alone.head.state_dict().items():
+                assert head[name].numpy() == pytest.approx(value.numpy(), rel=1e-3, abs=1e-4)
 
     def test_only_new_points_are_tried(self, tmp_path):
-        search_in(tmp_path).run()
-        wider = grid({**VALUES, "lr": [1e-3, 1e-2, 1e-1]})
-        assert [p.train.lr for p in search_in(tmp_path, wider).open_points()] == [1e-1, 1e-1]
+        run_in(tmp_path)
+        wider = search_in(tmp_path, space_of({**VALUES, "lr": [1e-3, 1e-2, 1e-1]}))
+        assert [point.train.lr for point in wider.survey().open_points] == [1e-1, 1e-1]
+        assert wider.survey().num_known == 4
 
-    def test_other_features_are_another_search(self, tmp_path):
-        search_in(tmp_path).run()
-        assert len(search_in(tmp_path, scope="other").open_points()) == 4
+    def test_another_scope_is_another_search(self, tmp_path):
+        run_in(tmp_path)
+        assert search_in(tmp_path, scope="other").survey().num_open == 4
 
     def test_a_torn_point_is_tried_again(self, tmp_path):
-        outcomes = search_in(tmp_path).run()
-        path = tmp_path / "points" / f"{outcomes[1].key}.json"
+        before = outcomes_of(run_in(tmp_path))
+        path = sorted((tmp_path / "points").glob("*.json"))[0]
         path.write_text(path.read_text()[:40])
-        assert len(search_in(tmp_path).open_points()) == 1
-        assert without_time(search_in(tmp_path).run()) == without_time(outcomes)
+        again = search_in(tmp_path)
+        assert again.survey().num_open == 2  # two heads were trained side by side
+        assert again.run() == 0
+        assert outcomes_of(again) == before
 
-    def test_failed_points_are_told_and_retried_on_request(self, tmp_path, monkeypatch):
-        from fec_cache.search import run
+    def test_a_timeout_begins_nothing_more(self, tmp_path):
+        search = search_in(tmp_path, timeout_s=0.0)
+        assert search.run() == 4
+        assert search.ledger.outcomes() == {}
+        search.timeout_s = 600.0
+        assert search.run() == 0
 
-        real = run.fit
-
-        def failing(features, train, validation, head, config, device):
-            if head.head == "embedding":
-                raise RuntimeError("out of memory\nlong tail")
-            return real(features, train, validation, head, config, device)
-
-        monkeypatch.setattr(run, "fit", failing)
-        outcomes = search_in(tmp_path).run()
-        assert [outcome.error for outcome in outcomes] == ["", "", "out of memory", "out of memory"]
-        assert len(rank(grid(VALUES), outcomes)) == 2
-        monkeypatch.setattr(run, "fit", real)
-        assert search_in(tmp_path).open_points() == ()
-        assert len(search_in(tmp_path).open_points(retry_failed=True)) == 2
-        mended = search_in(tmp_path).run(retry_failed=True)
-        assert not any(outcome.error for outcome in mended)
+    def test_a_timeout_on_the_way_keeps_what_is_done(self, tmp_path, monkeypatch):
+        search = search_in(tmp_path, timeout_s=3600.0, width=1)
+        now = time.monotonic
+        monkeypatch.setattr(
+            "fec_cache.search.progress.time.monotonic",
+            lambda: now() + (3600 if search.ledger.outcomes() else 0),
+        )
+        assert search.run() == 3
+        assert len(search.ledger.outcomes()) == 1
 
     def test_expected_time_counts_open_points(self, tmp_path):
         search = search_in(tmp_path)
-        points = search.open_points()
-        assert search.expected_seconds(points) > 0
-        assert search.expected_seconds(()) == 0
+        assert search.seconds_expected(search.survey()) > 0
+        search.run()
+        assert search.seconds_expected(search.survey()) == 0
 
-    def test_killed_search_ends_with_the_same_results(self, tmp_path):
-        """SIGKILL at three moments; each point is there once and equals the unbroken run's."""
-        whole = search_in(tmp_path / "whole", grid({**VALUES, "epochs": [8]})).run()
-        script = tmp_path / "search.py"
-        script.write_text(
-            "import sys\n"
-            f"sys.path.insert(0, {str(ROOT)!r})\n"
-            "from pathlib import Path\n"
-            "from tests.search.test_search import VALUES, grid, search_in\n"
-            f"folder = Path({str(tmp_path / 'broken')!r})\n"
-            "search_in(folder, grid({**VALUES, 'epochs': [8]})).run()\n"
+    def test_progress_counts_up_to_all_points(self, tmp_path):
+        seen = []
+        search = search_in(tmp_path, space_of(LONG))
+        search.run(seen.append)
+        assert (seen[-1].num_done, seen[-1].num_points, seen[-1].num_known) == (6, 6, 0)
+        assert seen[-1].work == 1.0
+        assert [p.num_done for p in seen] == sorted(p.num_done for p in seen)
+        assert sum(len(progress.new) for progress in seen) == 6
+
+
+class Failing(Engine):
+    """Heads of one kind do not fit into memory, or groups of more than one point do not."""
+
+    kind, most = "embedding", 100
+
+    def begin(self, points):
+        if any(p.head.head == self.kind for p in points) or len(points) > self.most:
+            raise RuntimeError("out of memory\nlong tail")
+        return super().begin(points)
+
+    def seconds_per_epoch(self, point):
+        if point.head.head == self.kind:
+            raise TrainingDiverged("no number")
+        return super().seconds_per_epoch(point)
+
+
+def failing(folder, kind="embedding", most=100):
+    engine = search_in(folder).engine
+    made = Failing(engine.features, engine.split, engine.plan)
+    object.__setattr__(made, "kind", kind)
+    object.__setattr__(made, "most", most)
+    return made
+
+
+class TestFailures:
+    def test_failed_points_are_told_and_retried_on_request(self, tmp_path):
+        search = run_in(tmp_path, engine=failing(tmp_path))
+        outcomes = outcomes_of(search)
+        assert sorted(o.status for o in outcomes) == [DONE, DONE, FAILED, FAILED]
+        assert {o.error for o in outcomes} == {"", "out of memory"}
+        assert len(rank(outcomes)) == 2
+        assert search_in(tmp_path).survey().num_open == 0
+        again = search_in(tmp_path, retry_failed=True)
+        assert again.survey().num_open == 2
+        assert again.run() == 0
+        assert {o.status for o in outcomes_of(again)} == {DONE}
+
+    def test_a_group_that_does_not_fit_is_tried_in_parts(self, tmp_path):
+        whole = run_in(tmp_path / "a", space_of(LONG), width=3)
+        parts = run_in(
+            tmp_path / "b", space_of(LONG), engine=failing(tmp_path, kind="none", most=1)
         )
-        points = tmp_path / "broken" / "points"
-        for wanted in (1, 2, 3):
-            with subprocess.Popen([sys.executable, script]) as process:
-                until = time.monotonic() + 60
-                while len(list(points.glob("*.json"))) < wanted and time.monotonic() < until:
-                    time.sleep(0.005)
-                os.kill(process.pid, signal.SIGKILL)
-        resumed = search_in(tmp_path / "broken", grid({**VALUES, "epochs": [8]})).run()
-        assert without_time(resumed) == without_time(whole)
-        assert len(list(points.iterdir())) == 4
+        assert {o.status for o in outcomes_of(parts)} == {DONE}
+        found = {o.key: o.val_triplet_accuracy for o in outcomes_of(parts)}
+        wanted = {o.key: o.val_triplet_accuracy for o in outcomes_of(whole)}
+        assert found == pytest.approx(wanted, abs=0.01)
+
+    def test_what_cannot_be_timed_is_no_traceback(self, tmp_path):
+        search = search_in(tmp_path, engine=failing(tmp_path))
+        assert search.seconds_expected(search.survey()) > 0
+        only = space_of({**VALUES, "head": ["embedding"]})
+        search = search_in(tmp_path, only, engine=failing(tmp_path))
+        assert str(search.seconds_expected(search.survey())) == "nan"
+
+    def test_divergence_is_a_failed_point(self, tmp_path):
+        space = space_of(
+            {"optimizer": ["sgd"], "lr": [1e-3, 1000.0], "weight_decay": [1000.0], "epochs": [2]}
+        )
+        outcomes = outcomes_of(run_in(tmp_path, space))
+        assert sorted(o.status for o in outcomes) == [DONE, FAILED]
+        assert "Try a smaller --lr" in " ".join(o.error for o in outcomes)
 
 
-class TestResults:
-    def outcomes(self):
-        points = grid({"lr": [1e-3, 1e-2], "seed": [0, 1, 2]})
-        accuracies = [0.5, 0.6, 0.7, 0.2, 0.9, 0.4]
-        return points, [
-            Outcome(point.key("s"), point.settings(), accuracy, 0.1, 3, 1.0)
-            for point, accuracy in zip(points, accuracies, strict=True)
-        ]
+class TestHalving:
+    SPACE = space_of(
+        {**VALUES, "lr": [1e-5, 1e-4, 1e-3, 3e-3, 1e-2], "epochs": [9], "seed": [0, 1]}
+    )
 
-    def test_rank_is_by_mean_over_seeds_with_standard_error(self):
-        points, outcomes = self.outcomes()
-        first, second = rank(points, outcomes)
-        assert (first.point.train.lr, second.point.train.lr) == (1e-3, 1e-2)
-        assert first.val_triplet_accuracy == pytest.approx(0.6)
-        assert first.stderr == pytest.approx(0.1 / math.sqrt(3))
-        assert first.point.train.seed == 2
-        assert first.num_seeds == 3
+    def test_every_point_is_in_the_ledger_with_its_last_figure(self, tmp_path):
+        search = run_in(tmp_path, self.SPACE, halving=Halving(3))
+        outcomes = outcomes_of(search)
+        assert len(outcomes) == 20
+        # Ten settings of two seeds: 4 go on after 1 epoch, 2 after 3 epochs.
+        assert sorted(o.epochs for o in outcomes) == [1] * 12 + [3] * 4 + [9] * 4
+        assert {o.status for o in outcomes if o.epochs == 9} == {DONE}
+        assert {o.status for o in outcomes if o.epochs < 9} == {PRUNED}
+        full = run_in(tmp_path / "full", self.SPACE)
+        best = {o.key: o for o in outcomes_of(full)}
+        for outcome in outcomes:
+            if outcome.status == DONE:
+                assert outcome == best[outcome.key]
 
-    def test_csv_has_each_point_once_with_every_setting(self):
-        _, outcomes = self.outcomes()
-        broken = dataclasses.replace(outcomes[0], key="f" * 16, error="no memory")
-        rows = list(csv.DictReader(io.StringIO(results_csv([broken, *outcomes]).decode())))
-        assert len(rows) == 7
-        assert rows[0]["val_triplet_accuracy"] == "0.9"
-        assert rows[-1]["error"] == "no memory"
-        assert rows[0]["hidden"] == "256"
-        assert {"head", "lr", "seed", "batch_size", "loss"} <= set(rows[0])
+    def test_the_best_after_each_rung_go_on(self, tmp_path):
+        search = run_in(tmp_path, self.SPACE, halving=Halving(3))
+        pruned = [e for e in rank(outcomes_of(search)) if e.status == PRUNED]
+        full = run_in(tmp_path / "one", space_of({**dict_of(self.SPACE), "epochs": [1]}))
+        first = [entry.settings["lr"] for entry in rank(outcomes_of(full))]
+        heads = [entry.settings["head"] for entry in rank(outcomes_of(full))]
+        wanted = set(zip(heads[4:], first[4:], strict=True))
+        found = {
+            (e.settings["head"], e.settings["lr"]) for e in pruned if e.outcomes[0].epochs == 1
+        }
+        assert found == wanted
 
-    def test_one_seed_has_no_standard_error(self):
-        points, outcomes = self.outcomes()
-        (only,) = rank(points[:1], outcomes[:1])
-        assert math.isnan(only.stderr)
+    def test_resuming_trains_what_is_open_only(self, tmp_path):
+        first = run_in(tmp_path, self.SPACE, halving=Halving(3))
+        again = search_in(tmp_path, self.SPACE, engine=NoTraining(first.engine), halving=Halving(3))
+        assert again.run() == 0
+        assert outcomes_of(again) == outcomes_of(first)
+
+    def test_a_full_search_finishes_what_was_pruned(self, tmp_path):
+        run_in(tmp_path, self.SPACE, halving=Halving(3))
+        full = search_in(tmp_path, self.SPACE)
+        assert full.survey().num_open == 16
+        assert full.run() == 0
+        assert {o.status for o in outcomes_of(full)} == {DONE}
+
+    def test_a_failed_point_is_pruned_by_nobody_and_wins_nothing(self, tmp_path):
+        search = run_in(tmp_path, self.SPACE, engine=failing(tmp_path), halving=Halving(3))
+        outcomes = outcomes_of(search)
+        failed = [o for o in outcomes if o.status == FAILED]
+        assert {o.settings["head"] for o in failed} == {"embedding"}
+        assert len(outcomes) == 20
+        again = search_in(tmp_path, self.SPACE, halving=Halving(3), retry_failed=True)
+        assert again.run() == 0
+        assert not any(o.status == FAILED for o in outcomes_of(again))
+
+
+def dict_of(space):
+    return {**{axis.name: axis.values for axis in space.axes}, "seed": space.seeds}
+
+
+RANGES = (("lr", "1e-4..1e-1:log"), ("epochs", "1"), ("batch_size", "512"), ("hidden", "8"))
+
+
+class TestSamplers:
+    SPACE = Space(tuple(parse_axis(name, text) for name, text in RANGES), (0, 1))
+
+    @pytest.mark.parametrize("sampler", ["random", "tpe"])
+    def test_as_many_settings_as_asked_for(self, tmp_path, sampler):
+        search = run_in(tmp_path, self.SPACE, sampler=sampler, trials=9)
+        outcomes = outcomes_of(search)
+        rates = {o.settings["lr"] for o in outcomes}
+        assert (len(outcomes), len(rates)) == (18, 9)
+        assert all(1e-4 <= rate <= 1e-1 for rate in rates)
+
+    @pytest.mark.parametrize("sampler", ["random", "tpe"])
+    def test_resuming_asks_for_the_same_settings(self, tmp_path, sampler):
+        whole = run_in(tmp_path / "whole", self.SPACE, sampler=sampler, trials=10)
+        part = search_in(tmp_path / "part", self.SPACE, sampler=sampler, trials=10, width=1)
+
+        class Stopped(Exception):
+            pass
+
+        def stop(progress):
+            if progress.num_done >= 17:
+                raise Stopped
+
+        part.engine = whole.engine
+        with pytest.raises(Stopped):
+            part.run(stop)
+        assert 17 <= len(part.ledger.outcomes()) < 20
+        resumed = search_in(tmp_path / "part", self.SPACE, sampler=sampler, trials=10)
+        assert resumed.run() == 0
+        assert outcomes_of(resumed) == outcomes_of(whole)
+
+    def test_more_trials_go_on_where_fewer_ended(self, tmp_path):
+        few = run_in(tmp_path, self.SPACE, sampler="tpe", trials=8)
+        before = set(few.ledger.outcomes())
+        more = search_in(tmp_path, self.SPACE, sampler="tpe", trials=12)
+        assert more.survey().num_known == 16
+        assert more.run() == 0
+        assert before < set(more.ledger.outcomes())
+        assert len(more.ledger.outcomes()) == 24
+
+    def test_a_space_of_lists_ends_when_all_was_tried(self, tmp_path):
+        search = run_in(tmp_path, space_of(VALUES), sampler="random", trials=50)
+        assert len(search.ledger.outcomes()) == 4
+        assert search.survey().num_open == 0
+
+    def test_a_grid_of_some_trials_is_a_part_of_the_grid(self, tmp_path):
+        search = run_in(tmp_path, space_of(LONG), trials=4)
+        keys = {point.key("s") for point in grid(LONG)}
+        assert set(search.ledger.outcomes()) < keys
+        assert len(search.ledger.outcomes()) == 4
+
+    def test_tpe_learns_where_the_optimum_is(self):
+        """Told a function with its peak at 1e-3, late settings lie nearer to it than early ones."""
+        import math
+
+        from fec_cache.search.sampling import SamplerProposer
+
+        proposer = SamplerProposer(self.SPACE, "tpe", 48, seed=0)
+        gaps = []
+        while settings := proposer.ask():
+            found = {s.settings_key(): abs(math.log10(s.train.lr / 1e-3)) for s in settings}
+            gaps += found.values()
+            proposer.tell({key: 1.0 - gap / 10 for key, gap in found.items()})
+        assert len(gaps) == 48
+        assert sum(gaps[-16:]) < 0.5 * sum(gaps[:16])
+
+
+# Imports once and forks a search for each line that it reads: a kill costs no second import.
+SERVER = """
+import os, sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.search.test_search import LONG, Halving, search_in, space_of
+for line in sys.stdin:
+    folder, eta = line.split()
+    child = os.fork()
+    if not child:
+        halving = Halving(int(eta)) if int(eta) else None
+        search_in(Path(folder), space_of(LONG), halving=halving).run()
+        os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER.format(root=str(ROOT))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **one_thread},
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.mark.parametrize("eta", [0, 2])
+def test_killed_search_ends_with_the_same_results(tmp_path, server, eta):
+    """SIGKILL at four moments; results.csv is the unbroken run's, byte for byte."""
+    options = {"halving": Halving(eta) if eta else None}
+    whole = run_in(tmp_path / "whole", space_of(LONG), **options)
+    broken = tmp_path / "broken"
+    for wanted in (0, 1, 2, 3):
+        server.stdin.write(f"{broken} {eta}\n")
+        server.stdin.flush()
+        child = int(server.stdout.readline())
+        until = time.monotonic() + 60
+        while len(list(broken.glob("*/*.json"))) < wanted and time.monotonic() < until:
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+    assert len(list(broken.glob("*/*.json"))) < len(list((tmp_path / "whole").glob("*/*.json")))
+    resumed = run_in(broken, space_of(LONG), **options)
+    csv = results_csv(tuple(resumed.ledger.outcomes().values()))
+    assert csv == results_csv(tuple(whole.ledger.outcomes().values()))
+    assert csv.count(b"\n") == 7
+    assert resumed.ledger.damaged == []

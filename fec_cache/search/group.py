@@ -1,0 +1,155 @@
+"""Points that are trained side by side: how far they are, what it cost, how they came out."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fec_cache.errors import FecError
+from fec_cache.heads.history import Epoch, TrainResult
+from fec_cache.search.engine import Engine, Training
+from fec_cache.search.ledger import DONE, FAILED, PRUNED, Outcome
+from fec_cache.search.space import Point
+
+# torch tells of memory and of shapes that do not fit in this way.
+FAILURES = (FecError, RuntimeError, MemoryError)
+_DIVERGED = "The loss is no longer a number in epoch 1. Try a smaller --lr."
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one point stands after `asked` epochs; `problem` says why it cannot go on.
+
+    `result` is there once the point is finished.
+    """
+
+    point: Point
+    asked: int
+    history: tuple[Epoch, ...] = ()
+    seconds: float = 0.0
+    problem: str = ""
+    result: TrainResult | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Best validation triplet accuracy so far; NaN where the point failed."""
+        if self.problem:
+            return math.nan
+        return max((epoch.val_triplet_accuracy for epoch in self.history), default=math.nan)
+
+    def outcome(self, key: str) -> Outcome:
+        """What the ledger keeps.
+
+        A point is done where it had all its own epochs or stopped by itself, else it is pruned.
+        """
+        settings = self.point.canonical().settings()
+        if self.problem or not self.history:
+            problem = self.problem or _DIVERGED
+            return Outcome(key, settings, FAILED, duration_s=self.seconds, error=problem)
+        best = max(self.history, key=lambda epoch: epoch.val_triplet_accuracy)
+        num_epochs = len(self.history)
+        is_over = num_epochs >= self.point.train.epochs or num_epochs < self.asked
+        return Outcome(
+            key,
+            settings,
+            DONE if is_over else PRUNED,
+            val_triplet_accuracy=best.val_triplet_accuracy,
+            val_loss=best.val_loss,
+            best_epoch=best.epoch,
+            epochs=num_epochs,
+            duration_s=self.seconds,
+        )
+
+
+@dataclass
+class Group:
+    """Points of one shape on their way.
+
+    A group begins when epochs are first asked of it. One that is taken up again after a kill makes
+    the way of the unbroken one, cuts included: heads side by side share their sums, and other
+    company could change the last bit of a figure.
+    """
+
+    engine: Engine
+    points: tuple[Point, ...]
+    on_epoch: Callable[[], None]
+    cuts: list[tuple[int, frozenset[Point]]] = field(default_factory=list)
+    _seconds: dict[Point, float] = field(default_factory=dict)
+    _training: Training | None = None
+    _num_epochs: int = 0
+
+    @property
+    def alive(self) -> tuple[Point, ...]:
+        """The points that are still in the running."""
+        return tuple(p for p in self.points if all(p in survivors for _, survivors in self.cuts))
+
+    def reach(self, num_epochs: int, is_last: bool = False) -> list[Standing]:
+        """Train the points that are alive up to so many epochs.
+
+        Args:
+            num_epochs: counted from the start.
+            is_last: finish them; the group is over then.
+
+        Raises:
+            FecError, RuntimeError, MemoryError: the group cannot be trained.
+        """
+        training = self._training or self._begin()
+        self._advance(training, num_epochs)
+        results = training.finish() if is_last else [None] * len(self.alive)
+        standings = []
+        for point, history, found in zip(self.alive, training.histories, results, strict=True):
+            result = found if isinstance(found, TrainResult) else None
+            problem = "" if found is result else _reason(found)
+            seconds = self._seconds.get(point, 0.0)
+            standings.append(Standing(point, num_epochs, history, seconds, problem, result))
+        if is_last:
+            self.drop()
+        return standings
+
+    def cut(self, num_epochs: int, survivors: frozenset[Point]) -> None:
+        """From this rung on, go on with the survivors only."""
+        before = self.alive
+        self.cuts.append((num_epochs, survivors))
+        if not self.alive:
+            self.drop()
+        elif self._training is not None:
+            self._training.keep([place for place, p in enumerate(before) if p in survivors])
+
+    def drop(self) -> None:
+        """Give back what training holds; epochs that are asked for later begin anew."""
+        training, self._training, self._num_epochs = self._training, None, 0
+        if training is not None:
+            training.close()
+
+    def halves(self) -> tuple["Group", ...]:
+        """The same points in two groups, to be trained anew."""
+        middle = len(self.points) // 2
+        parts = (self.points[:middle], self.points[middle:])
+        return tuple(Group(self.engine, part, self.on_epoch, list(self.cuts)) for part in parts)
+
+    def _begin(self) -> Training:
+        training = self._training = self.engine.begin(self.points)
+        cuts, self.cuts = self.cuts, []
+        for num_epochs, survivors in cuts:
+            self._advance(training, num_epochs)
+            self.cut(num_epochs, survivors)
+        return training
+
+    def _advance(self, training: Training, num_epochs: int) -> None:
+        if num_epochs <= self._num_epochs:
+            return
+        started = time.perf_counter()
+        training.advance(num_epochs - self._num_epochs, lambda place, epoch: self.on_epoch())
+        self._num_epochs = num_epochs
+        spent = (time.perf_counter() - started) / len(self.alive)
+        for point in self.alive:
+            self._seconds[point] = self._seconds.get(point, 0.0) + spent
+
+
+def failed(point: Point, asked: int, error: BaseException) -> Standing:
+    """The standing of a point that cannot be trained."""
+    return Standing(point, asked, problem=_reason(error))
+
+
+def _reason(error: object) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,174 @@
+"""What one option may be in a search: words of the command line -> values or a range.
+
+`1e-4,1e-3` is a list, `1e-4..1e-2:log` a range, `1e-4..1e-2:log:5` a range of five values.
+"""
+
+import dataclasses
+import math
+import typing
+from dataclasses import dataclass
+
+from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.errors import BadOption
+
+RANGE_COUNT = 5
+_MOST_VALUES = 1000
+_DEFAULT_WORD = "default"
+_FORM = "Expected LOW..HIGH with :log, :lin, :int or a count behind it, as 1e-4..1e-2:log:5."
+
+HEAD_FIELDS = frozenset(field.name for field in dataclasses.fields(HeadConfig))
+# What can be searched: all but what follows from the features at hand.
+FIELDS: dict[str, object] = {
+    name: kind
+    for config in (HeadConfig, TrainConfig)
+    for name, kind in typing.get_type_hints(config).items()
+    if name != "blocks"
+}
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from `low` to `high`, both included.
+
+    `count` is how many of them a grid tries; None lets the range decide: every whole number of a
+    linear range of them, else five.
+    """
+
+    low: float
+    high: float
+    is_log: bool = False
+    is_int: bool = False
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that it is a range at all."""
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise BadOption(
+                f"The range {self.low:g}..{self.high:g} must go from a smaller to a larger number."
+            )
+        if self.is_log and self.low <= 0:
+            raise BadOption(f"The range {self.low:g}..{self.high:g}:log must start above 0.")
+        if self.is_int and not (float(self.low).is_integer() and float(self.high).is_integer()):
+            raise BadOption(f"The range {self.low:g}..{self.high:g} must have whole ends here.")
+        if self.count is not None and not 2 <= self.count <= _MOST_VALUES:
+            raise BadOption(f"A range's count is {self.count}, but it must be 2 to {_MOST_VALUES}.")
+
+    def values(self) -> tuple[float, ...]:
+        """What a grid tries of the range, ends included; whole numbers each once."""
+        count = self.count or self._own_count()
+        shares = [step / (count - 1) for step in range(count)]
+        if self.is_log:
+            ratio = math.log(self.high / self.low)
+            inner = [self.low * math.exp(ratio * share) for share in shares[1:-1]]
+        else:
+            inner = [self.low + (self.high - self.low) * share for share in shares[1:-1]]
+        # Twelve digits: 0.001 is to be 0.001, not 0.0010000000000000002.
+        found = [self.low, *(float(f"{value:.12g}") for value in inner), self.high]
+        return tuple(dict.fromkeys(map(round, found) if self.is_int else found))
+
+    def _own_count(self) -> int:
+        if not self.is_int or self.is_log:
+            return RANGE_COUNT
+        count = int(self.high - self.low) + 1
+        if count > _MOST_VALUES:
+            raise BadOption(
+                f"The range {self.low:g}..{self.high:g} holds {count} whole numbers. "
+                f"Say how many of them, as {self.low:g}..{self.high:g}:int:10."
+            )
+        return count
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One option of a search: the values that a grid tries, and the range that they come from.
+
+    `span` is None for a list; samplers draw from it where it is there, else from the values.
+    """
+
+    name: str
+    values: tuple[object, ...]
+    span: Range | None = None
+
+
+def parse_axis(name: str, text: str) -> Axis:
+    """Read what may stand behind an option.
+
+    Args:
+        name: a field of `HeadConfig` or `TrainConfig`.
+        text: values and ranges, parted by commas.
+
+    Raises:
+        BadOption: a part is neither a value of the field's type nor a range.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    spans = [_range(name, part) if ".." in part else None for part in parts]
+    values: dict[object, None] = {}
+    for part, span in zip(parts, spans, strict=True):
+        if span is None:
+            values[_value(name, part)] = None
+        else:
+            values.update(dict.fromkeys(wrap(name, number) for number in span.values()))
+    return Axis(name, tuple(values), spans[0] if len(parts) == 1 else None)
+
+
+def wrap(name: str, number: float) -> object:
+    """A number of a range as the field wants it: 64 hidden units are the layers (64,)."""
+    kind = FIELDS[name]
+    if _is_layers(kind):
+        return (int(number),)
+    return float(number) if _is_kind(kind, float) else number
+
+
+def _range(name: str, part: str) -> Range:
+    numbers, *words = part.split(":")
+    low, _, high = numbers.partition("..")
+    kind = FIELDS[name]
+    if not (_is_kind(kind, float) or _is_whole(kind)):
+        raise BadOption(f"{part!r} is a range, but {_plain(name)} has no order: list its values.")
+    counts = [word for word in words if word not in ("log", "lin", "int")]
+    if len(counts) > 1 or not all(word.isdigit() for word in counts):
+        raise BadOption(f"{part!r} is no range. {_FORM}")
+    try:
+        ends = float(low), float(high)
+    except ValueError as error:
+        raise BadOption(f"{part!r} is no range. {_FORM}") from error
+    is_int = _is_whole(kind) or "int" in words
+    return Range(*ends, "log" in words, is_int, int(counts[0]) if counts else None)
+
+
+def _value(name: str, part: str) -> object:
+    kind = FIELDS[name]
+    try:
+        if not part:
+            raise ValueError(part)
+        if _is_layers(kind):
+            return () if part.lower() == "none" else tuple(int(width) for width in part.split("-"))
+        if _is_kind(kind, bool):
+            return {"true": True, "yes": True, "false": False, "no": False}[part.lower()]
+        if _is_optional(kind) and part.lower() == _DEFAULT_WORD:
+            return None
+        if _is_kind(kind, int):
+            return int(part)
+        return float(part) if _is_kind(kind, float) else part
+    except (ValueError, KeyError) as error:
+        raise BadOption(f"{part!r} is no value of {_plain(name)}.") from error
+
+
+def _is_kind(kind: object, wanted: type) -> bool:
+    return kind is wanted or wanted in typing.get_args(kind)
+
+
+def _is_layers(kind: object) -> bool:
+    return typing.get_origin(kind) is tuple
+
+
+def _is_whole(kind: object) -> bool:
+    return _is_kind(kind, int) or _is_layers(kind)
+
+
+def _is_optional(kind: object) -> bool:
+    return type(None) in typing.get_args(kind)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
