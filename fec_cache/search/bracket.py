@@ -51,7 +51,7 @@ class Bracket:
             for group in floor.engine.groups(points)
             if (part := tuple(point for point in group if point in members))
         ]
-        self._num_epochs = max((point.train.epochs for point in members), default=0)
+        self._num_epochs = max((point.epochs for point in members), default=0)
         self._rungs = self._plan_rungs(members)
         floor.watch.expect(self._work())
 
@@ -75,7 +75,7 @@ class Bracket:
     def _work(self) -> int:
         """Epochs that all heads together are to be trained, at most."""
         if not self._halving:
-            return sum(point.train.epochs for group in self._groups for point in group.points)
+            return sum(point.epochs for group in self._groups for point in group.points)
         num_points = sum(len(group.points) for group in self._groups)
         work = before = 0
         for epochs in (*self._rungs, self._num_epochs):
@@ -153,8 +153,8 @@ class Bracket:
         outcomes = [standing.outcome(self._keys[standing.point]) for standing in standings]
         if not outcomes:
             return
-        self._floor.ledger.record(outcomes)
         for standing, outcome in zip(standings, outcomes, strict=True):
             if standing.result is not None:
                 self._floor.shelf.put(outcome.key, standing.result)
+        self._floor.ledger.record(outcomes)
         self._floor.watch.add(outcomes)

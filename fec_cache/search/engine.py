@@ -1,5 +1,6 @@
 """Points -> groups that are trained side by side, on one matrix of features and one split."""
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,12 +13,13 @@ from fec_cache.heads.crew import Crew, StackPlan
 from fec_cache.heads.history import Epoch, TrainResult
 from fec_cache.heads.planning import plan_stacks
 from fec_cache.heads.stack import Job, stack_key
-from fec_cache.heads.train import seconds_per_epoch
+from fec_cache.heads.train import fit, seconds_per_epoch
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
 
 # A kill loses the group in hand, so a group of processes has about so many points and no more.
 GROUP_POINTS = 32
+ONE_BY_ONE = StackPlan(1, 1, math.nan, "One head at a time.")
 EpochCallback = Callable[[int, Epoch], None]
 
 
@@ -66,7 +68,8 @@ class Engine:
             return [part for members in by_key.values() for part in _parted(members, side_by_side)]
         # Processes take a while to begin and wait for the slowest: they get several rounds.
         size = side_by_side * max(1, self.group_points // side_by_side)
-        return _parted([point for members in by_key.values() for point in members], size)
+        stepped = [p for members in by_key.values() for p in members if not p.is_closed]
+        return [*_parted([p for p in points if p.is_closed], 1), *_parted(stepped, size)]
 
     def begin(self, points: Sequence[Point]) -> Training:
         """Heads of one group, each as if it were alone, not trained yet.
@@ -74,35 +77,78 @@ class Engine:
         Raises:
             FecError, RuntimeError: they cannot be trained.
         """
+        if points[0].is_closed:
+            return ClosedTraining(self, points)
         train, validation = self.split.train, self.split.validation
         jobs = [_job(point) for point in points]
         return Crew(self.features, train, validation, jobs, self.plan, self.device)
 
     def shape(self, point: Point) -> Hashable:
         """Points of one shape can stand in one stack, and take about as long an epoch."""
-        return stack_key(_job(point))
+        return point.head if point.is_closed else stack_key(_job(point))
 
     def seconds_per_epoch(self, point: Point) -> float:
-        """About how long an epoch of one point takes when it is trained alone.
+        """About how long an epoch of one point takes alone; NaN for what has no epochs.
 
         Raises:
             FecError, RuntimeError: it cannot be trained.
         """
+        if point.is_closed:
+            return math.nan
         train, validation = self.split.train, self.split.validation
         return seconds_per_epoch(
             self.features, train, validation, point.head, point.train, self.device
         )
 
 
+class ClosedTraining:
+    """Heads that are worked out at once when the first epoch is asked for."""
+
+    def __init__(self, engine: Engine, points: Sequence[Point]) -> None:
+        self._engine = engine
+        self._points = list(points)
+        self._results: list[TrainResult] = []
+
+    @property
+    def histories(self) -> tuple[tuple[Epoch, ...], ...]:
+        """One epoch a head, as soon as it is there."""
+        return tuple(result.history for result in self._results)
+
+    def advance(self, num_epochs: int, on_epoch: EpochCallback | None = None) -> None:
+        """Work all heads out, once."""
+        engine = self._engine
+        train, validation = engine.split.train, engine.split.validation
+        for place in range(len(self._results), len(self._points)):
+            point = self._points[place]
+            result = fit(engine.features, train, validation, point.head, point.train, engine.device)
+            self._results.append(result)
+            if on_epoch is not None:
+                on_epoch(place, result.best)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some heads only."""
+        self._points = [self._points[place] for place in places]
+        self._results = [self._results[place] for place in places]
+
+    def finish(self) -> list[TrainResult | TrainingDiverged]:
+        """The heads."""
+        return [*self._results]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 def plan_for(
     features: npt.NDArray[np.floating], split: Split, points: Sequence[Point], device: str
 ) -> StackPlan:
-    """How many heads to train side by side: a short calibration on the first open points.
+    """How many heads to train side by side: a short calibration on the open points.
 
     Raises:
         FecError, RuntimeError: they cannot be trained.
     """
-    jobs = [_job(point) for point in points]
+    jobs = [_job(point) for point in points if not point.is_closed]
+    if not jobs:
+        return ONE_BY_ONE
     return plan_stacks(features, split.train, split.validation, jobs, device)
 
 

@@ -48,7 +48,7 @@ class Standing:
             return Outcome(key, settings, FAILED, duration_s=self.seconds, error=problem)
         best = max(self.history, key=lambda epoch: epoch.val_triplet_accuracy)
         num_epochs = len(self.history)
-        is_over = num_epochs >= self.point.train.epochs or num_epochs < self.asked
+        is_over = num_epochs >= self.point.epochs or num_epochs < self.asked
         return Outcome(
             key,
             settings,

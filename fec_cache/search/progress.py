@@ -31,7 +31,10 @@ ProgressCallback = Callable[[SearchProgress], None]
 
 
 class Watch:
-    """Counts what is done and tells it on. `known` are all outcomes by key, kept up to date."""
+    """Counts what is done and tells it on.
+
+    `known` are all outcomes by key, kept up to date; `num_unasked` points will be asked for later.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,8 @@ class Watch:
         self._until = None if timeout_s is None else time.monotonic() + timeout_s
         self._told = 0.0
         self._open: set[str] = set()
-        self._num_points = self._num_done = self._num_known = 0
+        self.num_unasked = 0
+        self._num_asked = self._num_done = self._num_known = 0
         self._epochs_done = self._epochs_left = 0
         self._in_hand = ""
 
@@ -58,9 +62,9 @@ class Watch:
         """Whether no further group may begin."""
         return self._until is not None and time.monotonic() >= self._until
 
-    def begin(self, num_points: int, num_asked: int, todo: Collection[str]) -> None:
-        """Points were asked for, of `num_points` in the whole search; these keys are open."""
-        self._num_points = num_points
+    def begin(self, num_asked: int, todo: Collection[str]) -> None:
+        """Points were asked for; these keys of them are open."""
+        self._num_asked += num_asked
         self._num_done += num_asked - len(todo)
         self._num_known += num_asked - len(todo)
         self._open.update(todo)
@@ -92,9 +96,8 @@ class Watch:
 
     def _work(self) -> float:
         # Points that a sampler has yet to ask for take as long as those that it asked for.
-        unasked = self._num_points - self._num_done - len(self._open)
         trained = max(1, self._num_done - self._num_known + len(self._open))
-        total = (self._epochs_done + self._epochs_left) * (1 + unasked / trained)
+        total = (self._epochs_done + self._epochs_left) * (1 + self.num_unasked / trained)
         return self._epochs_done / total if total else 0.0
 
     def _tell(self, new: tuple[Outcome, ...]) -> None:
@@ -104,7 +107,7 @@ class Watch:
         self._on_progress(
             SearchProgress(
                 self._num_done,
-                self._num_points,
+                self._num_asked + self.num_unasked,
                 self._num_known,
                 self._work(),
                 self._in_hand,

@@ -62,14 +62,15 @@ class Search:
         known = self.ledger.outcomes()
         proposer = self.propose()
         todo: list[Point] = []
-        num_asked = 0
+        num_asked = num_settings = 0
         while not todo and (settings := proposer.ask()):
             points = self._points(settings)
             num_asked += len(points)
+            num_settings += len(settings)
             todo = [point for point in points if self._is_open(known, point)]
             if not todo:
                 proposer.tell(self._accuracies(settings, known))
-        num_points = proposer.num_settings * len(self.space.seeds)
+        num_points = num_asked + self._num_unasked(proposer, num_settings)
         return Survey(num_points, num_asked - len(todo), tuple(todo))
 
     def seconds_expected(self, survey: Survey) -> float:
@@ -86,7 +87,7 @@ class Search:
             return math.nan if survey.num_open else 0.0
         mean = sum(timed) / len(timed)
         of_shape = {k: mean if math.isnan(seconds) else seconds for k, seconds in times.items()}
-        alone = sum(of_shape.get(self.engine.shape(p), mean) * p.train.epochs for p in points)
+        alone = sum(of_shape.get(self.engine.shape(p), mean) * p.epochs for p in points)
         return alone * self._gain(of_shape, points) * survey.num_open / len(points)
 
     def run(self, on_progress: ProgressCallback | None = None) -> int:
@@ -102,16 +103,21 @@ class Search:
         watch = Watch(self.ledger.outcomes(), on_progress, self.timeout_s)
         floor = Floor(self.scope, self.engine, self.ledger, watch, self.shelf)
         proposer = self.propose()
-        num_asked = 0
+        num_settings = 0
         while not watch.num_open and (settings := proposer.ask()):
-            num_asked += len(settings)
-            for start in range(0, len(settings), _BRACKET_SETTINGS):
-                part = settings[start : start + _BRACKET_SETTINGS]
-                self._settle(floor, self._points(part), proposer)
+            num_settings += len(settings)
+            parts = [
+                self._points(settings[start : start + _BRACKET_SETTINGS])
+                for start in range(0, len(settings), _BRACKET_SETTINGS)
+            ]
+            for part in parts:
+                watch.begin(len(part), self._todo(floor, part))
+            watch.num_unasked = self._num_unasked(proposer, num_settings)
+            for part in parts:
+                self._settle(floor, part)
             if not watch.num_open:
                 proposer.tell(self._accuracies(settings, watch.known))
-        num_unasked = (proposer.num_settings - num_asked) * len(self.space.seeds)
-        return num_unasked + watch.num_open
+        return watch.num_unasked + watch.num_open
 
     def train(self, point: Point) -> TrainResult:
         """The head of a point: from the shelf, else trained alone.
@@ -123,25 +129,31 @@ class Search:
         if found is not None:
             return found
         training = self.engine.begin((point,))
-        training.advance(point.train.epochs)
+        training.advance(point.epochs)
         (result,) = training.finish()
         training.close()
         if isinstance(result, TrainingDiverged):
             raise result
         return result
 
-    def _settle(self, floor: Floor, points: tuple[Point, ...], proposer: Proposer) -> None:
+    def _settle(self, floor: Floor, points: tuple[Point, ...]) -> None:
         """Settle points that were asked for together, as far as there is time."""
         known = floor.watch.known
         todo = [point for point in points if self._is_open(known, point)]
-        num_points = proposer.num_settings * len(self.space.seeds)
-        floor.watch.begin(num_points, len(points), {floor.key(point) for point in todo})
         # What failed before has missed the rungs of its bracket: it is tried again to the end.
         again = [point for point in todo if floor.key(point) in known]
         fresh = [point for point in todo if floor.key(point) not in known]
         for part, halving in ((fresh, self.halving), (again, None)):
             if part:
                 Bracket(floor, points, part, halving).settle()
+
+    def _todo(self, floor: Floor, points: tuple[Point, ...]) -> set[str]:
+        known = floor.watch.known
+        return {floor.key(point) for point in points if self._is_open(known, point)}
+
+    def _num_unasked(self, proposer: Proposer, num_asked: int) -> int:
+        """Points that a sampler has yet to ask for."""
+        return (proposer.num_settings - num_asked) * len(self.space.seeds)
 
     def _points(self, settings: Sequence[Point]) -> tuple[Point, ...]:
         return tuple(point for setting in settings for point in self.space.of_seeds(setting))

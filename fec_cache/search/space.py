@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,11 +28,14 @@ DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
     "patience": (0,),
     "seed": (0,),
 }
+_OF_SCATTER = ("shrinkage", "components")
+_OF_STEPS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 # Options that a head never reads: settings that differ in nothing else are one head.
 UNREAD: Mapping[str, tuple[str, ...]] = {
-    "concat": ("embedding_dim",),
-    "symmetric": ("embedding_dim",),
-    "embedding": (),
+    "concat": ("embedding_dim", "init", *_OF_SCATTER),
+    "symmetric": ("embedding_dim", "init", *_OF_SCATTER),
+    "embedding": ("components",),
+    "scatter": ("hidden", "dropout", "embedding_dim", "init", "both_orders", *_OF_STEPS),
 }
 
 
@@ -54,9 +58,11 @@ class Point:
     def canonical(self) -> "Point":
         """The same head in one spelling: options that change nothing are at their defaults."""
         head, train = self.head, self.train
-        fields = {name: _default(name) for name in UNREAD.get(head.head, ())}
-        if head.prepare == dataclasses.replace(head, prepare=None).preparation:
+        fields = unread_defaults(head.head)
+        if head.prepare is not None and {head.prepare} == _own_preparations(head):
             fields["prepare"] = None
+        if head.init != "scatter" and head.head == "embedding":
+            fields["shrinkage"] = None
         if not head.hidden:  # dropout stands behind hidden layers only
             fields["dropout"] = _default("dropout")
         if train.patience >= train.epochs:
@@ -75,6 +81,16 @@ class Point:
             dataclasses.replace(self.head, **head),  # type: ignore[arg-type]
             dataclasses.replace(self.train, **train),  # type: ignore[arg-type]
         )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at most; what is worked out in closed form counts as one."""
+        return 1 if self.is_closed else self.train.epochs
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the head is worked out and not trained by steps."""
+        return self.head.head == "scatter"
 
     def with_seed(self, seed: int) -> "Point":
         """The same setting, begun from another seed."""
@@ -142,8 +158,15 @@ class Space:
         return tuple(found.values())
 
     def point(self, values: Mapping[str, object]) -> Point:
-        """One setting from the first seed."""
-        return PLAIN.replaced({**values, "seed": self.seeds[0]}).on(self.blocks).canonical()
+        """One setting from the first seed.
+
+        Raises:
+            BadOption: a value is outside of what its field may be.
+        """
+        # An option that is meant for one head must not be the mistake of another.
+        unread = unread_defaults(str(values.get("head", HeadConfig.head)))
+        point = PLAIN.replaced({**values, "seed": self.seeds[0], **unread})
+        return point.on(self.blocks).canonical()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -151,8 +174,9 @@ class Space:
         return tuple(axis.name for axis in self.axes)
 
     def of_seeds(self, setting: Point) -> tuple[Point, ...]:
-        """A setting from every seed."""
-        return tuple(setting.with_seed(seed) for seed in self.seeds)
+        """A setting from every seed; from one only where the head does not read it."""
+        points = (setting.with_seed(seed).canonical() for seed in self.seeds)
+        return tuple(dict.fromkeys(points))
 
     def points(self) -> tuple[Point, ...]:
         """Every point of the grid, the seeds of a setting side by side."""
@@ -197,6 +221,17 @@ def grid(values: Mapping[str, Sequence[object]]) -> tuple[Point, ...]:
         BadOption: a value is outside of what its field may be.
     """
     return space_of(values).points()
+
+
+def unread_defaults(head: str) -> dict[str, object]:
+    """The default of every option that a head does not read."""
+    return {name: _default(name) for name in UNREAD.get(head, ())}
+
+
+def _own_preparations(head: HeadConfig) -> set[str]:
+    """What the head would choose by itself, on few features and on very many."""
+    plain = dataclasses.replace(head, prepare=None)
+    return {plain.preparation_for(width) for width in (1, sys.maxsize)}
 
 
 def _default(name: str) -> object:

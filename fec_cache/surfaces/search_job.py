@@ -9,7 +9,7 @@ from typing import Any
 from fec_cache.features.network import choose_device
 from fec_cache.heads.crew import StackPlan
 from fec_cache.search.choice import BEST, check_rule
-from fec_cache.search.engine import Engine, plan_for
+from fec_cache.search.engine import ONE_BY_ONE, Engine, plan_for
 from fec_cache.search.group import FAILURES
 from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import Ledger, Outcome
@@ -24,8 +24,6 @@ from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
 from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
 from fec_cache.surfaces.train_job import HeadRequest, digest_of
 from fec_cache.surfaces.workspace import load_training
-
-ONE_BY_ONE = StackPlan(1, 1, math.nan, "One head at a time.")
 
 
 @dataclass(frozen=True)

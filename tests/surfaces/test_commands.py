@@ -31,6 +31,7 @@ def test_every_promised_command_is_there():
         "extract",
         "grid-search",
         "import-folder",
+        "leaderboard",
         "predict",
         "report",
         "synthesize",

@@ -1,0 +1,283 @@
+"""`fec grid-search` by its command: ranks, names, plots, storage, no look at the test split."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fec_cache.heads.checkpoint import load_head
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--head", "embedding,concat", "--hidden", "8", "--loss", "bce", "--batch-size", "512")
+GRID = (*QUICK, "--lr", "1e-3", "--epochs", "2", "--name", "grid")
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def folder_of(place, name="grid"):
+    return place.folder / "runs" / name
+
+
+def test_it_resumes_and_ranks_by_means_and_keeps_the_first_seed_of_the_best(place):
+    first = place.ok("grid-search", *GRID, "--repeat-seeds", "3")
+    assert "6 points (3 seeds each), 0 of them done before; expected time" in first.output
+    assert "6 points trained in" in first.output
+    again = place.ok("grid-search", *GRID, "--repeat-seeds", "3", "--json")
+    found = json.loads(again.stdout)
+    assert found["trained"] == 0
+    rows = rows_of(folder_of(place) / "results.csv")
+    assert len({row["key"] for row in rows}) == len(rows) == 6
+    for place_, entry in enumerate(found["ranked"], start=1):
+        mine = [row for row in rows if row["rank"] == str(place_)]
+        accuracies = [float(row["val_triplet_accuracy"]) for row in mine]
+        assert [row["seed"] for row in mine] == ["0", "1", "2"]
+        assert {row["head"] for row in mine} == {entry["head"]}
+        assert entry["val_triplet_accuracy"] == pytest.approx(np.mean(accuracies))
+        assert entry["stderr"] == pytest.approx(np.std(accuracies, ddof=1) / np.sqrt(3))
+        assert float(mine[0]["mean_val_triplet_accuracy"]) == pytest.approx(np.mean(accuracies))
+    means = [entry["val_triplet_accuracy"] for entry in found["ranked"]]
+    assert means == sorted(means, reverse=True)
+    config = load_head(folder_of(place))[1]
+    assert (config.head.head, config.train.seed) == (found["ranked"][0]["head"], 0)
+    metrics = json.loads((folder_of(place) / "metrics.json").read_text())
+    assert metrics["val_triplet_accuracy"] == float(rows[0]["val_triplet_accuracy"])
+    assert "seed 0, the first and not the luckiest of 3 seeds" in first.output
+
+
+def test_the_report_ranks_settings_by_means_too(place):
+    place.ok("grid-search", *GRID, "--repeat-seeds", "2")
+    place.ok("report", "--run", "grid")
+    page = (folder_of(place) / "report.html").read_text()
+    rows = rows_of(folder_of(place) / "results.csv")
+    best = float(rows[0]["mean_val_triplet_accuracy"])
+    assert "best 2 of 2 settings" in page
+    assert f"{100 * best:.1f}" in page
+
+
+def test_ranges_and_equal_heads_are_told(place):
+    result = place.ok(
+        *("grid-search", *QUICK, "--lr", "1e-4..1e-2:log:3", "--epochs", "1"),
+        *("--embedding-dim", "4,8", "--name", "r"),
+    )
+    assert "12 combinations are 9 distinct heads" in result.output
+    assert "9 points, 0 of them done before" in result.output
+    assert {row["lr"] for row in rows_of(folder_of(place, "r") / "results.csv")} == {
+        "0.0001",
+        "0.001",
+        "0.01",
+    }
+
+
+def test_a_worse_grid_under_the_same_name_replaces_nothing(place):
+    grids = [(*QUICK, "--lr", rate, "--epochs", "3") for rate in ("1e-2", "1e-9")]
+    for number, words in enumerate(grids):
+        place.ok("grid-search", *words, "--name", str(number), "--no-plots")
+    best = [rows_of(folder_of(place, str(n)) / "results.csv")[0] for n in (0, 1)]
+    order = sorted((0, 1), key=lambda n: -float(best[n]["val_triplet_accuracy"]))
+    place.ok("grid-search", *grids[order[0]], "--name", "grid")
+    head = (folder_of(place) / "head.safetensors").read_bytes()
+    result = place.ok("grid-search", *grids[order[1]], "--name", "grid")
+    assert "2 points, 0 of them done before" in result.output
+    after = rows_of(folder_of(place) / "results.csv")
+    assert len(after) == 4
+    assert after[0]["key"] == best[order[0]]["key"]
+    assert (folder_of(place) / "head.safetensors").read_bytes() == head
+
+
+def test_names_of_something_else_are_refused(place):
+    assert "trained head that no search made" in place.fails(
+        "grid-search", *GRID[:-2], "--name", "first"
+    )
+    place.ok("grid-search", *GRID)
+    line = place.fails("grid-search", *GRID, "--min-agreement", "0.8")
+    assert "other triplets, other validation split" in line
+    assert "--name" in line
+
+
+def test_other_code_is_another_search(place, monkeypatch):
+    place.ok("grid-search", *GRID)
+    monkeypatch.setattr("fec_cache.surfaces.search_job.trainer_digest", lambda: "newer")
+    line = place.fails("grid-search", *GRID)
+    assert "other version of the training code" in line
+    result = place.ok("grid-search", *GRID[:-2], "--name", "again")
+    assert "2 points, 0 of them done before" in result.output
+
+
+def test_damaged_files_are_named_and_their_points_tried_again(place):
+    place.ok("grid-search", *GRID)
+    before = (folder_of(place) / "results.csv").read_bytes()
+    points = sorted((folder_of(place) / "points").glob("*.json"))
+    points[0].write_bytes(b"\xff\x00 not a point")
+    (folder_of(place) / "search.json").write_text("[1, 2]")
+    result = place.ok("grid-search", *GRID)
+    assert f"points/{points[0].name} is damaged" in result.stderr
+    assert "damaged search.json" in result.stderr
+    assert (folder_of(place) / "damaged" / points[0].name).exists()
+    assert (folder_of(place) / "results.csv").read_bytes() == before
+
+
+def test_failed_points_are_told_and_retried(place, monkeypatch):
+    from fec_cache.search.engine import Engine
+
+    real = Engine.begin
+
+    def failing(self, points):
+        if points[0].head.head == "concat":
+            raise RuntimeError("out of memory")
+        return real(self, points)
+
+    monkeypatch.setattr(Engine, "begin", failing)
+    result = place.ok("grid-search", *GRID)
+    assert "failed: out of memory" in result.stderr
+    assert "1 points failed" in result.output
+    rows = rows_of(folder_of(place) / "results.csv")
+    assert [(row["status"], row["rank"]) for row in rows] == [("done", "1"), ("failed", "")]
+    monkeypatch.setattr(Engine, "begin", real)
+    place.ok("report", "--run", "grid")
+    assert "out of memory" in (folder_of(place) / "report.html").read_text()
+    again = place.ok("grid-search", *GRID, "--retry-failed")
+    assert "2 points, 1 of them done before" in again.output
+    assert {row["status"] for row in rows_of(folder_of(place) / "results.csv")} == {"done"}
+
+
+def test_all_failed_is_one_line(place):
+    line = place.fails(
+        *("grid-search", "--optimizer", "sgd", "--lr", "1000", "--weight-decay", "1000"),
+        *("--epochs", "2", "--head", "concat", "--loss", "bce", "--batch-size", "4"),
+    )
+    assert "All 1 points failed; the first: The loss is no longer a number" in line
+
+
+def test_one_standard_error_rule(place):
+    line = place.fails("grid-search", *GRID, "--choose", "one-se")
+    assert "--repeat-seeds 3" in line
+    result = place.ok(
+        *("grid-search", *GRID, "--hidden", "none,8", "--repeat-seeds", "2"),
+        *("--choose", "one-se", "--json"),
+    )
+    found = json.loads(result.stdout)
+    best = found["ranked"][0]
+    least = best["val_triplet_accuracy"] - best["stderr"]
+    near = [entry for entry in found["ranked"] if entry["val_triplet_accuracy"] >= least]
+    assert found["winner"]["val_triplet_accuracy"] >= least
+    assert len(found["winner"]["hidden"]) == min(len(entry["hidden"]) for entry in near)
+
+
+def test_halving_tells_what_was_pruned(place):
+    place.ok(
+        *("grid-search", *QUICK, "--lr", "1e-4..1e-2:log:2", "--epochs", "4"),
+        *("--prune", "halving:2", "--name", "h"),
+    )
+    rows = rows_of(folder_of(place, "h") / "results.csv")
+    assert [(row["status"], row["epochs"]) for row in rows] == [
+        ("done", "4"),
+        ("pruned", "2"),
+        ("pruned", "1"),
+        ("pruned", "1"),
+    ]
+
+
+def test_samplers_and_their_wrong_usage(place):
+    words = (*QUICK, "--lr", "1e-4..1e-1:log", "--epochs", "1", "--name", "s")
+    assert "Add --trials" in place.fails("grid-search", *words, "--sampler", "tpe")
+    result = place.ok("grid-search", *words, "--sampler", "tpe", "--trials", "3")
+    assert "3 points, 0 of them done before" in result.output
+    assert len(rows_of(folder_of(place, "s") / "results.csv")) == 3
+    assert (
+        "3 points, 3 of them"
+        in place.ok("grid-search", *words, "--sampler", "tpe", "--trials", "3").output
+    )
+    for wrong in (
+        ("--lr", "1e-2..1e-4"),
+        ("--head", "a..b"),
+        ("--prune", "hyperband"),
+        ("--timeout", "soon"),
+        ("--sampler", "cmaes"),
+    ):
+        assert place.run("grid-search", *words, *wrong).exit_code == 2
+
+
+def test_no_time_is_told(place):
+    assert "Allow more with --timeout" in place.fails("grid-search", *GRID, "--timeout", "0s")
+
+
+def test_plots_lie_beside_the_results(place):
+    place.ok("grid-search", *QUICK, "--lr", "1e-4,1e-3", "--epochs", "1", "--name", "grid")
+    for name in ("heatmap", "parallel"):
+        assert (folder_of(place) / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (folder_of(place) / f"{name}.svg").read_text()
+    place.ok("grid-search", *GRID[:-2], "--name", "plain", "--no-plots")
+    assert not list(folder_of(place, "plain").glob("*.png"))
+
+
+def test_storage_is_a_study_that_optuna_opens(place):
+    optuna = pytest.importorskip("optuna")
+    words = (*QUICK, "--lr", "1e-4,1e-3", "--epochs", "1", "--name", "grid", "--repeat-seeds", "2")
+    url = f"sqlite:///{place.folder / 'study.db'}"
+    place.ok("grid-search", *words, "--storage", url)
+    place.ok("grid-search", *words, "--storage", url, "--hidden", "8,16-8")
+    study = optuna.load_study(study_name="grid", storage=url)
+    rows = rows_of(folder_of(place) / "results.csv")
+    wanted = {row["rank"]: float(row["mean_val_triplet_accuracy"]) for row in rows}
+    assert len(study.trials) == len(wanted) == 8
+    assert sorted(trial.value for trial in study.trials) == pytest.approx(sorted(wanted.values()))
+    assert study.best_value == pytest.approx(wanted["1"])
+    assert study.best_params["head"] == rows[0]["head"]
+    assert study.best_params["lr"] == float(rows[0]["lr"])
+    assert {trial.params["hidden_1"] for trial in study.trials} == {8, 16}
+    study._storage._backend.engine.dispose() if hasattr(study._storage, "_backend") else None
+    assert "cannot be opened" in place.fails(
+        "grid-search", *words, "--storage", "sqlite:////nowhere/at/all.db"
+    )
+
+
+def test_the_test_split_is_never_looked_at(place, monkeypatch):
+    """Neither test.csv nor a test face's feature is read: both may be gone or be nonsense."""
+    place.ok("grid-search", *GRID)
+    wanted = (folder_of(place) / "results.csv").read_bytes()
+    (place.folder / "data" / "test.csv").write_text("nonsense\n")
+    for path in (place.folder / "data" / "images" / "test").glob("*.jpg"):
+        path.unlink()
+    from fec_cache.surfaces import search_job
+
+    real = search_job.load_training
+
+    def without_test_faces(*args):
+        labelled, split = real(*args)
+        used = np.unique(np.concatenate([split.train.rows, split.validation.rows]))
+        others = np.ones(len(labelled.matrix.features), bool)
+        others[used] = False
+        assert others.any()
+        labelled.matrix.features[others] = 1e4
+        return labelled, split
+
+    monkeypatch.setattr(search_job, "load_training", without_test_faces)
+    place.ok("grid-search", *GRID[:-2], "--name", "blind")
+    assert (folder_of(place, "blind") / "results.csv").read_bytes() == wanted
+
+
+def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
+    words = (*QUICK, "--lr", "1e-4..1e-2:log:9", "--epochs", "60", "--name", "i")
+    command = [sys.executable, str(ROOT / "cli.py"), "grid-search", *words, "--no-plots"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        until = time.monotonic() + 90
+        points = folder_of(place, "i") / "points"
+        while not list(points.glob("*.json")) and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130, told
+    assert b"The same command goes on with the others" in told
+    assert b"Traceback" not in told
+    rows = rows_of(folder_of(place, "i") / "results.csv")
+    assert 0 < len(rows) < 18
+    assert load_head(folder_of(place, "i"))
