@@ -37,6 +37,7 @@ HOMES = {
     "pandas": {"sources"},
     "scipy": {"pairs", "evaluation"},
     "filelock": {"features"},
+    "optuna": {"search"},
     "pyarrow": {"features"},
     "httpx": {"sources"},
     "httpcore": {"sources"},

@@ -222,8 +222,7 @@ def _search_settings(results: tuple[dict[str, str], ...]) -> tuple[list[str], li
 
 
 def _cell(text: str, name: str) -> str:
-    seconds = f"{{:.1f}}{THIN_SPACE}s".format
-    forms = {"val_triplet_accuracy": percent, "val_loss": "{:.3f}".format, "duration_s": seconds}
+    forms = {"val_triplet_accuracy": percent, "stderr": percent, "val_loss": "{:.3f}".format}
     try:
         return forms[name](float(text))
     except (KeyError, ValueError):

@@ -238,4 +238,5 @@ def test_other_pictures_under_the_same_names_are_another_search(place):
         with Image.open(path) as image:
             image.rotate(180).save(path)
     place.ok(*EXTRACT)
-    assert "4 points, 0 of them done before" in place.ok(*words).output
+    assert "other triplets" in place.fails(*words)
+    assert "4 points, 0 of them done before" in place.ok(*words[:-1], "h").output

@@ -440,7 +440,8 @@ def test_search_shows_the_best_fifteen_and_what_varied(figures_only):
             "val_triplet_accuracy": str(0.6 - rank / 100),
             "val_loss": "0.51234",
             "best_epoch": "7",
-            "duration_s": "2.44",
+            "stderr": "0.0123",
+            "seeds": "3",
             "error": "",
         }
         for rank in range(17)
@@ -451,8 +452,8 @@ def test_search_shows_the_best_fifteen_and_what_varied(figures_only):
     )
     rows = re.findall(r"<tr>(<td>.*?)</tr>", html, re.DOTALL)
     assert len(rows) == 15
-    assert plain(rows[0]) == f"1 60.0{THIN}% 1.0 0.512 7 2.4{THIN}s"
-    assert plain(rows[14]).startswith(f"15 46.0{THIN}% 1e-14")
+    assert plain(rows[0]) == f"1 60.0{THIN}% 1.2{THIN}% 3 1.0 0.512 7"
+    assert plain(rows[14]).startswith(f"15 46.0{THIN}% 1.2{THIN}% 3 1e-14")
     assert "The best 15 of 18 settings" in html
     assert "The same in all: optimizer adam." in html
     assert "1 failed, the first with: no memory" in html
