@@ -1,15 +1,15 @@
 """Commands of the search: grid-search and leaderboard."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fec_cache.config import PairConfig
 from fec_cache.search.choice import RULES
-from fec_cache.search.halving import Halving
 from fec_cache.search.proposals import SAMPLERS
 from fec_cache.search.space import space_from
-from fec_cache.search.values import Axis
+from fec_cache.search.values import FIELDS
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.head_commands import name_option
@@ -35,9 +35,15 @@ _TOP_SHOWN = 10
 @click.option("--sampler", type=click.Choice(SAMPLERS), default=SAMPLERS[0], show_default=True)
 @click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--trials", type=click.IntRange(1), help="So many settings. [default: the grid]")
-@click.option("--timeout", type=seconds, metavar="TIME", help="Begin nothing after 90s, 15m, 2h.")
 @click.option(
-    "--prune", type=halving, metavar="WORD", help="halving, or halving:ETA: one in ETA goes on."
+    "--timeout", "timeout_s", type=seconds, metavar="TIME", help="Begin nothing after 90s, 15m, 2h."
+)
+@click.option(
+    "--prune",
+    "halving",
+    type=halving,
+    metavar="WORD",
+    help="halving, or halving:ETA: one in ETA goes on.",
 )
 @click.option("--choose", type=click.Choice(RULES), default=RULES[0], show_default=True)
 @click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
@@ -55,16 +61,7 @@ def grid_search(
     name: str | None,
     device: str,
     repeat_seeds: int | None,
-    sampler: str,
-    sampler_seed: int,
-    trials: int | None,
-    timeout: float | None,
-    prune: Halving | None,
-    choose: str,
-    retry_failed: bool,
-    storage: str | None,
-    plots: bool,
-    **axes: Axis,
+    **options: Any,
 ) -> None:
     """Try many settings, resume where it broke off, and keep the best head.
 
@@ -76,18 +73,8 @@ def grid_search(
     from fec_cache.surfaces.search_job import SearchRequest, run_search
     from fec_cache.surfaces.train_job import HeadRequest
 
-    wanted = SearchRequest(
-        space=space_from(axes, repeat_seeds),
-        sampler=sampler,
-        sampler_seed=sampler_seed,
-        trials=trials,
-        timeout_s=timeout,
-        halving=prune,
-        choose=choose,
-        retry_failed=retry_failed,
-        storage=storage,
-        plots=plots,
-    )
+    axes = {field: options.pop(field) for field in FIELDS}
+    wanted = SearchRequest(space=space_from(axes, repeat_seeds), **options)
     request = HeadRequest(features, pairs, name, device)
     outcome = run_search(workspace, request, wanted, console)
     console.result(outcome.in_words(_TOP_SHOWN), outcome.to_dict())

@@ -50,6 +50,19 @@ class SearchRequest:
         """A proposer of its settings, from the start."""
         return make_proposer(self.space, self.sampler, self.trials, self.sampler_seed)
 
+    def search(self, scope: str, engine: Engine, ledger: Ledger) -> Search:
+        """The search itself, on what it is to be tried on."""
+        return Search(
+            space=self.space,
+            propose=self.proposer,
+            scope=scope,
+            engine=engine,
+            ledger=ledger,
+            halving=self.halving,
+            timeout_s=self.timeout_s,
+            retry_failed=self.retry_failed,
+        )
+
     @property
     def name(self) -> str:
         """Names the points: the space and how settings are drawn from it."""
@@ -66,8 +79,8 @@ class SearchOutcome:
     """
 
     folder: Path
-    ranked: tuple[Ranked, ...]
     winner: Ranked
+    ranked: tuple[Ranked, ...]
     failed: tuple[Outcome, ...]
     num_points: int
     num_open: int
@@ -132,8 +145,7 @@ def run_search(
         OutputExists: the run's name stands for something else.
     """
     labelled, split = load_training(workspace, request.features, request.pairs, console)
-    space = replace(wanted.space, blocks=labelled.caches.blocks)
-    wanted = replace(wanted, space=space)
+    wanted = replace(wanted, space=replace(wanted.space, blocks=labelled.caches.blocks))
     fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
     scope = Scope(fingerprints, labelled.digest, split_digest(split), trainer_digest())
     name = f"{wanted.sampler}-{digest_of([scope.digest, wanted.name])[:8]}"
@@ -141,16 +153,8 @@ def run_search(
     if scope.claim(folder):
         console.warn(f"{folder} had a damaged search.json; it was written anew.")
     device = str(choose_device(request.device))
-    search = Search(
-        space=space,
-        propose=wanted.proposer,
-        scope=scope.digest,
-        engine=Engine(labelled.matrix.features, split, ONE_BY_ONE, device),
-        ledger=Ledger(folder),
-        halving=wanted.halving,
-        timeout_s=wanted.timeout_s,
-        retry_failed=wanted.retry_failed,
-    )
+    engine = Engine(labelled.matrix.features, split, ONE_BY_ONE, device)
+    search = wanted.search(scope.digest, engine, Ledger(folder))
     survey = begin_search(search, wanted, console)
     keeper = Keeper(workspace, folder, labelled, split, request.pairs, search, wanted.storage)
     started = time.monotonic()
@@ -161,18 +165,9 @@ def run_search(
         console.warn(keeper.interrupted())
         raise
     spent = time.monotonic() - started
-    winner, ranked, failed = keeper.conclude(wanted.choose, wanted.plots)
-    return SearchOutcome(
-        folder,
-        ranked,
-        winner,
-        failed,
-        num_points=survey.num_points,
-        num_open=num_open,
-        num_trained=survey.num_open - num_open,
-        duration_s=spent,
-        rule=wanted.choose,
-    )
+    found = keeper.conclude(wanted.choose, wanted.plots)
+    counts = (survey.num_points, num_open, survey.num_open - num_open)
+    return SearchOutcome(folder, *found, *counts, spent, wanted.choose)
 
 
 def begin_search(search: Search, wanted: SearchRequest, console: Console) -> Survey:
