@@ -37,7 +37,8 @@ from fec_cache.sources.annotations import FaceRef
 NUM_FACES = 26
 SHARD_FACES = 4
 LAYERS = ("avgpool", "layer1")
-LIFE_TIMEOUT_S = 120.0
+LIFE_TIMEOUT_S = 240.0
+IMAGE_TIMEOUT_S = 0.5
 VIEWS = {"features.h5", "failures.csv", "rejected.csv"}
 _BAD, _MISSING = "bad picture.png", "missing.png"
 _NOBODY = 65534
@@ -222,7 +223,7 @@ class Lab:
             backbone = toy_backbone(layers, delay_s)
             recipes = recipes_of(backbone, 0.1, "float16")
             caches = [FeatureCache.create(cache_dir, recipe) for recipe in recipes]
-            options = ExtractOptions("cpu", 2, 2, SHARD_FACES)
+            options = ExtractOptions("cpu", 2, 2, SHARD_FACES, image_timeout_s=IMAGE_TIMEOUT_S)
             summary = extract(
                 faces, images_dir, backbone, caches, options, lambda p: tell(done=p.faces_done)
             )

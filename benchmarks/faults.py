@@ -269,32 +269,33 @@ def picture_that_hangs(this: Round) -> None:
 
 
 def decoder_that_hangs_or_dies(this: Round) -> None:
-    """A decoding thread sleeps for ever, until the process is killed, or falls over."""
+    """A decoding thread sleeps for ever, and is given up or killed with its process, or falls."""
     this.begin("empty", "half")
-    hangs, at = this.dice.random() < 0.5, this.dice.randrange(NUM_FACES)
-    decode, calls = batches.decode_image, Counter[str]()
+    kind, at = this.dice.choice(["given up", "killed", "falls"]), this.dice.randrange(1, 12)
+    picture, calls = batches.Picture, Counter[str]()
 
-    def fail(content: bytes, name: str, *rest: object) -> object:
+    def fail(content: bytes, name: str) -> object:
         calls["n"] += 1
         if calls["n"] == at:
-            if hangs:
+            if kind != "falls":
                 time.sleep(3600)
             raise MemoryError("no memory for a picture")
-        return decode(content, name, *rest)
+        return picture(content, name)
 
     def swap() -> None:
-        batches.decode_image = fail  # type: ignore[assignment]
+        batches.Picture = fail  # type: ignore[assignment,misc]
 
     running = this.lab.start(this.cache_dir, this.layers, prepare=swap)
     heir = None
-    if hangs:
-        time.sleep(0.2 + this.dice.random() * 0.2)
+    if kind == "killed":
+        time.sleep(this.dice.random() * 0.4)
         heir = this.lab.start(this.cache_dir, this.layers)
-        time.sleep(0.2)
+        time.sleep(0.1)
         running.kill(signal.SIGKILL)
     life = running.finish()
-    if life.exit_code not in (0, 1, -signal.SIGKILL):
-        raise Failure(f"ended with {life.exit_code}: {life.error}")
+    codes = {"given up": (0,), "killed": (0, -signal.SIGKILL), "falls": (0, 1)}[kind]
+    if life.exit_code not in codes:
+        raise Failure(f"{kind}, but ended with {life.exit_code}: {life.error}")
     if heir is not None and (last := heir.finish()).exit_code:
         raise Failure(f"the heir of a hanging process ended with {last.error}")
     this.check_after_crash(life)
