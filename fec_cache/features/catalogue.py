@@ -81,7 +81,8 @@ def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(
-        f"{cache_dir} holds several caches that fit: {names}. Say which with --features NAME."
+        f"{cache_dir} holds several caches that fit: {names}. Say which with --features NAME, or "
+        "NAME,NAME for several side by side."
     )
 
 

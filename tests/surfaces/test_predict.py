@@ -51,7 +51,7 @@ def test_of_several_faces_on_a_picture_the_largest_is_taken_and_told(place, face
     name = alone[0]
     (left, right, top, bottom) = next(iter(boxes[name]))
     path = place.folder / "data" / "test.csv"
-    row = next(csv.reader(path.open(newline="")))
+    row = next(csv.reader([path.read_text().splitlines()[0]]))
     row[0:5] = [name, left, (left + right) / 2, top, (top + bottom) / 2]
     with path.open("a", newline="") as file:
         csv.writer(file).writerow(row)
