@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.heads.compiled import GraphedSteps
 from fec_cache.heads.gradients import GRADIENTS
 from fec_cache.heads.losses import training_columns
 from fec_cache.heads.model import PairHead
@@ -63,6 +64,8 @@ class Engine:
         self._optimiser = make_optimiser(self.wiring.parameters, configs)
         self._lead = self.wiring.lead
         self._num_pairs = 1 if items.num_faces == 2 else 3
+        self._noise = tuple(noise)
+        self._graph: GraphedSteps | None = None
         self._spaces: dict[int, Space] = {}
         self._device = resident.device
 
@@ -100,14 +103,25 @@ class Engine:
 
     def _steps(self, rows: Tensor, answers: tuple[Tensor, ...]) -> Tensor:
         """Steps over items in order; the logits or distances that the loss saw: [*k, n, P]."""
+        values = torch.empty(*rows.shape[:-1], self._num_pairs, device=self._device)
+        chunk = (rows, values, *answers)
+        is_whole = values.shape[-2] == _CHUNK_STEPS * self._batch_size
+        if self._device.type == "cuda" and is_whole:
+            if self._graph is None:
+                kept = [*self.wiring.parameters.swept, *self._optimiser.remembered()]
+                self._graph = GraphedSteps(self._run, chunk, kept, self._noise)
+            self._graph(*chunk)
+        else:
+            self._run(*chunk)
+        return values
+
+    def _run(self, rows: Tensor, values: Tensor, *answers: Tensor) -> None:
         size, at = self._batch_size, len(self._lead)
-        values = torch.empty(*rows.shape[: at + 1], self._num_pairs, device=self._device)
         # Splitting at once is quicker than a view at each step.
         columns = [column.split(size, dim=at) for column in (values, *answers)]
         faces = rows.flatten(at).split(size * rows.shape[-1], dim=at)
         for batch_rows, batch_values, *batch_answers in zip(faces, *columns, strict=True):
             self._step(batch_rows, batch_values, tuple(batch_answers))
-        return values
 
     def _step(self, rows: Tensor, values: Tensor, answers: tuple[Tensor, ...]) -> None:
         num_items = values.shape[-2]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fec_cache.config import TrainConfig
+from fec_cache.heads.compiled import Compiled
 from fec_cache.heads.parameters import Parameters, place_of, side_by_side
 
 SGD_MOMENTUM = 0.9
@@ -55,11 +56,14 @@ class Optimiser(ABC):
         ]
         return [*chosen, self.num_steps.clone()]
 
+    def remembered(self) -> list[Tensor]:
+        """What is remembered from step to step, itself."""
+        return [*(tensor for tensors in self.moments for tensor in tensors), self.num_steps]
+
     def take_up(self, state: Sequence[Tensor]) -> None:
         """Go on from what `state_of` gave."""
-        own = [tensor for tensors in self.moments for tensor in tensors]
-        for tensor, remembered in zip([*own, self.num_steps], state, strict=True):
-            tensor.copy_(remembered)
+        for tensor, value in zip(self.remembered(), state, strict=True):
+            tensor.copy_(value)
 
 
 class FusedOptimiser(Optimiser):
@@ -95,7 +99,8 @@ class WrittenOptimiser(Optimiser):
 
     def __init__(self, parameters: Parameters, configs: Sequence[TrainConfig]) -> None:
         super().__init__(parameters, configs)
-        self._kind, device = configs[0].optimizer, self.num_steps.device
+        device, move = self.num_steps.device, _WRITTEN[configs[0].optimizer]
+        self._move = Compiled(move) if device.type == "cuda" else move
         self._values, self._grads = parameters.swept, parameters.swept_grads
         lr = torch.tensor([config.lr for config in configs], device=device)
         decay = torch.tensor([config.weight_decay for config in configs], device=device)
@@ -110,28 +115,44 @@ class WrittenOptimiser(Optimiser):
     def step(self) -> None:
         """One step of all heads."""
         self.num_steps.add_(self._one)
-        for place, (parameter, grad) in enumerate(zip(self._values, self._grads, strict=True)):
-            lr, decay = self._rates[place]
-            if self._kind == "adamw":
-                parameter.mul_(1.0 - lr * decay)
-            else:
-                grad = grad + decay * parameter
-            if self._kind == "sgd":
-                momentum = self.moments[0][place].mul_(SGD_MOMENTUM).add_(grad)
-                parameter.sub_(lr * momentum)
-            else:
-                self._adam(parameter, grad, lr, self.moments[0][place], self.moments[1][place])
+        for place, (value, grad) in enumerate(zip(self._values, self._grads, strict=True)):
+            moments = [tensors[place] for tensors in self.moments]
+            self._move(value, grad, *self._rates[place], self.num_steps, *moments)
 
-    def _adam(
-        self, parameter: Tensor, grad: Tensor, lr: Tensor, first: Tensor, second: Tensor
-    ) -> None:
-        one, two = _BETAS
-        first.lerp_(grad, 1.0 - one)
-        second.mul_(two).addcmul_(grad, grad, value=1.0 - two)
-        # 1 - beta ** steps without the cancellation that float32 would not bear.
-        corrections = [-torch.expm1(self.num_steps * math.log(beta)) for beta in _BETAS]
-        size = (second / corrections[1]).sqrt_().add_(_EPS)
-        parameter.sub_(lr / corrections[0] * first / size)
+
+def _sgd(
+    value: Tensor, grad: Tensor, lr: Tensor, decay: Tensor, _: Tensor, momentum: Tensor
+) -> None:
+    momentum.mul_(SGD_MOMENTUM).add_(grad + decay * value)
+    value.sub_(lr * momentum)
+
+
+def _adam(
+    value: Tensor, grad: Tensor, lr: Tensor, decay: Tensor, steps: Tensor, *moments: Tensor
+) -> None:
+    _adam_move(value, grad + decay * value, lr, steps, *moments)
+
+
+def _adamw(
+    value: Tensor, grad: Tensor, lr: Tensor, decay: Tensor, steps: Tensor, *moments: Tensor
+) -> None:
+    value.mul_(1.0 - lr * decay)
+    _adam_move(value, grad, lr, steps, *moments)
+
+
+def _adam_move(
+    value: Tensor, grad: Tensor, lr: Tensor, steps: Tensor, first: Tensor, second: Tensor
+) -> None:
+    one, two = _BETAS
+    first.lerp_(grad, 1.0 - one)
+    second.mul_(two).addcmul_(grad, grad, value=1.0 - two)
+    # 1 - beta ** steps without the cancellation that float32 would not bear.
+    corrections = [-torch.expm1(steps * math.log(beta)) for beta in _BETAS]
+    size = (second / corrections[1]).sqrt().add_(_EPS)
+    value.sub_(lr / corrections[0] * first / size)
+
+
+_WRITTEN: dict[str, Callable[..., None]] = {"adam": _adam, "adamw": _adamw, "sgd": _sgd}
 
 
 def make_optimiser(parameters: Parameters, configs: Sequence[TrainConfig]) -> Optimiser:

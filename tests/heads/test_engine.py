@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from fec_cache.config import HEADS, LOSSES, OPTIMIZERS, HeadConfig, TrainConfig
+from fec_cache.heads.compiled import Compiled
 from fec_cache.heads.engine import Engine, Items
 from fec_cache.heads.gradients import GRADIENTS
 from fec_cache.heads.lane import Lane
@@ -73,21 +74,22 @@ def plain_loop(features, train, head_config, config, num_steps):
                 return head
 
 
-def by_engine(features, train, head_configs, configs, num_steps, max_prepared_bytes=2**30):
+def by_engine(features, train, head_configs, configs, num_steps, max_prepared_bytes=2**30, at=CPU):
     """The same steps by the engine, for one head or several side by side."""
     lanes = [
-        Lane(head, config, features.shape[1], CPU)
+        Lane(head, config, features.shape[1], at)
         for head, config in zip(head_configs, configs, strict=True)
     ]
     heads = [lane.head for lane in lanes]
-    resident = Resident(features, np.unique(train.rows), heads[0], CPU, max_prepared_bytes)
+    resident = Resident(features, np.unique(train.rows), heads[0], at, max_prepared_bytes)
     for head in heads[1:]:
         share_preparation(heads[0], head)
-    items = Items(configs[0].loss, head_configs[0], train, CPU)
+    items = Items(configs[0].loss, head_configs[0], train, at)
     engine = Engine(heads, configs, [lane.noise for lane in lanes], items, resident)
     per_epoch = -(-len(items) // configs[0].batch_size)
     while num_steps > 0:
-        engine.epoch([lane.order(len(items)) for lane in lanes], min(num_steps, per_epoch))
+        orders = [lane.order(len(items)).to(at) for lane in lanes]
+        engine.epoch(orders, min(num_steps, per_epoch))
         num_steps -= per_epoch
     for place, head in enumerate(heads):
         engine.wiring.write_to(head, place)
@@ -247,3 +249,52 @@ def test_optimisers_equal_torchs(make, kind, num_heads):
         for parameter, value in zip(own, parameters.values, strict=True):
             ours = value[place] if lead else value
             torch.testing.assert_close(ours, parameter.data, rtol=1e-5, atol=1e-7)
+
+
+class TestCompiled:
+    def test_without_a_compiler_one_line_says_so_and_the_function_is_called(
+        self, monkeypatch, caplog
+    ):
+        def broken(function, **_):
+            def fail(*arguments):
+                raise RuntimeError("Cannot find a working compiler\nand much more")
+
+            return fail
+
+        monkeypatch.setattr(torch, "compile", broken)
+        function = Compiled(lambda tensor: tensor.add_(1.0))
+        value = torch.zeros(2)
+        function(value)
+        function(value)
+        assert value.tolist() == [2.0, 2.0]
+        assert len(caplog.records) == 1
+        assert "Cannot find a working compiler" in caplog.text
+        assert "much more" not in caplog.text
+
+    def test_what_fails_after_it_has_worked_is_raised(self, monkeypatch):
+        monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+
+        def picky(tensor):
+            if len(tensor) > 2:
+                raise RuntimeError("too long")
+
+        function = Compiled(picky)
+        function(torch.zeros(2))
+        with pytest.raises(RuntimeError, match="too long"):
+            function(torch.zeros(3))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", TRAINED)
+def test_graphed_steps_end_where_plain_ones_end(kind, loss, optimizer):
+    features, train = planted_set(num_triplets=1000)
+    head = HeadConfig(kind, hidden=(16,))
+    plain = TrainConfig(loss=loss, optimizer=optimizer, batch_size=8, lr=1e-3)
+    configs = [plain, dataclasses.replace(plain, lr=3e-3, seed=1)]
+    together = by_engine(features, train, [head] * 2, configs, NUM_STEPS, at=torch.device("cuda"))
+    for ours, config in zip(together, configs, strict=True):
+        wanted = plain_loop(features, train, head, config, NUM_STEPS)
+        assert_same_weights(ours.cpu(), wanted, idle_parameters(kind, loss))

@@ -1,0 +1,312 @@
+"""Stage two against the loops that tutorials show, interleaved in one run, on a generated cache.
+
+    python benchmarks/train.py single                # one head, an epoch, batches of 32 and 512
+    python benchmarks/train.py stacked               # K = 1, 8, 32, 128 heads side by side
+    python benchmarks/train.py grid                  # 32 points, with and without halving
+    python benchmarks/train.py full --size fec       # embedding head at FEC's size; evaluation
+
+The reference is a Dataset of two rows and a label, DataLoader, Adam and the usual five lines. The
+limit counts 6 floating-point operations a weight and pair, as forward and both backward products
+would need, and 28 bytes a weight and step for Adam; it is measured by a large product and by a sum
+of vectors of the weights' size, on all threads. Ours leaves out the product that would reach the
+features, so its share of the limit may pass 100 %.
+"""
+
+import argparse
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPClassifier
+from torch.utils.data import DataLoader, Dataset
+
+from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.heads.crew import Crew
+from fec_cache.heads.model import build_head
+from fec_cache.heads.planning import plan_stacks
+from fec_cache.heads.scoring import similarity_of
+from fec_cache.heads.stack import Job, Stack
+from fec_cache.heads.train import fit
+from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+
+# Faces and triplets for training, faces and triplets for validation.
+SIZES = {
+    "tiny": (600, 2000, 300, 1000),
+    "small": (20_000, 20_000, 1000, 2000),
+    "fec": (117_000, 404_000, 13_516, 45_142),
+}
+EVALUATED = (45_000, 51_060)
+HIDDEN = 256
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A generated cache: features [N, D] float16 and triplets on two sets of faces."""
+
+    features: np.ndarray
+    train: TripletTable
+    validation: TripletTable
+
+    @property
+    def num_pairs(self) -> int:
+        """Training pairs."""
+        return 3 * len(self.train)
+
+
+def generated(size: str, width: int) -> Bench:
+    """Faces with eight hidden factors in loud noise; the odd face is the farthest, mostly."""
+    num_train, num_triplets, num_validation, num_judged = SIZES[size]
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(num_train + num_validation, 8)).astype(np.float32)
+    features = np.empty((len(factors), width), np.float16)
+    mixing = rng.normal(size=(8, width)).astype(np.float32)
+    for part in np.array_split(np.arange(len(factors)), max(1, len(factors) // 8192)):
+        noise = rng.normal(size=(len(part), width)).astype(np.float32)
+        features[part] = 0.5 * factors[part] @ mixing + 2.0 * noise
+    train = _triplets(rng, factors, 0, num_train, num_triplets)
+    validation = _triplets(rng, factors, num_train, num_validation, num_judged)
+    return Bench(features, train, validation)
+
+
+def _triplets(
+    rng: np.random.Generator, factors: np.ndarray, first: int, num_faces: int, num_triplets: int
+) -> TripletTable:
+    rows = rng.integers(first, first + num_faces, (num_triplets, 3))
+    x = factors[rows]
+    gaps = [((x[:, i] - x[:, j]) ** 2).sum(1) for i, j in ((1, 2), (0, 2), (0, 1))]
+    odd = (np.stack(gaps, 1) + rng.normal(size=rows.shape)).argmin(1)
+    votes = np.eye(3, dtype=np.int64)[odd] * 6
+    return TripletTable(rows, odd, np.zeros_like(odd), votes)
+
+
+class PairDataset(Dataset):
+    """What a tutorial writes: two rows of the matrix and a label."""
+
+    def __init__(self, bench: Bench) -> None:
+        pairs = pairs_from_triplets(bench.train)
+        self.features = torch.from_numpy(bench.features.astype(np.float32))
+        self.rows, self.labels = pairs.rows, torch.from_numpy(pairs.is_similar).float()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
+        a, b = self.rows[item]
+        return self.features[a], self.features[b], self.labels[item]
+
+
+def dataloader_loop(bench: Bench, batch_size: int, epochs: int = 1) -> None:
+    """The usual loop, on all threads."""
+    data = PairDataset(bench)
+    head = build_head(HeadConfig(), bench.features.shape[1])
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    criterion = torch.nn.BCEWithLogitsLoss()
+    for _ in range(epochs):
+        for a, b, label in DataLoader(data, batch_size, shuffle=True):
+            optimizer.zero_grad()
+            criterion(head(a, b), label).backward()
+            optimizer.step()
+
+
+def scikit_learn(bench: Bench, batch_size: int) -> None:
+    """MLPClassifier for one epoch, on pairs laid out in memory."""
+    pairs = pairs_from_triplets(bench.train)
+    inputs = bench.features[pairs.rows].reshape(len(pairs.rows), -1).astype(np.float32)
+    classifier = MLPClassifier((HIDDEN,), batch_size=batch_size, max_iter=1)
+    classifier.out_activation_ = "logistic"
+    classifier.partial_fit(inputs, pairs.is_similar, classes=[False, True])
+
+
+def limit_s(bench: Bench, batch_size: int, num_heads: int = 1) -> float:
+    """Seconds that arithmetic and optimiser traffic of an epoch need at least."""
+    weights = 2 * bench.features.shape[1] * HIDDEN
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    flops = 2 * 2048**3 / min(_seconds(lambda: torch.mm(a, b)) for _ in range(5))
+    x, y, out = (torch.randn(weights) for _ in range(3))
+    bandwidth = 12 * weights / min(_seconds(lambda: torch.add(x, y, out=out)) for _ in range(50))
+    steps = -(-bench.num_pairs // batch_size)
+    once = 6 * weights * bench.num_pairs / flops + 28 * weights * steps / bandwidth
+    return num_heads * once
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def medians(jobs: dict[str, Callable[[], float | None]], rounds: int) -> dict[str, float]:
+    """Each job once a round, in turn; a job may return its own time."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            started = time.perf_counter()
+            own = job()
+            times[name].append(time.perf_counter() - started if own is None else own)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def show(title: str, seconds: dict[str, float], limit: float) -> None:
+    """A table: seconds, ratio to the first line, share of the limit."""
+    print(f"{title}; limit {limit:.2f} s")
+    reference = next(iter(seconds.values()))
+    for name, spent in seconds.items():
+        print(f"  {name:<34}{spent:>9.2f} s{reference / spent:>8.2f} x{limit / spent:>8.0%}")
+
+
+def one_epoch(bench: Bench, jobs: Sequence[Job], device: str) -> float:
+    """Seconds of an epoch of jobs side by side, without the setting up."""
+    stack = Stack(bench.features, bench.train, bench.validation, jobs, device)
+    return _seconds(lambda: stack.advance(1))
+
+
+def single(bench: Bench, options: argparse.Namespace) -> None:
+    """One head of the original recipe."""
+    for batch_size in options.batch_sizes:
+        job = Job(HeadConfig(), TrainConfig(batch_size=batch_size))
+        jobs: dict[str, Callable[[], float | None]] = {
+            "DataLoader loop": lambda b=batch_size: dataloader_loop(bench, b),
+            "fec train-head": lambda job=job: one_epoch(bench, [job], options.device),
+        }
+        seconds = medians(jobs, options.rounds)
+        if options.scikit_learn:
+            name = "scikit-learn MLPClassifier (once)"
+            seconds[name] = _seconds(lambda b=batch_size: scikit_learn(bench, b))
+        title = f"One head, one epoch of {bench.num_pairs:,} pairs, batch {batch_size}"
+        show(title, seconds, limit_s(bench, batch_size))
+
+
+def stacked(bench: Bench, options: argparse.Namespace) -> None:
+    """K heads side by side in this process, and the plan's choice, an epoch each."""
+    for batch_size in options.batch_sizes:
+        plain = TrainConfig(batch_size=batch_size)
+        print(f"K heads, one epoch of {bench.num_pairs:,} pairs each, batch {batch_size}, per head")
+        reference = _seconds(lambda b=batch_size: dataloader_loop(bench, b))
+        print(f"  DataLoader loop   {reference:>8.2f} s")
+        for num_heads in options.heads:
+            jobs = [Job(HeadConfig(), replace(plain, seed=seed)) for seed in range(num_heads)]
+            spent = one_epoch(bench, jobs, options.device) / num_heads
+            share = limit_s(bench, batch_size) / spent
+            print(f"  K = {num_heads:<14}{spent:>8.2f} s{reference / spent:>8.2f} x{share:>8.0%}")
+
+
+def grid_jobs(epochs: int) -> list[Job]:
+    """32 points: four step sizes, four weight decays, two dropout rates."""
+    return [
+        Job(HeadConfig(dropout=drop), TrainConfig(lr=lr, weight_decay=decay, epochs=epochs))
+        for lr in (1e-4, 3e-4, 1e-3, 3e-3)
+        for decay in (0.0, 1e-5, 1e-4, 1e-3)
+        for drop in (0.0, 0.3)
+    ]
+
+
+def halving(crew: Crew, epochs: int) -> None:
+    """One epoch for all, a quarter goes on to a quarter of the epochs, a quarter of it to all."""
+    done = 0
+    for rung, share in ((1, 4), (max(2, epochs // 4), 4), (epochs, 1)):
+        crew.advance(rung - done)
+        done = rung
+        accuracy = [max(e.val_triplet_accuracy for e in history) for history in crew.histories]
+        best = sorted(range(len(accuracy)), key=lambda place: -accuracy[place])
+        crew.keep(best[: max(1, len(best) // share)])
+
+
+def grid(bench: Bench, options: argparse.Namespace) -> None:
+    """32 points at batch 32 against 32 DataLoader loops (one is run, its time is multiplied)."""
+    jobs = grid_jobs(options.epochs)
+    plan = plan_stacks(bench.features, bench.train, bench.validation, jobs, options.device)
+    print(plan.sentence)
+    best: dict[str, float] = {}
+
+    def run(name: str, prune: bool) -> None:
+        """The whole grid, starting and ending of processes included."""
+        data = (bench.features, bench.train, bench.validation)
+        crew = Crew(*data, jobs, plan, options.device)
+        if prune:
+            halving(crew, options.epochs)
+        else:
+            crew.advance(options.epochs)
+        results = [r for r in crew.finish() if not isinstance(r, Exception)]
+        crew.close()
+        best[name] = max(result.best.val_triplet_accuracy for result in results)
+
+    one = medians({"": lambda: dataloader_loop(bench, 32, options.epochs)}, options.rounds)[""]
+    seconds = {"32 DataLoader loops": 32 * one}
+    for name, prune in (("all points", False), ("halving", True)):
+        seconds[name] = _seconds(lambda name=name, prune=prune: run(name, prune))
+    title = f"32 points, batch 32, {options.epochs} epochs of {bench.num_pairs:,} pairs"
+    show(title, seconds, options.epochs * limit_s(bench, 32, 32))
+    error = (best["all points"] * (1 - best["all points"]) / len(bench.validation)) ** 0.5
+    print(
+        f"  winners: {best['all points']:.4f} of all points, {best['halving']:.4f} by halving; "
+        f"one standard error is {error:.4f}"
+    )
+
+
+def full(bench: Bench, options: argparse.Namespace) -> None:
+    """An embedding head with odd-one-out loss, then a full evaluation; time and memory."""
+    held = _resident_gb()
+    config = TrainConfig(loss="odd-one-out", batch_size=1024, epochs=options.epochs)
+    head_config = HeadConfig("embedding")
+    data = (bench.features, bench.train, bench.validation)
+    started = time.perf_counter()
+    result = fit(*data, head_config, config, options.device)
+    spent = time.perf_counter() - started
+    print(
+        f"Embedding head {bench.features.shape[1]}-{HIDDEN}-16, odd-one-out, batch 1024, "
+        f"{options.epochs} epochs of {len(bench.train):,} triplets: {spent:.1f} s, validation "
+        f"{result.best.val_triplet_accuracy:.3f}; memory beside the features at its peak "
+        f"{_peak_gb() - held:.2f} GB"
+    )
+    rng = np.random.default_rng(1)
+    num_faces = min(EVALUATED[0], len(bench.features))
+    rows = rng.integers(0, num_faces, (EVALUATED[1], 3))
+    for kind in ("concat", "symmetric", "embedding"):
+        head = build_head(HeadConfig(kind), bench.features.shape[1])
+        seconds = [_seconds(lambda h=head: similarity_of(h, bench.features, rows)) for _ in "123"]
+        spent = statistics.median(seconds)
+        print(f"Evaluation of {len(rows):,} triplets, {num_faces:,} faces, {kind}: {spent:.2f} s")
+
+
+def _resident_gb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**30
+
+
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+PARTS = {"single": single, "stacked": stacked, "grid": grid, "full": full}
+
+
+def main() -> None:
+    """Measure one part and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--width", type=int, default=512, help="D")
+    parser.add_argument("--batch-sizes", type=_numbers, default=[32, 512])
+    parser.add_argument("--heads", type=_numbers, default=[1, 8, 32, 128])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--scikit-learn", action="store_true", help="slow: 20 s and more")
+    options = parser.parse_args()
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, {platform.machine()}, {options.size}")
+    PARTS[options.part](generated(options.size, options.width), options)
+
+
+if __name__ == "__main__":
+    main()
