@@ -1,7 +1,7 @@
 """The whole chain from triplets to figures on a truth that was planted, so that it can be checked.
 
     python benchmarks/planted_truth.py [--people 1000] [--triplets 35000] [--draws 500]
-        [--loudness 2] [--seed 0]
+        [--loudness 2] [--equal-types] [--seed 0]
 
 A face's feature mixes what it expresses (6 numbers) and who it shows (16 numbers, twice as loud)
 into 128 numbers and adds noise. Simulated raters see distances of expressions, with errors of a
@@ -49,6 +49,7 @@ class World:
     of_expression: npt.NDArray[np.float64]
     of_identity: npt.NDArray[np.float64]
     centres: npt.NDArray[np.float64]
+    has_equal_types: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,29 @@ def make_set(
     people = rng.normal(size=(num_people, IDENTITY))[identity]
     features = expression @ world.of_expression + people @ world.of_identity
     features += NOISE * rng.normal(size=features.shape)
-    rows = np.array([rng.choice(num_faces, 3, replace=False) for _ in range(num_triplets)])
+    rows, types = _draw_rows(kinds, num_triplets, rng, world.has_equal_types)
     judged = judge(expression[rows], rng)
     votes = count_votes(judged.answers)
-    types = np.array([len(set(kinds[row])) - 1 for row in rows], np.int64)
     table = TripletTable(rows, votes.argmax(axis=1), types, votes)
     table = table.take(~tied_rows(judged.answers))
     return Planted(
         features.astype(np.float32), expression, identity, table, judged.noise, judged.agreement
     )
+
+
+def _draw_rows(
+    kinds: npt.NDArray[np.int64], num_triplets: int, rng: np.random.Generator, equal: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Three different faces a row and the type of the triplet; `equal`: a third of each type."""
+    rows = np.sort(rng.integers(0, len(kinds), (12 * num_triplets, 3)), axis=1)
+    rows = rng.permuted(rows[(np.diff(rows, axis=1) > 0).all(axis=1)], axis=1)
+    words = np.sort(kinds[rows], axis=1)
+    types = (np.diff(words, axis=1) > 0).sum(axis=1)
+    if not equal:
+        return rows[:num_triplets], types[:num_triplets]
+    chosen = [np.flatnonzero(types == kind)[: -(-num_triplets // 3)] for kind in range(3)]
+    order = rng.permutation(np.concatenate(chosen))
+    return rows[order], types[order]
 
 
 def true_shares(planted: Planted, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -236,9 +251,11 @@ def main() -> None:
     parser.add_argument("--triplets", type=int, default=35_000, help="training triplets")
     parser.add_argument("--draws", type=int, default=500, help="test sets redrawn for coverage")
     parser.add_argument("--loudness", type=float, default=LOUDNESS, help="of the identity")
+    parser.add_argument("--equal-types", action="store_true", help="a third of each type, as FEC")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     world = make_world(options.seed, options.loudness)
+    world = dataclasses.replace(world, has_equal_types=options.equal_types)
     sizes = ((options.people, options.triplets), (100, 3000), (100, 10_000))
     sets = [
         make_set(world, people, triplets, np.random.default_rng([options.seed, 1 + number]))

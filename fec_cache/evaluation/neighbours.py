@@ -11,6 +11,7 @@ from fec_cache.heads.model import PairHead
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+_Shares = tuple[float, ...]
 
 RANKS = (1, 5, 10)
 # A pair head without an embedding compares every pair anew: so many are a matter of seconds.
@@ -25,6 +26,7 @@ class Neighbours:
     `num_with_person` faces that have another picture of theirs in the set; `same_person_chance` is
     what a random nearest face gives. `precision[k]` is the share of the k nearest faces of other
     people that show the same expression word, `precision_chance` that of all such faces.
+    `confusion[v][w]` counts faces of word v whose nearest face of another person shows word w.
     """
 
     num_faces: int
@@ -34,6 +36,7 @@ class Neighbours:
     num_with_expression: int
     precision: dict[int, float]
     precision_chance: float
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 def nearest_figures(
@@ -56,17 +59,16 @@ def nearest_figures(
     """
     rng = np.random.default_rng(seed)
     similarity_of, is_cheap = _comparer(head, features)
-    rows = rows if is_cheap else _some(rows, _MOST_FACES, rng)
+    rows = _some(rows, len(rows) if is_cheap else _MOST_FACES, rng)
     queries = _some(np.arange(len(rows)), len(rows) if is_cheap else _MOST_QUERIES, rng)
     people = np.where(identity[rows] >= 0, identity[rows], -2 - np.arange(len(rows)))
-    of_person: list[tuple[float, ...]] = []
-    of_word: list[tuple[float, ...]] = []
+    of_person, of_word = list[_Shares](), list[_Shares]()
+    confusion = np.zeros([int(expression.max(initial=-1)) + 1] * 2, np.int64)
     for query in queries.tolist():
         similarity = similarity_of(int(rows[query]), rows)
         of_person += _person_hits(similarity, people, query)
-        of_word += _word_hits(similarity, people, expression[rows], query)
-    person = _means(of_person, 2)
-    word = _means(of_word, len(RANKS) + 1)
+        of_word += _word_hits(similarity, people, expression[rows], query, confusion)
+    person, word = _means(of_person, 2), _means(of_word, len(RANKS) + 1)
     return Neighbours(
         num_faces=len(rows),
         num_with_person=len(of_person),
@@ -75,10 +77,11 @@ def nearest_figures(
         num_with_expression=len(of_word),
         precision={k: float(share) for k, share in zip(RANKS, word[:-1], strict=True)},
         precision_chance=float(word[-1]),
+        confusion=tuple(map(tuple, confusion.tolist())),
     )
 
 
-def _means(hits: list[tuple[float, ...]], width: int) -> npt.NDArray[np.float64]:
+def _means(hits: list[_Shares], width: int) -> npt.NDArray[np.float64]:
     return np.asarray(np.mean(hits, axis=0) if hits else np.full(width, np.nan), np.float64)
 
 
@@ -86,9 +89,7 @@ def _some(items: Ints, most: int, rng: np.random.Generator) -> Ints:
     return items if len(items) <= most else np.sort(rng.choice(items, most, replace=False))
 
 
-def _person_hits(
-    similarity: npt.NDArray[np.floating], people: Ints, query: int
-) -> list[tuple[float, ...]]:
+def _person_hits(similarity: npt.NDArray[np.floating], people: Ints, query: int) -> list[_Shares]:
     """Whether the nearest face is the same person, and what chance gives; none if it is alone."""
     others = np.arange(len(people)) != query
     same = others & (people == people[query])
@@ -98,13 +99,22 @@ def _person_hits(
 
 
 def _word_hits(
-    similarity: npt.NDArray[np.floating], people: Ints, words: Ints, query: int
-) -> list[tuple[float, ...]]:
-    """Precision among the nearest of other people at each rank, and what chance gives."""
+    similarity: npt.NDArray[np.floating],
+    people: Ints,
+    words: Ints,
+    query: int,
+    confusion: Ints,
+) -> list[_Shares]:
+    """Precision among the nearest of other people at each rank, and what chance gives.
+
+    The nearest one's word is counted in `confusion`.
+    """
     strangers = (people != people[query]) & (words >= 0)
     if words[query] < 0 or strangers.sum() < max(RANKS):
         return []
     alike = strangers & (words == words[query])
+    nearest = np.flatnonzero(strangers)[similarity[strangers].argmax()]
+    confusion[words[query], words[nearest]] += 1
     tops = (_top(similarity, alike, strangers, k) for k in RANKS)
     return [(*tops, float(alike.sum() / strangers.sum()))]
 

@@ -71,6 +71,7 @@ class IdentityFigures:
     same_person: float
     different_person: float
     neighbours: Neighbours | None = None
+    words: tuple[str, ...] = ()
 
 
 def identity_figures(

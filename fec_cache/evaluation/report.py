@@ -208,7 +208,7 @@ def _identity(
     says_similar = found.probability.reshape(-1) >= DECISION_THRESHOLD
     figures = identity_figures(table, credit, says_similar, labels, bootstrap)
     nearest = nearest_figures(head, features, rows, labels.identity, labels.expression)
-    return dataclasses.replace(figures, neighbours=nearest)
+    return dataclasses.replace(figures, neighbours=nearest, words=labels.words)
 
 
 def _logit(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

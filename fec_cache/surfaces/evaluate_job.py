@@ -138,10 +138,15 @@ def run_evaluate(
     )
     for warning in evaluation.warnings:
         console.warn(warning)
-    text = json.dumps(outcome.to_dict(), indent=1, allow_nan=False)
-    write_atomically(folder / EVALUATION_NAME, (text + "\n").encode())
-    write_atomically(folder / CARD_NAME, model_card(outcome, workspace.data_dir).encode())
+    _save(outcome, workspace)
     return outcome
+
+
+def _save(outcome: EvaluateOutcome, workspace: Workspace) -> None:
+    text = json.dumps(outcome.to_dict(), indent=1, allow_nan=False)
+    write_atomically(outcome.folder / EVALUATION_NAME, (text + "\n").encode())
+    card = model_card(outcome, workspace.data_dir)
+    write_atomically(outcome.folder / CARD_NAME, card.encode())
 
 
 def _baseline(

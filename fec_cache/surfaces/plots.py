@@ -23,21 +23,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
-from fec_cache.evaluation.metrics import CHANCE
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.heads.train import Epoch
-from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 
 _VARIABLES = ("ink", "muted", "rule", "head", "baseline", "raters", "similar", "different", "page")
-_STAND_INS = {name: f"#0{number}0a0{number}" for number, name in enumerate(_VARIABLES)}
+STAND_INS = {name: f"#0{number}0a0{number}" for number, name in enumerate(_VARIABLES)}
 _WIDTH, _HEIGHT = 5.0, 3.4  # inches: at 72 points each, 360 x 245 units
 _MAX_POINTS = 200
-_NUM_BINS = 25
 CROP_SIZE = 112
 _JPEG_QUALITY = 80
 NO_FIGURE = "–"
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
-_PERCENT = PercentFormatter(1.0, decimals=0, symbol=f"{THIN_SPACE}%")
+PERCENT = PercentFormatter(1.0, decimals=0, symbol=f"{THIN_SPACE}%")
 _BAR = 0.3
 # matplotlib knows these two settings only as globals: figures are written one at a time.
 _SETTINGS_LOCK = threading.Lock()
@@ -51,26 +48,6 @@ class Plot:
     alt: str
 
 
-def draw_figures(
-    history: Sequence[Epoch],
-    evaluation: Evaluation | None,
-    table: TripletTable | None,
-    baseline: Evaluation | None,
-) -> dict[str, Plot]:
-    """Every figure that the parts at hand allow: accuracy, roc, probability, loss, progress."""
-    figures: dict[str, Plot] = {}
-    if evaluation is not None:
-        figures["accuracy"] = accuracy_plot(evaluation, baseline)
-    if evaluation is not None and table is not None:
-        is_similar = pairs_from_triplets(table).is_similar
-        figures["roc"] = roc_plot(evaluation, is_similar)
-        figures["probability"] = probability_plot(evaluation, is_similar)
-    if kept := kept_epoch(history):
-        figures["loss"] = loss_plot(history, kept)
-        figures["progress"] = progress_plot(history, kept, CHANCE)
-    return figures
-
-
 def kept_epoch(history: Sequence[Epoch]) -> Epoch | None:
     """The epoch whose weights `fit` keeps: the first of the best."""
     return max(history, key=lambda epoch: epoch.val_triplet_accuracy, default=None)
@@ -80,55 +57,55 @@ def accuracy_plot(evaluation: Evaluation, baseline: Evaluation | None) -> Plot:
     """Triplet accuracy by type as bars with 95 % intervals, chance line and raters' marks."""
     groups = (evaluation.overall, *evaluation.groups[:-1])
     others = (baseline.overall, *baseline.groups[:-1]) if baseline else ()
-    figure, axes = _figure(height=0.5 + 0.85 * len(groups))
+    figure, axes = new_figure(height=0.5 + 0.85 * len(groups))
     shift = _BAR / 2 + 0.02 if others else 0.0
     _bars(axes, groups, "head", -shift)
     _bars(axes, others, "baseline", shift)
     raters = [group.rater_accuracy for group in groups]
     places = np.arange(len(groups))
-    axes.vlines(raters, places - 0.4, places + 0.4, colors=_STAND_INS["raters"], linewidth=2.5)
-    axes.axvline(evaluation.chance, color=_STAND_INS["muted"], linewidth=1.2, linestyle="--")
+    axes.vlines(raters, places - 0.4, places + 0.4, colors=STAND_INS["raters"], linewidth=2.5)
+    axes.axvline(evaluation.chance, color=STAND_INS["muted"], linewidth=1.2, linestyle="--")
     axes.set_yticks(places, [f"{group.name}\n{group.num_triplets:,}" for group in groups])
     axes.set(ylim=(len(groups) - 0.45, -0.55), xlim=(0, 1), xlabel="triplet accuracy")
-    axes.xaxis.set_major_formatter(_PERCENT)
+    axes.xaxis.set_major_formatter(PERCENT)
     axes.grid(visible=False, axis="y")
     told = (f"{group.name} {group.accuracy:.1%}" for group in groups)
-    return Plot(_svg(figure, "accuracy"), f"Bars of triplet accuracy by type: {', '.join(told)}.")
+    return Plot(to_svg(figure, "accuracy"), f"Bars of triplet accuracy by type: {', '.join(told)}.")
 
 
 def loss_plot(history: Sequence[Epoch], kept: Epoch) -> Plot:
     """Training and validation loss by epoch, the kept epoch marked."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     epochs = [epoch.epoch for epoch in history]
     train, validation = zip(*((epoch.train_loss, epoch.val_loss) for epoch in history), strict=True)
     style = _curve_style(history)
-    axes.plot(epochs, train, style, color=_STAND_INS["baseline"], markersize=4)
-    axes.plot(epochs, validation, style, color=_STAND_INS["head"], markersize=4)
+    axes.plot(epochs, train, style, color=STAND_INS["baseline"], markersize=4)
+    axes.plot(epochs, validation, style, color=STAND_INS["head"], markersize=4)
     _mark_kept(axes, history, kept, kept.val_loss)
     axes.set_ylabel("mean loss")
     alt = (
         f"Curves of loss over {len(history)} epochs: training ends at {train[-1]:.3f}, "
         f"validation at {validation[-1]:.3f}."
     )
-    return Plot(_svg(figure, "loss"), alt)
+    return Plot(to_svg(figure, "loss"), alt)
 
 
 def progress_plot(history: Sequence[Epoch], kept: Epoch, chance: float) -> Plot:
     """Validation triplet accuracy by epoch, the kept epoch and chance marked."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     epochs = [epoch.epoch for epoch in history]
     accuracies = [epoch.val_triplet_accuracy for epoch in history]
-    axes.plot(epochs, accuracies, _curve_style(history), color=_STAND_INS["head"], markersize=4)
+    axes.plot(epochs, accuracies, _curve_style(history), color=STAND_INS["head"], markersize=4)
     _mark_kept(axes, history, kept, kept.val_triplet_accuracy)
-    axes.axhline(chance, color=_STAND_INS["muted"], linewidth=1.2, linestyle="--")
+    axes.axhline(chance, color=STAND_INS["muted"], linewidth=1.2, linestyle="--")
     axes.set_ylabel("validation triplet accuracy")
-    axes.yaxis.set_major_formatter(_PERCENT)
+    axes.yaxis.set_major_formatter(PERCENT)
     axes.set_ylim(min(0.3, min(accuracies) - 0.03), max(accuracies) + 0.05)
     alt = (
         f"Curve of validation triplet accuracy over {len(history)} epochs, best "
         f"{kept.val_triplet_accuracy:.1%} at epoch {kept.epoch}."
     )
-    return Plot(_svg(figure, "progress"), alt)
+    return Plot(to_svg(figure, "progress"), alt)
 
 
 def roc_plot(evaluation: Evaluation, is_similar: npt.NDArray[np.bool_]) -> Plot:
@@ -138,50 +115,23 @@ def roc_plot(evaluation: Evaluation, is_similar: npt.NDArray[np.bool_]) -> Plot:
         evaluation: of T triplets.
         is_similar: [3T], what the raters' majority said of its pairs, in triplet order.
     """
-    figure, axes = _figure()
+    figure, axes = new_figure()
     auc = evaluation.pairs.auc
-    axes.plot((0, 1), (0, 1), "--", color=_STAND_INS["muted"], linewidth=1)
-    axes.plot(*roc_points(evaluation.similarity.reshape(-1), is_similar), color=_STAND_INS["head"])
+    axes.plot((0, 1), (0, 1), "--", color=STAND_INS["muted"], linewidth=1)
+    axes.plot(*roc_points(evaluation.similarity.reshape(-1), is_similar), color=STAND_INS["head"])
     says_similar = evaluation.probability.reshape(-1) >= evaluation.threshold
     false_rate, true_rate = (says_similar[kind].mean() for kind in (~is_similar, is_similar))
-    axes.plot(false_rate, true_rate, "o", color=_STAND_INS["head"], markersize=7)
-    axes.text(0.97, 0.05, f"AUC {auc:.3f}", ha="right", fontsize=13, color=_STAND_INS["ink"])
+    axes.plot(false_rate, true_rate, "o", color=STAND_INS["head"], markersize=7)
+    axes.text(0.97, 0.05, f"AUC {auc:.3f}", ha="right", fontsize=13, color=STAND_INS["ink"])
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.set(xlabel="different pairs called similar", ylabel="similar pairs called similar")
-    axes.xaxis.set_major_formatter(_PERCENT)
-    axes.yaxis.set_major_formatter(_PERCENT)
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.yaxis.set_major_formatter(PERCENT)
     alt = (
         f"ROC curve of pairs, area {auc:.3f}; at the threshold {true_rate:.1%} of similar and "
         f"{false_rate:.1%} of different pairs are called similar."
     )
-    return Plot(_svg(figure, "roc"), alt)
-
-
-def probability_plot(evaluation: Evaluation, is_similar: npt.NDArray[np.bool_]) -> Plot:
-    """How calibrated P(similar) spreads over similar and over different pairs.
-
-    Args:
-        evaluation: of T triplets.
-        is_similar: [3T], what the raters' majority said of its pairs, in triplet order.
-    """
-    figure, axes = _figure()
-    probability, threshold = evaluation.probability.reshape(-1), evaluation.threshold
-    edges = np.linspace(0.0, 1.0, _NUM_BINS + 1)
-    for name, chosen in (("different", ~is_similar), ("similar", is_similar)):
-        shares = np.histogram(probability[chosen], edges)[0] / chosen.sum()
-        axes.stairs(shares, edges, fill=True, color=_STAND_INS[name], alpha=0.22)
-        axes.stairs(shares, edges, color=_STAND_INS[name], linewidth=1.8)
-    axes.axvline(threshold, color=_STAND_INS["ink"], linewidth=1.2, linestyle="--")
-    axes.set(xlim=(0, 1), xlabel="calibrated P(similar)", ylabel="share of pairs of a kind")
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(_PERCENT)
-    axes.yaxis.set_major_formatter(_PERCENT)
-    medians = [np.median(probability[chosen]) for chosen in (is_similar, ~is_similar)]
-    alt = (
-        f"Histogram of P(similar): median {medians[0]:.1%} for similar and {medians[1]:.1%} for "
-        f"different pairs; the threshold stands at {threshold:.1%}."
-    )
-    return Plot(_svg(figure, "probability"), alt)
+    return Plot(to_svg(figure, "roc"), alt)
 
 
 def roc_points(
@@ -212,33 +162,34 @@ def percent(share: float) -> str:
     return NO_FIGURE if math.isnan(share) else f"{100 * share:.1f}{THIN_SPACE}%"
 
 
-def jpeg_uri(crop: npt.NDArray[np.uint8] | None) -> str:
-    """A crop [S, S, 3] uint8 RGB as a small JPEG inside the page; empty if there is none."""
+def jpeg_uri(crop: npt.NDArray[np.uint8] | None, size: int = CROP_SIZE) -> str:
+    """A crop [S, S, 3] uint8 RGB as a JPEG of `size` pixels inside the page; empty if none."""
     if crop is None:
         return ""
     packed = io.BytesIO()
-    small = Image.fromarray(crop).resize((CROP_SIZE, CROP_SIZE), Image.Resampling.LANCZOS)
+    small = Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS)
     small.save(packed, "JPEG", quality=_JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode()
 
 
-def _figure(height: float = _HEIGHT) -> tuple[Figure, Axes]:
+def new_figure(height: float = _HEIGHT) -> tuple[Figure, Axes]:
+    """A figure as wide as a phone, in the page's manner."""
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     figure.patch.set_visible(False)
     axes = figure.add_subplot()
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_STAND_INS["muted"])
-    axes.tick_params(length=0, labelcolor=_STAND_INS["muted"], labelsize=11, pad=5)
-    axes.grid(color=_STAND_INS["rule"], linewidth=0.8)
+    axes.spines["bottom"].set_color(STAND_INS["muted"])
+    axes.tick_params(length=0, labelcolor=STAND_INS["muted"], labelsize=11, pad=5)
+    axes.grid(color=STAND_INS["rule"], linewidth=0.8)
     axes.set_axisbelow(True)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set(color=_STAND_INS["muted"], fontsize=11)
+        axis.label.set(color=STAND_INS["muted"], fontsize=11)
     return figure, axes
 
 
 def _bars(axes: Axes, groups: Sequence[GroupAccuracy], name: str, shift: float) -> None:
-    color = _STAND_INS[name]
+    color = STAND_INS[name]
     for place, group in enumerate(groups):
         if not group.num_triplets:
             continue
@@ -246,9 +197,9 @@ def _bars(axes: Axes, groups: Sequence[GroupAccuracy], name: str, shift: float) 
         interval = (group.low, group.high)
         # A page-coloured edge keeps the interval visible on top of its own bar.
         for edge, width in (("page", 3.6), ("ink", 1.4)):
-            axes.plot(interval, [place + shift] * 2, color=_STAND_INS[edge], linewidth=width)
+            axes.plot(interval, [place + shift] * 2, color=STAND_INS[edge], linewidth=width)
         label, written = percent(group.accuracy), "muted" if name == "baseline" else name
-        axes.text(1.02, place + shift, label, color=_STAND_INS[written], fontsize=11, va="center")
+        axes.text(1.02, place + shift, label, color=STAND_INS[written], fontsize=11, va="center")
 
 
 def _curve_style(history: Sequence[Epoch]) -> str:
@@ -256,7 +207,7 @@ def _curve_style(history: Sequence[Epoch]) -> str:
 
 
 def _mark_kept(axes: Axes, history: Sequence[Epoch], kept: Epoch, height: float) -> None:
-    axes.axvline(kept.epoch, color=_STAND_INS["rule"], linewidth=5, zorder=0.5)
+    axes.axvline(kept.epoch, color=STAND_INS["rule"], linewidth=5, zorder=0.5)
     axes.plot(
         kept.epoch,
         height,
@@ -264,7 +215,7 @@ def _mark_kept(axes: Axes, history: Sequence[Epoch], kept: Epoch, height: float)
         markersize=10,
         markeredgewidth=1.6,
         fillstyle="none",
-        color=_STAND_INS["ink"],
+        color=STAND_INS["ink"],
     )
     axes.xaxis.set_major_locator(
         MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
@@ -272,7 +223,7 @@ def _mark_kept(axes: Axes, history: Sequence[Epoch], kept: Epoch, height: float)
     axes.set(xlabel="epoch", xlim=(history[0].epoch - 0.5, history[-1].epoch + 0.5))
 
 
-def _svg(figure: Figure, name: str) -> str:
+def to_svg(figure: Figure, name: str) -> str:
     """The figure as an `<svg>` element without ids, addresses, fonts or colours of its own."""
     text = io.StringIO()
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -284,6 +235,6 @@ def _svg(figure: Figure, name: str) -> str:
     svg = re.sub(r'<svg .*?viewBox="([^"]*)".*?>', r'<svg viewBox="\1">', svg, count=1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace("xlink:href", "href")
     svg = re.sub(r" font-family: [^;]*;", "", svg)
-    for variable, stand_in in _STAND_INS.items():
+    for variable, stand_in in STAND_INS.items():
         svg = svg.replace(stand_in, f"var(--{variable})")
     return svg

@@ -1,17 +1,28 @@
 """A run, whatever of it is there -> its report page."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.errors import BadImage, CacheMismatch, CacheNotFound, MissingData, OutputExists
+from fec_cache.errors import (
+    BadImage,
+    CacheMismatch,
+    CacheNotFound,
+    FecError,
+    MissingData,
+    OutputExists,
+)
+from fec_cache.evaluation.face_map import FaceMap, map_faces
 from fec_cache.faces.images import load_face
+from fec_cache.features.joined import caches_of_recipes
 from fec_cache.features.storage import write_atomically
-from fec_cache.heads.checkpoint import load_config, load_history
+from fec_cache.heads.checkpoint import load_config, load_head, load_history
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.search.results import by_setting
+from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
@@ -21,6 +32,7 @@ from fec_cache.surfaces.workspace import random_weights_notes
 
 REPORT_NAME = "report.html"
 _MARKER_WITHIN = 4096
+_NUM_REASONS = 3
 
 
 def run_report(
@@ -54,6 +66,9 @@ def run_report(
         results=_results(folder, console),
         picture=_pictures(workspace, outcome),
         notes=_notes(config, outcome),
+        face_map=_face_map(folder, outcome),
+        words=_expressions(workspace, outcome),
+        extraction=_extraction(workspace, config, outcome),
     )
     write_atomically(path, render_report(data).encode())
     return path
@@ -81,6 +96,44 @@ def _evaluate(
     except (MissingData, CacheMismatch, CacheNotFound) as error:
         console.warn(f"The report has no test figures: {error}")
         return None
+
+
+def _face_map(folder: Path, outcome: EvaluateOutcome | None) -> FaceMap | None:
+    if outcome is None:
+        return None
+    rows = np.unique(outcome.labelled.table.rows)
+    return map_faces(load_head(folder)[0], outcome.labelled.matrix.features, rows)
+
+
+def _expressions(workspace: Workspace, outcome: EvaluateOutcome | None) -> dict[int, str]:
+    """Expression word by row, where the set's maker wrote it down."""
+    if outcome is None:
+        return {}
+    labels = read_face_labels(workspace.data_dir)
+    shown = outcome.labelled.picture_of.items()
+    return {row: labels[ref].expression for row, ref in shown if ref in labels}
+
+
+def _extraction(
+    workspace: Workspace, config: RunConfig, outcome: EvaluateOutcome | None
+) -> tuple[tuple[str, str], ...]:
+    """What became of the faces, cache by cache, and of the test triplets."""
+    told: list[tuple[str, str]] = []
+    try:
+        caches = caches_of_recipes(workspace.cache_dir, config.recipes).caches
+        for cache in caches:
+            manifest = cache.manifest()
+            num_faces = sum(entry.rows for entry in manifest.shards)
+            reasons = Counter(face.reason for face in manifest.failed).most_common(_NUM_REASONS)
+            failed = f"{len(manifest.failed)} failed"
+            if reasons:
+                failed += f" ({'; '.join(f'{count} x {reason}' for reason, count in reasons)})"
+            told.append((cache.folder.name, f"{num_faces} faces have features, {failed}"))
+    except FecError as error:
+        told.append(("cache", str(error)))
+    if outcome is not None:
+        told.append(("test triplets", outcome.labelled.counts.in_words()))
+    return tuple(told)
 
 
 def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:

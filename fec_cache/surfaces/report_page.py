@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
@@ -12,25 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.evaluation.face_map import FaceMap
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
-from fec_cache.pairs.build import PairTable, TripletTable, pairs_from_triplets
+from fec_cache.pairs.build import TripletTable
 from fec_cache.search.results import FIGURES
 from fec_cache.surfaces.baseline import Baseline
-from fec_cache.surfaces.plots import (
-    NO_FIGURE,
-    THIN_SPACE,
-    draw_figures,
-    jpeg_uri,
-    kept_epoch,
-    percent,
+from fec_cache.surfaces.plots import NO_FIGURE, THIN_SPACE, jpeg_uri, kept_epoch, percent
+from fec_cache.surfaces.report_figures import draw_figures
+from fec_cache.surfaces.report_gallery import (
+    ShownPair,
+    ShownTriplet,
+    shown_pairs,
+    shown_triplets,
 )
 
-NUM_PAIRS = 8
-NUM_WRONG = 6
 # A bootstrap of a handful of triplets is far too sure of itself: all right by luck has no spread.
 ENOUGH_TRIPLETS = 30
+THUMBNAIL_SIZE = 56
+NUM_COLOURS = 8
 _INTERVAL = f"95{THIN_SPACE}% interval"
 # What tells a report of ours from any other file; it stands in the head of the page.
 MARKER = '<meta name="generator" content="fec report">'
@@ -43,7 +44,9 @@ class ReportData:
 
     `evaluation` is on the test split and `table` holds its triplets; `results` are the rows of a
     search's `results.csv`, best first. `picture` gives the face crop [S, S, 3] uint8 RGB of a row
-    of the feature matrix, or None. `notes` are warnings, shown on top.
+    of the feature matrix, or None. `notes` are warnings, shown on top. `face_map` places test
+    faces, `words` names the expression of rows where it is known, and `extraction` tells what
+    became of the faces: name and text.
     """
 
     name: str
@@ -55,23 +58,9 @@ class ReportData:
     results: tuple[dict[str, str], ...]
     picture: Picture
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Pair:
-    rows: tuple[int, ...]
-    probability: str
-    raters: str
-    is_disputed: bool
-
-
-@dataclass(frozen=True)
-class _Wrong:
-    rows: tuple[int, ...]
-    votes: tuple[int, ...]
-    raters_odd: int
-    head_odd: int
-    probabilities: tuple[str, ...]
+    face_map: FaceMap | None = None
+    words: Mapping[int, str] = field(default_factory=dict)
+    extraction: tuple[tuple[str, str], ...] = ()
 
 
 def render_report(data: ReportData) -> str:
@@ -79,9 +68,41 @@ def render_report(data: ReportData) -> str:
 
     The same data give the same text.
     """
-    folder = jinja2.FileSystemLoader(Path(__file__).parent)
+    evaluation, table = data.evaluation, data.table
+    if evaluation is not None and not evaluation.overall.num_triplets:
+        evaluation = None
+    other = data.baseline.evaluation if data.baseline else None
+    picture = functools.cache(lambda row: jpeg_uri(data.picture(row)))
+    ends = shown_pairs(table, evaluation) if table and evaluation else ([], [])
+    right, wrong = shown_triplets(table, evaluation) if table and evaluation else ((), ())
+    search = _search_settings(data.results)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            data=data,
+            evaluation=evaluation,
+            verdict=_verdict(data, evaluation) if evaluation else "",
+            is_original=data.config.is_original,
+            figures=draw_figures(data.history, evaluation, table, other, data.results, search[0]),
+            kept=kept_epoch(data.history),
+            search=search,
+            commands=_commands(data.config),
+            ends=ends,
+            right=right,
+            wrong=wrong,
+            places=(places := _places(data)),
+            map_words=sorted({word for *_, word, _ in places if word}),
+            thumbnail=functools.cache(lambda row: jpeg_uri(data.picture(row), THUMBNAIL_SIZE)),
+            picture=picture,
+            has_pictures=any(map(picture, _shown_rows(ends, (right, wrong)))),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=folder,
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -90,29 +111,32 @@ def render_report(data: ReportData) -> str:
     environment.filters.update(
         percent=percent, interval=_interval, plain=_plain, words=_words, cell=_cell
     )
-    evaluation, table = data.evaluation, data.table
-    if evaluation is not None and not evaluation.overall.num_triplets:
-        evaluation = None
-    other = data.baseline.evaluation if data.baseline else None
-    picture = functools.cache(lambda row: jpeg_uri(data.picture(row)))
-    ends = _ends(table, evaluation) if table and evaluation else ((), ())
-    wrong = _most_confident_wrong(table, evaluation) if table and evaluation else ()
-    return environment.get_template("report.html").render(
-        data=data,
-        evaluation=evaluation,
-        verdict=_verdict(data, evaluation) if evaluation else "",
-        is_original=data.config.is_original,
-        figures=draw_figures(data.history, evaluation, data.table, other),
-        kept=kept_epoch(data.history),
-        search=_search_settings(data.results),
-        commands=_commands(data.config),
-        ends=ends,
-        wrong=wrong,
-        picture=picture,
-        has_pictures=any(
-            picture(row) for shown in (*ends[0], *ends[1], *wrong) for row in shown.rows
-        ),
-    )
+    return environment
+
+
+def _shown_rows(
+    pairs: Sequence[Sequence[ShownPair]], triplets: Sequence[Sequence[ShownTriplet]]
+) -> list[int]:
+    rows = [row for part in pairs for pair in part for row in pair.rows]
+    return rows + [row for part in triplets for triplet in part for row in triplet.rows]
+
+
+def _places(data: ReportData) -> list[tuple[int, str, str, str, int]]:
+    """Row, left and top in percent, word and the word's colour of each face on the map."""
+    if data.face_map is None:
+        return []
+    rows = data.face_map.rows.tolist()
+    words = sorted({data.words[row] for row in rows if data.words.get(row)})
+    return [
+        (
+            row,
+            f"{100 * x:.1f}",
+            f"{100 * (1 - y):.1f}",
+            data.words.get(row, ""),
+            words.index(data.words[row]) % NUM_COLOURS if data.words.get(row) else NUM_COLOURS,
+        )
+        for row, (x, y) in zip(rows, data.face_map.places.tolist(), strict=True)
+    ]
 
 
 def _verdict(data: ReportData, evaluation: Evaluation) -> str:
@@ -162,56 +186,6 @@ def _beside_raters(group: GroupAccuracy) -> str:
         return f"not distinguishable from a single rater ({percent(raters)})"
     side = "below" if group.accuracy < raters else "above"
     return f"{_points(group.accuracy - raters)} {side} a single rater ({percent(raters)})"
-
-
-def _ends(table: TripletTable, evaluation: Evaluation) -> tuple[list[_Pair], list[_Pair]]:
-    """The most and the least similar pairs by the head; each list names a pair once."""
-    pairs = pairs_from_triplets(table)
-    unique = np.unique(np.sort(pairs.rows, axis=1), axis=0, return_inverse=True)
-    ids = unique[1].reshape(-1)
-    # Probabilities near 0 and 1 round to ties; their logits still tell pairs apart.
-    order = np.lexsort((evaluation.similarity.reshape(-1), evaluation.probability.reshape(-1)))
-
-    def firsts(order: npt.NDArray[np.int64]) -> list[_Pair]:
-        """The first so many of them."""
-        places = np.sort(np.unique(ids[order], return_index=True)[1])
-        chosen = order[places][: min(NUM_PAIRS, len(unique[0]) // 2)]
-        return [_pair(evaluation, pairs, place, ids == ids[place]) for place in chosen]
-
-    return firsts(order[::-1]), firsts(order)
-
-
-def _pair(
-    evaluation: Evaluation, pairs: PairTable, place: int, is_same: npt.NDArray[np.bool_]
-) -> _Pair:
-    said = pairs.is_similar[is_same]
-    probability = float(evaluation.probability.reshape(-1)[place])
-    raters = f"similar in {said.sum()} of {len(said)}"
-    if said.all() or not said.any():
-        raters = "similar" if said.all() else "different"
-    is_disputed = (probability >= evaluation.threshold) != (said.mean() > 0.5)
-    return _Pair(tuple(pairs.rows[place].tolist()), percent(probability), raters, is_disputed)
-
-
-def _most_confident_wrong(table: TripletTable, evaluation: Evaluation) -> tuple[_Wrong, ...]:
-    """Triplets in which the head's pair lies furthest above the raters' pair, in logits."""
-    places = np.arange(len(table))
-    head_odd = evaluation.similarity.argmax(axis=1)
-    margin = evaluation.similarity[places, head_odd] - evaluation.similarity[places, table.odd]
-    worst = np.argsort(-margin, kind="stable")[:NUM_WRONG]
-    return tuple(
-        _Wrong(
-            rows=tuple(table.rows[t].tolist()),
-            votes=tuple(table.votes[t].tolist()),
-            raters_odd=int(table.odd[t]),
-            head_odd=int(head_odd[t]),
-            probabilities=tuple(
-                percent(float(evaluation.probability[t, j])) for j in (head_odd[t], table.odd[t])
-            ),
-        )
-        for t in worst
-        if margin[t] > 0
-    )
 
 
 def _search_settings(results: tuple[dict[str, str], ...]) -> tuple[list[str], list[str]]:
@@ -271,7 +245,7 @@ def _words(name: str) -> str:
 
 
 def _interval(group: GroupAccuracy) -> str:
-    return "" if math.isnan(group.low) else f"{100 * group.low:.1f} to {percent(group.high)}"
+    return "too few" if math.isnan(group.low) else f"{100 * group.low:.1f} to {percent(group.high)}"
 
 
 def _points(difference: float) -> str:

@@ -65,7 +65,7 @@ def test_a_learned_metric_nears_the_oracle_and_forgets_the_person(world, test_se
     features = np.concatenate([train.features, validation.features])
     rows = validation.table.rows + len(train.features)
     moved = TripletTable(rows, *(getattr(validation.table, n) for n in ("odd", "types", "votes")))
-    head_config = HeadConfig("embedding", (), embedding_dim=8)
+    head_config = HeadConfig("embedding", (), embedding_dim=8, prepare="none")
     config = TrainConfig(lr=1e-2, epochs=8, batch_size=512, optimizer="adamw", loss="odd-one-out")
     head = fit(features, train.table, moved, head_config, config).head
     found = measure(head, test_set)

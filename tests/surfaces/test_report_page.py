@@ -14,7 +14,9 @@ from sklearn.metrics import roc_auc_score
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
 from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_credits
+from fec_cache.evaluation.face_map import map_faces
 from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
 from fec_cache.heads.model import build_head
 from fec_cache.heads.run_config import RunConfig
@@ -23,6 +25,7 @@ from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.plots import jpeg_uri, percent, roc_points
 from fec_cache.surfaces.report_page import ReportData, render_report
+from fec_cache.surfaces.truth_plots import heatmap_plot
 
 NUM_FACES, NUM_TRIPLETS, WIDTH = 50, 240, 8
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -272,7 +275,7 @@ def test_ids_and_their_uses_match(page):
 
 def test_figures_take_their_colours_from_the_page(page):
     figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    assert len(figures) == 5
+    assert len(figures) == 6
     for figure in figures:
         assert set(re.findall(r"(?:fill|stroke): ([^;\"]*)", figure)) <= {
             "none",
@@ -284,7 +287,7 @@ def test_figures_take_their_colours_from_the_page(page):
 def test_pictures_and_figures_have_alternatives(page):
     assert all(' alt="Face in row ' in tag for tag in re.findall(r"<img[^>]*>", page))
     labels = re.findall(r'<div role="img" aria-label="([^"]*)">', page)
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert all(len(label) > 40 for label in labels)
 
 
@@ -314,7 +317,7 @@ def test_pairs_shown_are_the_first_and_last_by_probability(page, full):
     ordered = sorted(best.items(), key=lambda item: -item[1])
     html = section(page, "Faces")
     most, rest = html.split("The least similar pairs")
-    least = rest.split("Confidently wrong")[0]
+    least = rest.split("Confidently right")[0]
     assert [faces for faces, _ in shown_pairs(most)] == [pair for pair, _ in ordered[:8]]
     assert [faces for faces, _ in shown_pairs(least)] == [pair for pair, _ in ordered[:-9:-1]]
     for (_, told), (_, probability) in zip(shown_pairs(most), ordered[:8], strict=True):
@@ -490,3 +493,89 @@ def test_roc_points_enclose_the_auc(digits):
     area = float((np.diff(false_rate) * (true_rate[1:] + true_rate[:-1])).sum() / 2)
     assert area == pytest.approx(roc_auc_score(is_similar, scores), abs=0.003)
     assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
+
+
+def test_right_triplets_are_the_most_confident_ones(page, full):
+    similarity, odd = full.evaluation.similarity, full.table.odd
+    margins = []
+    for s, o in zip(similarity.tolist(), odd.tolist(), strict=True):
+        margins.append(s[o] - max(value for place, value in enumerate(s) if place != o))
+    best = sorted(range(NUM_TRIPLETS), key=lambda t: -margins[t])[:6]
+    html = section(page, "Faces").split("Confidently right")[1].split("Confidently wrong")[0]
+    tiles = re.findall(r"<li>(.*?)</li>", html, re.DOTALL)
+    shown = [list(map(int, re.findall(r"Face in row (\d+)", tile))) for tile in tiles]
+    assert shown == [full.table.rows[t].tolist() for t in best]
+
+
+def test_floor_and_ceiling_are_the_records_own(page, full):
+    groups = [full.evaluation.groups[i] for i in (3, 0, 1, 2)]
+    assert table_row(page, "floor")[:4] == [percent(group.floor) for group in groups]
+    assert table_row(page, "ceiling")[:4] == [percent(group.ceiling) for group in groups]
+    assert table_row(page, "ceiling")[4] == percent(full.evaluation.pairs.ceiling.accuracy)
+
+
+@pytest.fixture(scope="module")
+def with_people(full):
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(NUM_FACES, WIDTH)).astype(np.float32)
+    head = build_head(HeadConfig("embedding"), WIDTH)
+    labels = RowLabels(np.arange(NUM_FACES) // 3, np.arange(NUM_FACES) % 3, ("fear", "joy", "sad"))
+    results = tuple(
+        {
+            "key": f"{n}",
+            "lr": lr,
+            "hidden": hidden,
+            "val_triplet_accuracy": f"0.{50 + n}",
+            "error": "",
+        }
+        for n, (lr, hidden) in enumerate((lr, h) for lr in ("1e-3", "1e-4") for h in ("16", "128"))
+    )
+    return dataclasses.replace(
+        full,
+        evaluation=evaluate_head(head, features, full.table, draws=50, labels=labels),
+        face_map=map_faces(head, features, np.unique(full.table.rows)),
+        words={row: labels.words[row % 3] for row in range(NUM_FACES)},
+        results=results,
+        extraction=(("resnet18-avgpool", "50 faces have features, 2 failed (2 x no such file)"),),
+    )
+
+
+def test_map_shows_every_face_once_in_its_place(with_people):
+    html = section(render_report(with_people), "The head’s space")
+    dots = re.findall(
+        r'style="left:([\d.]+)%;top:([\d.]+)%" aria-label="Face in row (\d+), (\w+)"', html
+    )
+    assert [int(row) for *_, row, _ in dots] == with_people.face_map.rows.tolist()
+    for (left, top, row, word), (x, y) in zip(dots, with_people.face_map.places, strict=True):
+        assert float(left) == pytest.approx(100 * x, abs=0.06)
+        assert float(top) == pytest.approx(100 * (1 - y), abs=0.06)
+        assert word == ("fear", "joy", "sad")[int(row) % 3]
+    assert html.count("data:image/jpeg") == len(dots)
+    assert "Words mixed up" in html
+
+
+def test_map_is_the_principal_plane(with_people):
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(30, 5)).astype(np.float32) * [5, 3, 1, 1, 1]
+    head = build_head(HeadConfig("concat"), 5)
+    found = map_faces(head, features.astype(np.float32), np.arange(30))
+    wanted = PCA(2).fit(features)
+    places = wanted.transform(features)
+    for mine, theirs in zip(found.places.T, places.T, strict=True):
+        assert abs(np.corrcoef(mine, theirs)[0, 1]) == pytest.approx(1.0, abs=1e-4)
+    assert found.explained == pytest.approx(wanted.explained_variance_ratio_.sum(), abs=1e-4)
+    assert not found.is_embedding
+    assert (found.places.min(), found.places.max()) == (0.0, 1.0)
+    assert map_faces(head, features.astype(np.float32), np.arange(2)) is None
+    assert len(map_faces(head, features.astype(np.float32), np.arange(30), most=9).rows) == 9
+
+
+def test_search_is_drawn_and_extraction_is_told(with_people):
+    page = render_report(with_people)
+    assert "from 50.0% to 53.0%" in page
+    assert "50 faces have features, 2 failed (2 x no such file)" in page
+    single = heatmap_plot([{"lr": "1", "val_triplet_accuracy": "0.5"}], ["lr"])
+    assert single is None
+    assert heatmap_plot([], []) is None
