@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fec_cache.config import TrainConfig
 from fec_cache.heads.compiled import Compiled
-from fec_cache.heads.parameters import Parameters, place_of, side_by_side
+from fec_cache.heads.parameters import Parameters, laid_out, place_of, side_by_side
 
 SGD_MOMENTUM = 0.9
 _BETAS, _EPS = (0.9, 0.999), 1e-8
@@ -48,13 +48,17 @@ class Optimiser(ABC):
 
     def state_of(self, places: Sequence[int]) -> list[Tensor]:
         """Copies of what is remembered of some heads, and the number of steps last."""
-        moments = [tensor for tensors in self.moments for tensor in tensors]
         if not places:
             return []
-        chosen = [
-            side_by_side([place_of(m, place, self.num_heads) for place in places]) for m in moments
-        ]
-        return [*chosen, self.num_steps.clone()]
+        state: list[Tensor] = []
+        for tensors in self.moments:
+            chosen = [
+                side_by_side([place_of(m, place, self.num_heads) for place in places])
+                for m in tensors
+            ]
+            # One head alone is swept as a single vector.
+            state += [laid_out(chosen)[0]] if len(places) == 1 < self.num_heads else chosen
+        return [*state, self.num_steps.clone()]
 
     def remembered(self) -> list[Tensor]:
         """What is remembered from step to step, itself."""

@@ -33,15 +33,15 @@ class Parameters:
     def __init__(self, initial: Sequence[Tensor], num_heads: int) -> None:
         """Copy initial values [*k, ...], all on one device."""
         self.num_heads = num_heads
-        flat, self.values = _laid_out(initial)
-        flat_grads, self.grads = _laid_out([torch.zeros_like(tensor) for tensor in initial])
+        flat, self.values = laid_out(initial)
+        flat_grads, self.grads = laid_out([torch.zeros_like(tensor) for tensor in initial])
         is_single = num_heads == 1
         self.swept = [flat] if is_single else self.values
         self.swept_grads = [flat_grads] if is_single else self.grads
 
 
-def _laid_out(tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """One zero-padded vector that holds all tensors, and a view of each in it."""
+def laid_out(tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """One zero-padded vector that holds all tensors, and a view [...] of each in it."""
     sizes = [-(-tensor.numel() // _ALIGNMENT) * _ALIGNMENT for tensor in tensors]
     flat = torch.zeros(sum(sizes), device=tensors[0].device)
     views, start = [], 0

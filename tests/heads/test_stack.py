@@ -58,6 +58,21 @@ def test_dropped_jobs_leave_the_others_alone():
     assert_same(second, fit(*data, jobs[0].head, jobs[0].train))
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("head", ["concat", "symmetric", "embedding"])
+def test_the_last_one_goes_on_alone_as_it_was(head, optimizer):
+    """A single head is swept as one vector, several as tensors: nothing remembered is lost."""
+    data = planted_split()
+    train = TrainConfig(epochs=3, batch_size=256, optimizer=optimizer)
+    jobs = [Job(HeadConfig(head, (8,)), dataclasses.replace(train, seed=n)) for n in (0, 1)]
+    stack = Stack(*data, jobs)
+    stack.advance(1)
+    stack.keep([1])
+    stack.advance(2)
+    (result,) = stack.finish()
+    assert_same(result, fit(*data, jobs[1].head, jobs[1].train))
+
+
 def test_a_diverging_job_is_named_and_disturbs_nobody():
     features, train, validation = planted_split()
     features = features * 1e4
