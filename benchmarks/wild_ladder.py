@@ -22,7 +22,7 @@ from fec_cache.config import CropConfig, HeadConfig, TrainConfig
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import crop_face, read_image
-from fec_cache.faces.table import identify_faces, unique_refs
+from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.features.backbones import load_backbone
 from fec_cache.features.network import Network
 from fec_cache.heads.scoring import similarity_of
@@ -174,7 +174,7 @@ class Workspace:
             np.save(path, found)
         return np.load(path)
 
-    def _faces(self, seed: int):
+    def _faces(self, seed: int) -> FaceTable:
         triplets = [t for path in self._csvs(seed) for t in read_annotations(path).triplets]
         images = self.folder / "sets" / str(seed) / "images"
         digests = ImageDigests(self.folder)
