@@ -211,6 +211,7 @@ def main() -> None:
         "--faces", type=Path, help="CSV with the columns image, identity, expression"
     )
     parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--rungs", help="numbers of rungs, parted by commas. [default: all]")
     parser.add_argument("--sets", type=int, default=len(SEEDS), help="how many of the five")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -218,11 +219,14 @@ def main() -> None:
     if options.faces:
         workspace.make_sets(options.faces)
     workspace.extract()
-    credits: dict[str, list[np.ndarray]] = {rung.name: [] for rung in ladder()}
-    for seed in list(SEEDS)[: options.sets]:
-        for number, rung in enumerate(ladder()):
-            credits[rung.name].append(workspace.credit(rung, number, seed))
-        print(report(credits), flush=True)
+    rungs = list(enumerate(ladder()))
+    if options.rungs:
+        rungs = [rungs[int(number)] for number in options.rungs.split(",")]
+    credits: dict[str, list[np.ndarray]] = {}
+    for number, rung in rungs:
+        seeds = list(SEEDS)[: options.sets]
+        credits[rung.name] = [workspace.credit(rung, number, seed) for seed in seeds]
+    print(report(credits))
 
 
 if __name__ == "__main__":

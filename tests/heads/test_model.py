@@ -1,13 +1,19 @@
 """Heads: symmetric where they say so, prepared on training faces only."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fec_cache.config import HeadConfig
+from fec_cache.config import LOSSES, HeadConfig
 from fec_cache.errors import HeadMismatch
+from fec_cache.heads.losses import batch_loss, odd_one_out_loss, training_columns, triplet_loss
 from fec_cache.heads.model import build_head
+from fec_cache.heads.scoring import pair_logits, probability_of, similarity_of
+from fec_cache.pairs.build import PAIRS_OF_TRIPLET
+from tests.heads.planted import planted_set
 
 WIDTH = 24
 
@@ -116,3 +122,67 @@ def test_joined_features_are_never_left_as_they_are_by_default():
     assert HeadConfig("concat", blocks=(2, 3)).preparation_for(5) == "standardize"
     with pytest.raises(HeadMismatch, match=r"blocks of 2\+3 numbers, but features have 24"):
         made("concat", blocks=(2, 3))
+
+
+SYMMETRIC = [
+    ("symmetric", {"hidden": (32, 8)}),
+    ("embedding", {"hidden": (32, 8)}),
+    ("scatter", {}),
+    ("concat", {"both_orders": True, "hidden": (32, 8)}),
+]
+
+
+@pytest.mark.parametrize(("head", "settings"), SYMMETRIC)
+def test_probability_is_symmetric_bit_for_bit_also_when_scored_in_batches(head, settings):
+    """p(a, b) = p(b, a) as pairs, and where scoring works a face out once for many triplets."""
+    model = made(head, **settings)
+    if head == "scatter":
+        model.projection.copy_(torch.randn_like(model.projection))
+    model.calibration.copy_(torch.tensor([1.7, -0.3]))
+    features = np.random.default_rng(0).normal(0, 1, (67, WIDTH)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    rows = np.stack([rng.permutation(67)[:3] for _ in range(300)])
+    forwards = probability_of(model, similarity_of(model, features, rows))
+    backwards = probability_of(model, similarity_of(model, features, rows[:, ::-1].copy()))
+    np.testing.assert_array_equal(forwards, backwards[:, ::-1])
+    assert len(np.unique(forwards)) > 20
+    a, b = features[:50], features[17:67]
+    np.testing.assert_array_equal(pair_logits(model, a, b), pair_logits(model, b, a))
+
+
+def test_both_orders_answer_the_mean_of_the_plain_heads_logits():
+    model, plain = made("concat", both_orders=True), made("concat")
+    plain.load_state_dict(model.state_dict())
+    a, b = torch.randn(9, WIDTH), torch.randn(9, WIDTH)
+    torch.testing.assert_close(model(a, b), (plain(a, b) + plain(b, a)) / 2)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_both_orders_are_both_trained_on(loss):
+    """The doubled items hold every pair of every triplet in its other order, with its answer."""
+    _, table = planted_set(30, 20)
+    table = dataclasses.replace(table, votes=np.random.default_rng(0).integers(1, 6, (20, 3)))
+    plain, both = training_columns(loss, table), training_columns(loss, table, both_orders=True)
+    assert len(both[0]) == 2 * len(plain[0])
+    for column, doubled in zip(plain, both, strict=True):
+        np.testing.assert_array_equal(doubled[: len(column)], column)
+    if both[0].shape[1] == 2:
+        turned = {(b, a, y) for a, b, y in np.column_stack(plain).tolist()}
+        assert turned == {tuple(line) for line in np.column_stack(both).tolist()[len(plain[0]) :]}
+    else:
+        model = made("concat", both_orders=True).train()
+        faces = torch.randn(30, WIDTH)
+        swapped = [torch.from_numpy(np.ascontiguousarray(c[20:])) for c in both]
+        here = batch_loss(loss, model, faces[swapped[0]], tuple(swapped[1:]))
+        pairs = [
+            model.compare(faces[table.rows[:, j]], faces[table.rows[:, i]])
+            for i, j in PAIRS_OF_TRIPLET
+        ]
+        logits = torch.stack(pairs, 1)
+        first = [torch.from_numpy(column) for column in plain]
+        wanted = (
+            triplet_loss(model, logits, first[1], first[2])
+            if loss == "triplet"
+            else odd_one_out_loss(logits, first[1])
+        )
+        torch.testing.assert_close(here, wanted)
