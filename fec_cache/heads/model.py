@@ -77,7 +77,10 @@ class PairHead(nn.Module):
 
     def probability(self, logits: Tensor) -> Tensor:
         """Calibrated P(similar) of logits, in [0, 1]."""
-        return torch.sigmoid(self.calibration[0] * logits + self.calibration[1])
+        # The last few of many are not computed by vectors and round otherwise; in float64 both
+        # round to the same float32, so that a pair's place in a batch does not show.
+        slope, offset = self.calibration.double()
+        return torch.sigmoid(slope * logits.double() + offset).to(logits.dtype)
 
 
 class ConcatHead(PairHead):
