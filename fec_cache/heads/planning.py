@@ -56,21 +56,11 @@ def plan_stacks(
         NothingToTrain: a side is empty, or the features are not finite.
         OutOfMemory: not even one head fits.
     """
-    ((key, count),) = Counter(map(stack_key, jobs)).most_common(1)
+    ((key, _),) = Counter(map(stack_key, jobs)).most_common(1)
     alike = [job for job in jobs if stack_key(job) == key]
     ground = Ground(features, train, validation, torch.device(device))
-    alone = _Trial(1, 1, _stack(ground, alike[:1]).seconds_per_epoch())
-    trials = [alone]
-    for width in WIDTHS:
-        if count < width:
-            break
-        try:
-            seconds = _stack(ground, alike[:width]).seconds_per_epoch() / width
-        except OutOfMemory:
-            break
-        trials.append(_Trial(width, 1, seconds))
-        if seconds > 1.5 * min(trial.seconds for trial in trials):
-            break
+    trials = _stacked_trials(ground, alike)
+    alone = trials[0]
     epochs = sum(job.train.epochs for job in jobs)
     num_processes = min(num_processors(), len(jobs))
     worth = alone.seconds * epochs > _WORTH_PROCESSES_S
@@ -79,6 +69,22 @@ def plan_stacks(
         trials.append(_Trial(1, num_processes, seconds))
     best = min(trials, key=lambda trial: trial.seconds)
     return StackPlan(best.width, best.num_processes, best.seconds, _sentence(trials, best))
+
+
+def _stacked_trials(ground: Ground, alike: Sequence[Job]) -> list[_Trial]:
+    """One head alone, then wider and wider stacks as long as they may be worth it."""
+    trials = [_Trial(1, 1, _stack(ground, alike[:1]).seconds_per_epoch())]
+    for width in WIDTHS:
+        if len(alike) < width:
+            break
+        try:
+            seconds = _stack(ground, alike[:width]).seconds_per_epoch() / width
+        except OutOfMemory:
+            break
+        trials.append(_Trial(width, 1, seconds))
+        if seconds > 1.5 * min(trial.seconds for trial in trials):
+            break
+    return trials
 
 
 def num_processors() -> int:
