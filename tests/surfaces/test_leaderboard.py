@@ -52,5 +52,7 @@ def test_damaged_runs_are_named_and_left_out(place):
 
 
 def test_wrong_column_and_no_runs(place, empty):
-    assert "must be one of: run, backbone" in place.fails("leaderboard", "--sort", "colour")
+    wrong = place.run("leaderboard", "--sort", "colour")
+    assert wrong.exit_code == 2
+    assert "must be one of: run, backbone" in wrong.stderr
     assert "fec train-head" in place.fails("leaderboard", "--runs", "nowhere")
