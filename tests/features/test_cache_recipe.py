@@ -55,7 +55,7 @@ def test_a_folder_of_another_recipe_is_not_taken_over(tmp_path, cache):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("float16", "float64"), ('"version": 1', '"version": 2'), ("{", "[")]
+    ("old", "new"), [("float16", "float64"), ('"version": 2', '"version": 3'), ("{", "[")]
 )
 def test_a_recipe_that_is_none_is_found(cache, old, new):
     path = cache.folder / "recipe.json"
