@@ -38,7 +38,7 @@ NUM_FACES = 26
 SHARD_FACES = 4
 LAYERS = ("avgpool", "layer1")
 LIFE_TIMEOUT_S = 120.0
-IMAGE_TIMEOUT_S = 0.5
+SHORT_TIMEOUT_S, LONG_TIMEOUT_S = 0.5, 60.0
 VIEWS = {"features.h5", "failures.csv", "rejected.csv"}
 _BAD, _MISSING = "bad picture.png", "missing.png"
 _NOBODY = 65534
@@ -184,6 +184,7 @@ class Lab:
         images_dir: Path | None = None,
         prepare: Callable[[], None] | None = None,
         user: int = 0,
+        timeout_s: float = LONG_TIMEOUT_S,
     ) -> Running:
         """Fork a process that brings a cache up to all pictures."""
         sys.stdout.flush()
@@ -197,7 +198,9 @@ class Lab:
             if user:
                 os.setgid(user)
                 os.setuid(user)
-            code = self._live(writer, cache_dir, layers, failpoint, delay_s, images_dir, prepare)
+            code = self._live(
+                writer, cache_dir, layers, failpoint, delay_s, images_dir, prepare, timeout_s
+            )
         except BaseException:
             code = 1
         os._exit(code)
@@ -211,6 +214,7 @@ class Lab:
         delay_s: float,
         images_dir: Path | None,
         prepare: Callable[[], None] | None,
+        timeout_s: float,
     ) -> int:
         def tell(**fields: Any) -> None:
             os.write(pipe, json.dumps(fields).encode() + b"\n")
@@ -226,7 +230,7 @@ class Lab:
             backbone = toy_backbone(layers, delay_s)
             recipes = recipes_of(backbone, 0.1, "float16")
             caches = [FeatureCache.create(cache_dir, recipe) for recipe in recipes]
-            options = ExtractOptions("cpu", 2, 2, SHARD_FACES, image_timeout_s=IMAGE_TIMEOUT_S)
+            options = ExtractOptions("cpu", 2, 2, SHARD_FACES, image_timeout_s=timeout_s)
             summary = extract(
                 faces, images_dir, backbone, caches, options, lambda p: tell(done=p.faces_done)
             )

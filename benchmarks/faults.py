@@ -285,7 +285,8 @@ def decoder_that_hangs_or_dies(this: Round) -> None:
     def swap() -> None:
         batches.Picture = fail  # type: ignore[assignment,misc]
 
-    running = this.lab.start(this.cache_dir, this.layers, prepare=swap)
+    timeout_s = fault_lab.SHORT_TIMEOUT_S if kind == "given up" else fault_lab.LONG_TIMEOUT_S
+    running = this.lab.start(this.cache_dir, this.layers, prepare=swap, timeout_s=timeout_s)
     heir = None
     if kind == "killed":
         time.sleep(this.dice.random() * 0.4)
