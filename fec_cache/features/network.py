@@ -32,7 +32,7 @@ class Network:
     """A backbone ready to run; the same pictures always meet the same arithmetic.
 
     With `flip` every picture is run mirrored as well. `plain` leaves the network as it was loaded:
-    fp32, nothing folded, to compare with.
+    fp32, nothing folded, to compare with. `compiled` takes the module's place once it is set.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Network:
         self.backbone, self.device, self.precision, self.flip = backbone, device, precision, flip
         self.dtype = DTYPES[precision]
         self.most_rows = 1 << 30
+        self.compiled: Forward | None = None
         module = backbone.module
         if not plain:
             module = fused(module, _noise(backbone.input_size))
@@ -55,9 +56,9 @@ class Network:
         self._mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1) * 255.0
         self._std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1) * 255.0
 
-    def lane(self, forward: Forward | None = None) -> "Lane":
-        """What one thread needs to run the network; `forward` takes the place of its module."""
-        return Lane(self, forward or sharing_copy(self.module))
+    def lane(self) -> "Lane":
+        """What one thread needs to run the network."""
+        return Lane(self, sharing_copy(self.module))
 
     def features(self, pictures: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
         """Features of each layer the backbone was loaded with: [B, D] float32.
@@ -145,7 +146,9 @@ class Lane:
         return {view: found.cpu().numpy() for view, found in outputs.items()}
 
     def _forward(self, batch: Tensor) -> dict[str, Tensor]:
-        return {layer: found.flatten(1).float() for layer, found in self.forward(batch).items()}
+        compiled = self.network.compiled
+        forward = self.forward if compiled is None else compiled  # a module may be without a truth
+        return {layer: found.flatten(1).float() for layer, found in forward(batch).items()}
 
 
 class _Exact:

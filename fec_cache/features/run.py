@@ -16,6 +16,7 @@ from fec_cache.faces.table import Face
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.batches import Batch, Decoder, StageSeconds, usable_cores
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.compiled import EAGER, Compiler
 from fec_cache.features.crew import PipelineOptions, Result
 from fec_cache.features.manifest import FailedFace
 from fec_cache.features.memory import plan_memory
@@ -35,6 +36,8 @@ _CPU_BATCH, _BATCH = 8, 128
 _GPU_LANES = 2
 _MOST_GPU_DECODERS = 32
 _FAINT = 1e-2
+# After so many faces the rate is known well enough to say how long the rest will take.
+_KNOWN_RATE = 256
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,16 @@ class Run:
         self.worked_ids: set[str] = set()
         self.smallest_cosine: float | None = None
         self.num_faint = 0
-        self.engine = "eager"
         self._backbone, self._options = backbone, options
         self._recipes = [cache.recipe for cache in caches]
         self._seconds, self._on_progress = seconds, on_progress
         self._total = self._done = 0
+        self._started = 0.0
         self._device = choose_device(options.device)
         on_cpu = self._device.type == "cpu"
         self._batch_size = options.batch_size or (_CPU_BATCH if on_cpu else _BATCH)
         self._network: Network | None = None
+        self._compiler: Compiler | None = None
 
     def work(self, images_dir: Path, planned: Sequence[Piece], ours: Iterator[Piece]) -> None:
         """Compute those of the planned pieces that are ours in order, sealing each when done."""
@@ -108,7 +112,7 @@ class Run:
         shard_faces = max(len(piece.item.faces) for piece in planned)
         decoder = Decoder(images_dir, self._recipes[0].crop, self._seconds)
         options = self._pipeline_options(shard_faces)
-        pipeline = Pipeline(decoder, self._ready_network(), options, self._check)
+        pipeline = Pipeline(decoder, self._ready_network(options), options, self._check)
         reached: list[Piece] = []
 
         def faces() -> Iterator[Sequence[Face]]:
@@ -122,11 +126,23 @@ class Run:
             for number, some in groupby(results, lambda result: result.piece):
                 self._store(reached[number], some)
 
-    def _ready_network(self) -> Network:
+    @property
+    def engine(self) -> str:
+        """What computed: eager or compiled code, and what became of compiling."""
+        if self._compiler is None:
+            return EAGER
+        return self._compiler.told or self._compiler.engine
+
+    def _ready_network(self, options: PipelineOptions) -> Network:
         if self._network is None:
             flip = any(recipe.flip for recipe in self._recipes)
             precision = self._recipes[0].precision
             self._network = Network(self._backbone, self._device, precision, flip=flip)
+            self._compiler = Compiler(
+                self._network, self._options.compile, self._batch_size, options.num_threads
+            )
+            self._compiler.prepare()
+            self._started = time.monotonic()
         return self._network
 
     def record(self, cache: FeatureCache) -> None:
@@ -178,6 +194,9 @@ class Run:
 
     def _advance(self, num_faces: int) -> None:
         self._done += num_faces
+        if self._compiler is not None and self._done >= _KNOWN_RATE:
+            a_face_s = (time.monotonic() - self._started) / self._done
+            self._compiler.consider(a_face_s * (self._total - self._done))
         if self._on_progress is not None:
             self._on_progress(ExtractProgress(self._done, self._total, self._seconds))
 

@@ -80,6 +80,7 @@ feature_options = config_options(
 @click.option("--weights", default=None, help="A file, or random:SEED. [default: the trained ones]")
 @feature_options
 @device_option
+@click.option("--devices", help="A process on each: 0,1 for two GPUs. [default: --device alone]")
 @click.option(
     "--compile",
     "compiling",
@@ -107,6 +108,7 @@ def extract(
     weights: str | None,
     choice: FeatureChoice,
     device: str,
+    devices: str | None,
     compiling: str,
     batch_size: int | None,
     workers: int,
@@ -119,14 +121,17 @@ def extract(
 
     Resumes where an earlier run ended, and tries faces again that failed.
     """
+    from fec_cache.features.devices import device_names
     from fec_cache.features.extract import ExtractOptions
     from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 
+    names = device_names(devices or device)
     options = ExtractOptions(
-        device, batch_size, workers, shard_faces, compiling, memory_gb, image_timeout
+        names[0], batch_size, workers, shard_faces, compiling, memory_gb, image_timeout
     )
+    asked = dataclasses.asdict(choice)
     request = ExtractRequest(
-        backbone, layers, weights, options=options, rehash=rehash, **dataclasses.asdict(choice)
+        backbone, layers, weights, options=options, rehash=rehash, devices=names, **asked
     )
     outcome = run_extract(workspace, request, console)
     console.result(outcome.in_words(), outcome.to_dict())

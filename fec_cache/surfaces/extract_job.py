@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.faces.table import FaceTable
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.devices import BackboneSource, extract_on_devices
 from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
 from fec_cache.features.network import choose_device
 from fec_cache.features.precision import choose_precision
 from fec_cache.features.recipes import recipes_of
+from fec_cache.features.run import ProgressCallback
 from fec_cache.sources.annotations import write_rejected
 from fec_cache.surfaces.console import Console, duration
 from fec_cache.surfaces.folders import Workspace
@@ -35,6 +38,7 @@ class ExtractRequest:
     precision: str = "auto"
     flip: str = "off"
     decode: str = CropConfig.decode
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,7 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
             """Move the bar and name the slowest stage."""
             step(progress.faces_done, progress.faces_total, _detail(progress))
 
-        summary = extract(
-            faces, workspace.images_dir, backbone, caches, request.options, on_progress
-        )
+        summary = _extract(faces, workspace, backbone, caches, request, on_progress)
     _warn(summary, request, console)
     num_rows = sum(part.num_rows for part in annotations)
     return ExtractOutcome(
@@ -149,6 +151,21 @@ def _recipes(backbone: Backbone, request: ExtractRequest, console: Console) -> l
         _FLIPS[request.flip],
         request.decode,
     )
+
+
+def _extract(
+    faces: FaceTable,
+    workspace: Workspace,
+    backbone: Backbone,
+    caches: Sequence[FeatureCache],
+    request: ExtractRequest,
+    on_progress: ProgressCallback,
+) -> ExtractSummary:
+    images, options = workspace.images_dir, request.options
+    if len(request.devices) < 2:
+        return extract(faces, images, backbone, caches, options, on_progress)
+    source = BackboneSource.of(backbone, request.weights)
+    return extract_on_devices(faces, images, source, caches, options, request.devices, on_progress)
 
 
 def _warn(summary: ExtractSummary, request: ExtractRequest, console: Console) -> None:

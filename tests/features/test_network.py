@@ -5,7 +5,7 @@ import pytest
 import torch
 import toy
 
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, OutOfMemory
 from fec_cache.features.backbones import load_backbone
 from fec_cache.features.network import Network, choose_device
 
@@ -46,6 +46,62 @@ def test_convolutions_are_not_rounded_to_tf32_and_settings_are_given_back():
     Network(backbone, CPU).features(np.zeros((1, 4, 4, 3), np.uint8))
     assert found == [(False, True, False)]
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
+    class Small(torch.nn.Module):
+        def forward(self, images):
+            if len(images) > 2:
+                raise torch.OutOfMemoryError("too many")
+            return {"avgpool": images.mean((2, 3))}
+
+    backbone = dataclasses.replace(toy.toy_backbone(), module=Small())
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), dtype=np.uint8)
+    network = Network(backbone, CPU)
+    found = network.features(pictures)["avgpool"]
+    np.testing.assert_allclose(found, pictures.mean((1, 2)) / 255.0, rtol=1e-5)
+    assert network.most_rows == 2
+    told = [message for message in caplog.messages if "out of memory" in message]
+    assert told == [f"cpu is out of memory: going on with batches of {n}" for n in (4, 2)]
+
+
+def test_a_single_picture_that_is_too_many_is_a_named_error():
+    class Full(torch.nn.Module):
+        def forward(self, images):
+            raise torch.OutOfMemoryError("too many")
+
+    backbone = dataclasses.replace(toy.toy_backbone(), module=Full())
+    with pytest.raises(OutOfMemory, match="no memory for a single picture of toy"):
+        Network(backbone, CPU).features(np.zeros((4, 4, 4, 3), np.uint8))
+
+
+def test_batch_normalisation_is_folded_and_changes_nothing():
+    backbone = load_backbone("resnet18", "random:0", ("avgpool", "layer2:grid4"))
+    for part in backbone.module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2.0)
+            part.weight.data.uniform_(0.5, 2.0)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    fast, plain = Network(backbone, CPU), Network(backbone, CPU, plain=True)
+    assert not any(isinstance(p, torch.nn.BatchNorm2d) for p in fast.module.modules())
+    assert any(isinstance(p, torch.nn.BatchNorm2d) for p in plain.module.modules())
+    found, wanted = fast.features(pictures), plain.features(pictures)
+    for layer in wanted:
+        np.testing.assert_allclose(found[layer], wanted[layer], rtol=1e-3, atol=1e-4)
+
+
+def test_what_lies_behind_the_last_layer_read_runs_once_only():
+    backbone = load_backbone("resnet18", "random:0", ("layer1", "layer2"))
+    runs = []
+    network = backbone.module.network
+    for name in ("layer2", "layer3", "fc"):
+        network.get_submodule(name).register_forward_hook(lambda *_, name=name: runs.append(name))
+    images = torch.zeros(1, 3, 224, 224)
+    with torch.inference_mode():
+        first, second = backbone.module(images), backbone.module(images)
+    assert runs == ["layer2", "layer3", "fc"]  # a tap ends the second pass before other hooks run
+    assert all(torch.equal(first[layer], second[layer]) for layer in first)
 
 
 @pytest.mark.gpu
