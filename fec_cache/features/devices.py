@@ -123,7 +123,9 @@ class _Process:
         self.error: FecError | None = None
         context = multiprocessing.get_context("spawn")
         self.link, theirs = context.Pipe(duplex=False)
-        self._process: SpawnProcess = context.Process(target=_work, args=(job, theirs))
+        self._process: SpawnProcess = context.Process(
+            target=_work, args=(job, theirs), name=f"extract on {self.device}"
+        )
         self._process.start()
         theirs.close()
 

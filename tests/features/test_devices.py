@@ -1,7 +1,3 @@
-import multiprocessing
-import os
-import signal
-
 import numpy as np
 import pytest
 import toy
@@ -9,35 +5,10 @@ import toy
 from fec_cache.errors import BadOption, PrecisionLost, WorkerLost
 from fec_cache.features import devices as module
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.devices import BackboneSource, device_names, extract_on_devices
+from fec_cache.features.devices import device_names, extract_on_devices
 from fec_cache.features.extract import ExtractOptions
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=2, shard_faces=4)
-
-
-class Toy(BackboneSource):
-    """Loads the toy in the other process, where it may meet with an accident."""
-
-    def load(self):
-        return toy.toy_backbone(delay_s=0.02)
-
-
-class Deadly(Toy):
-    def load(self):
-        backbone = toy.toy_backbone(delay_s=0.02)
-        first = self.weights and multiprocessing.current_process().name == self.weights
-        if first or self.weights is None:
-            backbone.module.register_forward_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        return backbone
-
-
-class Refusing(Toy):
-    def load(self):
-        raise PrecisionLost("not its own features")
-
-
-def source(kind=Toy, weights=None):
-    return kind("toy", weights, ("avgpool",), toy.WEIGHTS)
 
 
 @pytest.fixture
@@ -50,70 +21,55 @@ def cache(tmp_path):
     return FeatureCache.create(tmp_path / "cache", toy.toy_recipe())
 
 
-def run(tmp_path, faces, cache, where, told=None):
+def run(tmp_path, faces, cache, doomed=None, told=None):
+    """Two processes, of which those with `doomed` in their name are killed at work."""
+    source = toy.ToySource("toy", doomed, ("avgpool",), toy.WEIGHTS)
     on_progress = told.append if told is not None else None
-    return extract_on_devices(
-        faces, tmp_path / "images", where, [cache], OPTIONS, ("cpu", "cpu"), on_progress
-    )
+    devices = ("cpu", "cpu:0")
+    images_dir = tmp_path / "images"
+    return extract_on_devices(faces, images_dir, source, [cache], OPTIONS, devices, on_progress)
 
 
 def test_two_processes_do_the_work_of_one(tmp_path, faces, cache):
     told = []
-    summary = run(tmp_path, faces, cache, source(), told)
+    summary = run(tmp_path, faces, cache, told=told)
     assert toy.counts(summary) == (0, 10, 0, 0)
     assert summary.smallest_cosine == pytest.approx(1.0)
-    assert toy.numbers_of(tmp_path / "cache", faces) == list(range(10))
+    assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
     alone = tmp_path / "alone"
     toy.run_toy(alone, tmp_path / "images", faces)
-    ours, theirs = (
-        FeatureCache.open(next(p.glob("toy*"))).load() for p in (cache.folder.parent, alone)
-    )
+    ours, theirs = toy.load(tmp_path / "cache"), toy.load(alone)
     rows = theirs.rows()
     wanted = theirs.features[[rows[face_id] for face_id in ours.face_ids]]
     assert np.array_equal(ours.features, wanted)
     assert told[-1].faces_total == 10
-    assert toy.counts(run(tmp_path, faces, cache, source())) == (10, 0, 0, 0)
 
 
 def test_processes_that_die_are_told_and_the_next_run_does_their_work(tmp_path, faces, cache):
-    with pytest.raises(WorkerLost, match=r"cpu \(exit code -9\), cpu .* died; 3 shards are not"):
-        run(tmp_path, faces, cache, source(Deadly))
-    assert toy.counts(run(tmp_path, faces, cache, source())) == (0, 10, 0, 0)
+    told = r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; 3 shards are not"
+    with pytest.raises(WorkerLost, match=told):
+        run(tmp_path, faces, cache, "extract on")
+    assert toy.counts(toy.run_toy(tmp_path / "cache", tmp_path / "images", faces)) == (0, 10, 0, 0)
 
 
-def test_a_process_that_dies_alone_loses_nothing(tmp_path, faces, cache, caplog, monkeypatch):
-    monkeypatch.setattr(module, "_Process", _named(module._Process))
-    run(tmp_path, faces, cache, source(Deadly, "doomed"))
-    assert "The process on cpu (exit code -9) died; the others have done its work" in caplog.text
+def test_a_process_that_dies_alone_loses_nothing(tmp_path, faces, cache, caplog):
+    run(tmp_path, faces, cache, "cpu:0")
+    assert "The process on cpu:0 (exit code -9) died; the others have done its" in caplog.text
     assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
 
 
-def _named(kind):
-    """Call the first process `doomed`."""
-    made = []
+def test_an_error_is_sent_with_its_kind(tmp_path, faces, cache):
+    class Refusing(toy.ToySource):
+        def load(self):
+            raise PrecisionLost("not its own features")
 
-    class Context:
-        def __init__(self, context):
-            self.Pipe, self._context = context.Pipe, context
+    class Link(list):
+        send = list.append
 
-        def Process(self, **settings):  # noqa: N802
-            made.append(1)
-            name = "doomed" if len(made) == 1 else "spared"
-            return self._context.Process(name=name, **settings)
-
-    spawn = multiprocessing.get_context("spawn")
-
-    def start(job):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module.multiprocessing, "get_context", lambda _: Context(spawn))
-            return kind(job)
-
-    return start
-
-
-def test_an_error_keeps_its_kind_on_its_way(tmp_path, faces, cache):
-    with pytest.raises(PrecisionLost, match="not its own features"):
-        run(tmp_path, faces, cache, source(Refusing))
+    source = Refusing("toy", None, ("avgpool",), toy.WEIGHTS)
+    sent = Link()
+    module._work(module._Job(faces, tmp_path, source, (cache.folder,), OPTIONS), sent)
+    assert sent == [("error", ("PrecisionLost", "not its own features"))]
 
 
 def test_names_of_devices():
