@@ -132,7 +132,9 @@ def test_a_head_compared_with_itself_and_with_none(place):
     assert "There is no run 'nope'" in place.fails("compare", "first", "nope")
     assert "No run in runs fits 'best-*'" in place.fails("compare", "first", "best-*")
     place.ok("train-head", "--epochs", "1", "--name", "second")
-    assert "share a run" in place.fails("compare", "first,second", "second")
+    wrong = place.run("compare", "first,second", "second")
+    assert wrong.exit_code == 2
+    assert "share a run" in wrong.stderr
 
 
 def test_heads_on_caches_of_different_faces_are_compared_on_common_triplets(place):
