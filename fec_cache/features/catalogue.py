@@ -76,8 +76,8 @@ def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
     listing = ", ".join(cache.folder.name for cache in caches)
     if not matching:
         raise CacheMismatch(
-            f"{cache_dir} holds {listing}, but {wanted} was asked for. Run: fec extract "
-            f"{_options(wanted or '')}"
+            f"{cache_dir} holds {listing}, but {wanted} was asked for. Name one of those "
+            f"with --features, or run: fec extract {_options(wanted or '')}"
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(

@@ -12,6 +12,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -141,7 +142,7 @@ def principal_directions(features: Tensor, num_kept: int) -> tuple[Tensor, Tenso
     num_kept = min(num_kept, num_faces - 1)
     if width <= _WIDEST_EXACT:
         covariance = features.T @ features / num_faces
-        variances, directions = torch.linalg.eigh(covariance)
+        variances, directions = symmetric_eigen(covariance)
     else:
         generator = torch.Generator(device=features.device).manual_seed(0)
         size = (width, min(num_kept + _EXTRA, num_faces, width))
@@ -149,9 +150,23 @@ def principal_directions(features: Tensor, num_kept: int) -> tuple[Tensor, Tenso
         for _ in range(_ROUNDS):
             basis = torch.linalg.qr(features.T @ (features @ basis)).Q
         seen = features @ basis
-        variances, inside = torch.linalg.eigh(seen.T @ seen / num_faces)
+        variances, inside = symmetric_eigen(seen.T @ seen / num_faces)
         directions = basis @ inside
     return variances.flip(0)[:num_kept], directions.flip(1)[:, :num_kept]
+
+
+def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues [K], rising, and eigenvectors [K, K] of a symmetric matrix.
+
+    Features that most faces lack leave many eigenvalues at zero, on which torch's LAPACK may give
+    up; numpy's has another one.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        found = np.linalg.eigh(matrix.cpu().double().numpy())
+        values, vectors = (torch.from_numpy(part).to(matrix) for part in found)
+    return values, vectors
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from fec_cache.heads.model import COMPONENTS
+from fec_cache.heads.preparation import symmetric_eigen
 from fec_cache.heads.scoring import odd_accuracy
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
@@ -103,11 +104,11 @@ def contrast_directions(
         shrinkage: share of the identity in the similar scatter, in [0, 1].
         num_kept: k, at most K.
     """
-    variances, axes = torch.linalg.eigh(similar)
+    variances, axes = symmetric_eigen(similar)
     mean = variances.mean()
     shrunk = ((1.0 - shrinkage) * variances + shrinkage * mean).clamp(min=_FLOOR * mean)
     sphere = axes * shrunk.rsqrt()  # [K, K], sphere' S sphere = identity
-    ratios, turned = torch.linalg.eigh(sphere.T @ different @ sphere)
+    ratios, turned = symmetric_eigen(sphere.T @ different @ sphere)
     weights = (ratios - 1.0).clamp(min=0.0).sqrt()
     directions: Tensor = (sphere @ turned) * weights
     return directions.flip(1)[:, :num_kept].float()

@@ -69,6 +69,12 @@ class Point:
             fields["patience"] = _default("patience")
         return self.replaced(fields)
 
+    def unread(self) -> tuple[str, ...]:
+        """Options with a value of their own that the head never reads."""
+        values = {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}
+        defaults = unread_defaults(self.head.head)
+        return tuple(name for name, default in defaults.items() if values[name] != default)
+
     def replaced(self, values: Mapping[str, object]) -> "Point":
         """The point with other values of some options.
 

@@ -8,6 +8,7 @@ import click
 
 from fec_cache.errors import BadOption, FecError
 from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.failures import PlainGroup
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import console_options, features_option, workspace_options
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
 
 
-@click.group("cache")
+@click.group("cache", cls=PlainGroup)
 def cache_group() -> None:
     """Look at, check, mend and tidy the caches of features.
 

@@ -70,7 +70,7 @@ def summarize(folder: Path) -> CacheSummary:
     recipe = cache.recipe
     return CacheSummary(
         folder.name,
-        f"{recipe.backbone}:{recipe.layer}",
+        f"{recipe.backbone}:{recipe.layer}{' mirrored' * recipe.flip}",
         recipe.weights_label,
         recipe.precision,
         manifest.num_faces,

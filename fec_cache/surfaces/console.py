@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 _PLAIN_EVERY_S = 5.0
-_TABLE_WIDTH = 160
+_TABLE_WIDTH = 10_000  # a name that is cut off cannot be typed after --run
 Step = Callable[[int, int, str], None]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import click
 
-from fec_cache.config import DECODERS, PRECISIONS, CropConfig, FeatureRecipe
+from fec_cache.config import DECODERS, PRECISIONS, STORE_DTYPES, CropConfig, FeatureRecipe
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
@@ -60,7 +60,12 @@ feature_options = config_options(
             show_default=True,
             help="Mean with the mirrored face; both: the plain features too, in the same pass.",
         ),
-        click.option("--store-dtype", default=FeatureRecipe.store_dtype, show_default=True),
+        click.option(
+            "--store-dtype",
+            type=click.Choice(STORE_DTYPES),
+            default=FeatureRecipe.store_dtype,
+            show_default=True,
+        ),
     ),
 )
 

@@ -29,7 +29,18 @@ class NamedMisuse(NamedFailure):
     exit_code = MISUSED
 
 
-class FecGroup(click.Group):
+class PlainGroup(click.Group):
+    """Its help lists each command with its whole first sentence, on as many lines as that takes."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(n, one.get_short_help_str(limit=1000)) for n, one in found if one is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class FecGroup(PlainGroup):
     """Turns every failure into one line on standard error and an exit code.
 
     1 is a named error, 2 wrong usage, 130 an interrupt. Under --json, standard output holds one

@@ -12,6 +12,7 @@ from typing import Any
 from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
+from fec_cache.search.space import UNREAD
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.evaluate_job import EVALUATION_NAME
 from fec_cache.surfaces.folders import Workspace
@@ -99,11 +100,13 @@ def run_leaderboard(
     """Read every run; a column's name sorts, best or shortest first.
 
     Raises:
-        BadOption: there is no such column.
+        BadOption: there is no such column, or the file to write is a folder.
         MissingData: there is no run that can be read.
     """
     if sort not in COLUMNS:
         raise BadOption(f"sort is {sort!r}, but it must be one of: {', '.join(COLUMNS)}.")
+    if csv_path is not None and csv_path.is_dir():
+        raise BadOption(f"{csv_path} is a folder. Name a file: --csv FILE.")
     found: list[Standing] = []
     damaged: list[str] = []
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
@@ -124,6 +127,8 @@ def _standing(folder: Path) -> Standing:
     config = load_config(folder)
     metrics, evaluation = _read(folder / METRICS_NAME), _read(folder / EVALUATION_NAME)
     overall = _part(_part(evaluation, "triplets"), "all")
+    head = config.head
+    unread = UNREAD.get(head.head, ())
     notes = []
     if any(recipe.has_random_weights for recipe in config.recipes):
         notes.append("random weights")
@@ -133,8 +138,8 @@ def _standing(folder: Path) -> Standing:
         run=folder.name,
         backbone=" + ".join(dict.fromkeys(recipe.backbone for recipe in config.recipes)),
         layer=" + ".join(recipe.layer for recipe in config.recipes),
-        head="-".join([config.head.head, *map(str, config.head.hidden)]),
-        loss=config.train.loss,
+        head="-".join([head.head, *map(str, () if "hidden" in unread else head.hidden)]),
+        loss="closed form" if "loss" in unread else config.train.loss,
         validation=_number(metrics, "val_triplet_accuracy"),
         test=_number(overall, "accuracy"),
         low=_number(overall, "low"),

@@ -49,19 +49,19 @@ def axis_options(command: Command) -> Command:
 
 
 def seconds(text: str) -> float:
-    """`90`, `90s`, `15m` or `2h` in seconds; `ValueError` for anything else."""
+    """`90`, `90s`, `15m` or `2h` in seconds; anything else is wrong usage."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if found is None:
-        raise ValueError(text)
+        raise click.BadParameter(f"{text!r} is no time; expected 90s, 15m or 2h.")
     return float(found[1]) * _UNITS[found[2]]
 
 
 def halving(text: str) -> Halving:
-    """`halving` or `halving:4`; `ValueError` for anything else."""
+    """`halving` or `halving:4`; anything else is wrong usage."""
     try:
         return parse_halving(text)
     except BadOption as error:
-        raise ValueError(text) from error
+        raise click.BadParameter(str(error)) from error
 
 
 def _default(name: str) -> str:

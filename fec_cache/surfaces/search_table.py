@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import click
 
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank
+from fec_cache.search.space import UNREAD
 from fec_cache.surfaces.console import Console, duration, percent
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def headline(progress: SearchProgress, elapsed_s: float) -> str:
     num_new = progress.num_done - progress.num_known
     if num_new and elapsed_s > 0:
         parts.append(rate_in_words(num_new, elapsed_s))
-    if 0.0 < progress.work <= 1.0:
+    if progress.num_done < progress.num_points and 0.0 < progress.work <= 1.0:
         left = duration(elapsed_s * (1.0 - progress.work) / progress.work)
         parts.append(f"{left} left")
     if progress.in_hand and progress.num_done < progress.num_points:
@@ -100,11 +101,11 @@ def table_of(ranked: Sequence[Ranked], num_shown: int) -> tuple[list[str], list[
     """Columns and rows of the best settings: what differs between them, and their figures."""
     settings = [entry.settings for entry in ranked]
     first = settings[0] if settings else {}
-    names = [n for n in first if n != "seed" and len({str(s.get(n)) for s in settings}) > 1]
+    names = [n for n in first if n != "seed" and _differs(n, settings)]
     rows = [
         [
             str(place),
-            *(_value(entry.settings.get(name)) for name in names),
+            *("-" if _is_unread(n, entry.settings) else _value(entry.settings[n]) for n in names),
             percent(entry.val_triplet_accuracy),
             percent(entry.stderr),
             str(entry.num_seeds),
@@ -115,6 +116,15 @@ def table_of(ranked: Sequence[Ranked], num_shown: int) -> tuple[list[str], list[
     ]
     columns = ["rank", *names, "val accuracy", "std. error", "seeds", "epochs", "time"]
     return columns, rows
+
+
+def _differs(name: str, settings: Sequence[Mapping[str, object]]) -> bool:
+    """Whether the heads that read an option have several values of it."""
+    return len({str(s.get(name)) for s in settings if not _is_unread(name, s)}) > 1
+
+
+def _is_unread(name: str, settings: Mapping[str, object]) -> bool:
+    return name in UNREAD.get(str(settings.get("head")), ())
 
 
 def _drawn(ranked: Sequence[Ranked], line: str) -> "RenderableType":

@@ -16,7 +16,7 @@ from fec_cache.heads.checkpoint import save_run
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch, TrainResult, fit
 from fec_cache.pairs.split import Split
-from fec_cache.search.space import Point
+from fec_cache.search.space import Point, unread_defaults
 from fec_cache.sources.annotations import shortened
 from fec_cache.surfaces.console import Console, duration, percent
 from fec_cache.surfaces.folders import Workspace
@@ -79,8 +79,11 @@ def run_train(
     Raises:
         FecError: no features, no triplets, or a full disk.
     """
+    if unread := point.unread():
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in unread)
+        console.warn(f"the {point.head.head} head does not read {options}")
     labelled, split = load_training(workspace, request.features, request.pairs, console)
-    point = point.on(labelled.caches.blocks)
+    point = point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
     device = str(choose_device(request.device))
     with console.progress("Training", "epochs") as step:
 

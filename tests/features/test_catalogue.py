@@ -59,7 +59,7 @@ def test_no_answer_says_what_to_run(tmp_path, wanted, options):
         select_cache(tmp_path, wanted)
     assert str(caught.value) == (
         f"{tmp_path} holds {cache.folder.name}, but {wanted} was asked for. "
-        f"Run: fec extract {options}"
+        f"Name one of those with --features, or run: fec extract {options}"
     )
 
 

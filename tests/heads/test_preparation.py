@@ -10,7 +10,7 @@ from fec_cache.config import HeadConfig, TrainConfig, split_preparation
 from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.heads import preparation
 from fec_cache.heads.model import build_head
-from fec_cache.heads.preparation import Preparation, principal_directions
+from fec_cache.heads.preparation import Preparation, principal_directions, symmetric_eigen
 from fec_cache.heads.train import fit
 from tests.heads.planted import planted_split
 
@@ -150,3 +150,19 @@ def test_words_that_are_no_preparation(words):
         split_preparation(words)
     with pytest.raises(BadOption, match="prepare is"):
         HeadConfig(prepare=words)
+
+
+def test_eigenvectors_where_torch_gives_up(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    half = torch.randn(12, 5, generator=generator)
+    matrix = half @ half.T
+
+    def give_up(matrix):
+        raise torch.linalg.LinAlgError("failed to converge")
+
+    expected = torch.linalg.eigh(matrix)
+    monkeypatch.setattr(torch.linalg, "eigh", give_up)
+    values, vectors = symmetric_eigen(matrix)
+    assert values.dtype == vectors.dtype == torch.float32
+    torch.testing.assert_close(values, expected[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(vectors @ values.diag() @ vectors.T, matrix, rtol=1e-4, atol=1e-4)

@@ -49,7 +49,8 @@ def test_csv_with_only_bad_rows(place):
 def test_cache_of_another_recipe(place):
     before = contents(place.folder / "cache")
     line = place.fails("train-head", "--features", "resnet18")
-    assert "but resnet18 was asked for. Run: fec extract --backbone resnet18" in line
+    assert "but resnet18 was asked for. Name one of those with --features" in line
+    assert "or run: fec extract --backbone resnet18" in line
     assert contents(place.folder / "cache") == before
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from fec_cache.surfaces.commands import fec
+from tests.surfaces.conftest import BACKBONE
 
 
 @pytest.fixture
@@ -32,9 +33,10 @@ def told(place, *words):
 
 def test_list_shows_every_cache_a_damaged_one_too(place, folder):
     text = place.ok("cache", "list").stdout
-    for word in (folder.name, "mobilenet_v3_small:avgpool", "random:0", "fp32", "120", "ready"):
-        assert word in text
     (listed,) = told(place, "list")["caches"]
+    precision = json.loads((folder / "recipe.json").read_text())["precision"]
+    for word in (folder.name, f"{BACKBONE}:avgpool", "random:0", precision, "120", "ready"):
+        assert word in text
     assert (listed["num_faces"], listed["num_failed"], listed["state"]) == (120, 0, "ready")
     assert listed["size_bytes"] == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     flip(folder / "recipe.json")
@@ -159,3 +161,18 @@ def test_a_read_only_cache_folder_still_serves(place, folder):
     finally:
         for path in everything:
             path.chmod(0o755)
+
+
+def test_help_lists_whole_sentences():
+    text = CliRunner().invoke(fec, ["--help"]).output + CliRunner().invoke(fec, ["cache"]).output
+    listed = text.replace("[ARGS]...", "")
+    assert "..." not in listed
+    words = " ".join(text.split())
+    assert "on the same test triplets." in words
+    assert "the recipe as attributes." in words
+
+
+def test_list_tells_mirrored_features_apart(place):
+    place.ok("extract", "--backbone", BACKBONE, "--weights", "random:0", "--flip", "on")
+    labels = sorted(one["label"] for one in told(place, "list")["caches"])
+    assert labels == [f"{BACKBONE}:avgpool", f"{BACKBONE}:avgpool mirrored"]

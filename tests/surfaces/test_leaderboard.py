@@ -37,6 +37,10 @@ def test_csv_is_the_table(place):
     assert 0 < float(row["validation"]) <= 1
 
 
+def test_no_csv_in_place_of_a_folder(place):
+    assert "is a folder. Name a file" in place.misused("leaderboard", "--csv", ".")
+
+
 def test_damaged_runs_are_named_and_left_out(place):
     broken = place.folder / "runs" / "broken"
     broken.mkdir()
@@ -56,3 +60,18 @@ def test_wrong_column_and_no_runs(place, empty):
     assert wrong.exit_code == 2
     assert "must be one of: run, backbone" in wrong.stderr
     assert "fec train-head" in place.fails("leaderboard", "--runs", "nowhere")
+
+
+def test_a_head_in_closed_form_has_no_loss_and_names_are_whole(place):
+    name = "a-name-that-is-longer-than-any-table-of-eighty-letters-would-like-" + "x" * 60
+    words = ("--head", "scatter", "--loss", "triplet", "--lr", "0.5", "--name", name)
+    told = place.ok("train-head", *words).stderr
+    assert "the scatter head does not read --lr, --loss" in told
+    found = json.loads(place.ok("leaderboard", "--json").stdout)["runs"]
+    (run,) = (entry for entry in found if entry["run"] == name)
+    assert (run["head"], run["loss"]) == ("scatter", "closed form")
+    config = json.loads((place.folder / "runs" / name / "config.json").read_text())
+    assert (config["train"]["loss"], config["train"]["lr"]) == ("bce", 1e-3)
+    table = place.ok("leaderboard").stdout
+    assert name in table
+    assert "…" not in table

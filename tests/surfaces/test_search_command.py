@@ -285,3 +285,8 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
     rows = rows_of(folder_of(place, "i") / "results.csv")
     assert 0 < len(rows) < 18
     assert load_head(folder_of(place, "i"))
+
+
+def test_what_a_wrong_time_or_halving_should_have_been(place):
+    assert "'abc' is no time; expected 90s" in place.misused("grid-search", "--timeout", "abc")
+    assert "must be halving or halving:ETA" in place.misused("grid-search", "--prune", "foo")

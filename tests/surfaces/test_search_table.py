@@ -6,9 +6,16 @@ from rich.console import Console as RichConsole
 
 from fec_cache.search.ledger import FAILED, Outcome
 from fec_cache.search.progress import SearchProgress
+from fec_cache.search.results import rank
 from fec_cache.search.space import grid
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.search_table import PlainSearch, headline, live_table, shown_search
+from fec_cache.surfaces.search_table import (
+    PlainSearch,
+    headline,
+    live_table,
+    shown_search,
+    table_of,
+)
 
 
 def progress(num_done=12, work=0.5):
@@ -53,3 +60,20 @@ def test_failures_are_told_even_where_no_progress_is(capsys):
     with shown_search(Console(as_json=True)) as show:
         show(SearchProgress(1, 2, 0, 0.5, "", (bad,), (bad,)))
     assert "point kkkkkkkkkkkkkkkk failed: no memory" in capsys.readouterr().err
+
+
+def test_the_table_has_no_values_of_options_that_a_head_does_not_read():
+    points = grid({"head": ["embedding", "scatter"], "lr": [0.01], "epochs": [5], "loss": ["bce"]})
+    points += grid({"head": ["embedding"], "lr": [0.02], "epochs": [5]})
+    outcomes = [
+        Outcome(p.key("s"), p.settings(), val_triplet_accuracy=0.5 - n / 100, epochs=1)
+        for n, p in enumerate(points)
+    ]
+    columns, rows = table_of(rank(outcomes), 10)
+    assert columns[1:-5] == ["head", "lr"]
+    assert [row[1] for row in rows] == ["embedding", "scatter", "embedding"]
+    assert [row[2] for row in rows] == ["0.01", "-", "0.02"]
+
+
+def test_no_time_is_left_when_every_point_is_done():
+    assert "left" not in headline(progress(num_done=24, work=0.6), 20.0)
