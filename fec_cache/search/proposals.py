@@ -4,11 +4,13 @@ import random
 from collections.abc import Mapping
 from typing import Protocol
 
+from fec_cache.config import check_range
 from fec_cache.errors import BadOption
 from fec_cache.search.space import Point, Space
 
 GRID, RANDOM, TPE = "grid", "random", "tpe"
 SAMPLERS = (GRID, RANDOM, TPE)
+_MOST_TRIALS = 100_000  # random draws come all at once, and each is kept
 
 
 class Proposer(Protocol):
@@ -59,6 +61,7 @@ def make_proposer(space: Space, sampler: str, trials: int | None, seed: int) -> 
         return GridProposer(space, trials, seed)
     if trials is None:
         raise BadOption(f"--sampler {sampler} draws settings without end. Add --trials 50.")
+    check_range("trials", trials, 1, _MOST_TRIALS)
     # Optuna takes a while to import, and a grid does without it.
     from fec_cache.search.sampling import SamplerProposer
 

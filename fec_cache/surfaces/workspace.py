@@ -24,6 +24,7 @@ from fec_cache.sources.annotations import (
     read_annotations,
     write_rejected,
 )
+from fec_cache.sources.image_paths import is_url
 from fec_cache.surfaces.console import Console, percent
 from fec_cache.surfaces.folders import Workspace
 
@@ -83,9 +84,11 @@ def table_of_faces(
         )
     if not faces.present:
         first = faces.missing[0]
+        fetch = f" Fetch them: fec download --data {workspace.data_dir}"
         raise MissingData(
             f"None of the {len(refs)} faces has an image. The first, {first.ref.image_path}: "
             f"{first.reason}. Expected the images in {workspace.images_dir}."
+            f"{fetch if is_url(first.ref.image) else ''}"
         )
     return faces
 

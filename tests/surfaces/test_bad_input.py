@@ -241,3 +241,13 @@ def test_other_pictures_under_the_same_names_are_another_search(place):
     place.ok(*EXTRACT)
     assert "other triplets" in place.fails(*words)
     assert "4 points, 0 of them done before" in place.ok(*words[:-1], "h").output
+
+
+def test_pictures_behind_urls_are_to_be_fetched(empty):
+    data = empty.folder / "net"
+    data.mkdir()
+    faces = [f"http://127.0.0.1:9/{name}.jpg,0,1,0,1" for name in "abc"]
+    row = ",".join([*faces, "ONE_CLASS_TRIPLET", "r1", "1", "r2", "1", "r3", "2"])
+    (data / "train.csv").write_text(row + "\n", encoding="utf-8")
+    line = empty.fails(*EXTRACT, "--data", "net")
+    assert line.endswith("Expected the images in net/images. Fetch them: fec download --data net")

@@ -290,3 +290,10 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
 def test_what_a_wrong_time_or_halving_should_have_been(place):
     assert "'abc' is no time; expected 90s" in place.misused("grid-search", "--timeout", "abc")
     assert "must be halving or halving:ETA" in place.misused("grid-search", "--prune", "foo")
+
+
+def test_no_sampler_draws_without_end(place):
+    words = (*QUICK, "--sampler", "random", "--lr", "1e-4..1e-2:log", "--trials", str(10**11))
+    assert "trials is 100000000000, but it must be between 1 and 100000" in place.misused(
+        "grid-search", *words
+    )
