@@ -32,7 +32,13 @@ def fec() -> None:
 
 
 @fec.command()
-@click.option("--out", type=click.Path(path_type=Path), default="data", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="data",
+    show_default=True,
+    help="Folder to write.",
+)
 @click.option("--faces", default=900, show_default=True, help="How many faces to draw.")
 @click.option("--triplets", default=4000, show_default=True, help="How many triplets to judge.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same files.")
@@ -91,7 +97,13 @@ def report(
 
 
 @fec.command()
-@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Folder to write.",
+)
 @click.option("--faces", default=900, show_default=True, help="How many faces to draw.")
 @click.option("--triplets", default=4000, show_default=True, help="How many triplets to judge.")
 @click.option("--backbone", default=None, help="[default: the best one whose weights are at hand]")

@@ -35,7 +35,14 @@ PREPARE_HELP = (
 
 
 _HEAD = (
-    click.option("--head", type=click.Choice(HEADS), default=HeadConfig.head, show_default=True),
+    click.option(
+        "--head",
+        type=click.Choice(HEADS),
+        default=HeadConfig.head,
+        show_default=True,
+        help="concat: both faces side by side; symmetric: difference and product; embedding: a "
+        "space of few numbers; scatter: that in closed form.",
+    ),
     click.option(
         "--hidden",
         type=hidden_sizes,
@@ -44,8 +51,18 @@ _HEAD = (
         metavar="WIDTHS",
         help="Widths of hidden layers, as 512-128; none for none.",
     ),
-    click.option("--dropout", default=HeadConfig.dropout, show_default=True),
-    click.option("--embedding-dim", default=HeadConfig.embedding_dim, show_default=True),
+    click.option(
+        "--dropout",
+        default=HeadConfig.dropout,
+        show_default=True,
+        help="Share of hidden numbers left out in training.",
+    ),
+    click.option(
+        "--embedding-dim",
+        default=HeadConfig.embedding_dim,
+        show_default=True,
+        help="Embedding: numbers a face.",
+    ),
     click.option("--prepare", metavar="WORD", default=None, help=PREPARE_HELP),
     click.option(
         "--init",
