@@ -22,7 +22,13 @@ from fec_cache.features.manifest import (
 )
 from fec_cache.features.plan import WorkItem
 from fec_cache.features.rebuild import SHARDS_NAME, clear_away, sound_manifest
-from fec_cache.features.recipe_file import RECIPE_NAME, belongs_to, read_recipe, write_recipe
+from fec_cache.features.recipe_file import (
+    RECIPE_NAME,
+    belongs_to,
+    read_recipe,
+    recipe_bytes,
+    write_recipe,
+)
 from fec_cache.features.shards import Shard, read_shard, write_shard
 
 _LOCK_NAME = ".lock"
@@ -81,6 +87,10 @@ class FeatureCache:
                 f"{folder} holds features of another recipe than the one asked for "
                 f"({'; '.join(recipe.differences(found.recipe))}). Name another --cache folder."
             )
+        if (folder / RECIPE_NAME).read_bytes() != recipe_bytes(recipe):
+            # It says the right thing in other letters: cut at its last newline, say.
+            with found.locked():
+                write_recipe(folder, recipe)
         return found
 
     @classmethod

@@ -82,3 +82,11 @@ def test_another_recipe_under_the_same_name_raises(tmp_path, cache, monkeypatch)
     monkeypatch.setattr(FeatureRecipe, "folder_name", cache.folder.name)
     with pytest.raises(CacheMismatch, match=r"another recipe .*weights: sha256:66.* Name another"):
         FeatureCache.create(tmp_path / "cache", other)
+
+
+def test_a_recipe_cut_at_its_last_newline_is_written_again(tmp_path, cache):
+    path = cache.folder / "recipe.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert FeatureCache.create(cache.folder.parent, cache.recipe).recipe == cache.recipe
+    assert path.read_bytes() == whole
