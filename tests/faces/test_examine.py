@@ -66,7 +66,7 @@ grid = st.integers(0, 40).map(lambda n: n / 40)  # centres between two pixels ar
 spans = st.tuples(sides | grid, sides | grid).filter(lambda s: s[0] != s[1]).map(sorted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(
     x=spans, y=spans, width=st.integers(1, 200), height=st.integers(1, 200),
     margin=st.sampled_from([0.0, 0.05, 0.1, 0.13, 0.2, 0.25, 0.333, 0.4]),

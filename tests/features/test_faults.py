@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from fec_cache.errors import StorageFailed
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.failpoints import VARIABLE
 from fec_cache.surfaces.commands import fec
 
 if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -242,7 +243,8 @@ def test_ctrl_c_ends_with_130_and_is_resumed(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # It waits at its third shard, so that the interrupt cannot come too late.
+        env={**os.environ, "OMP_NUM_THREADS": "1", VARIABLE: "rename:manifest.json:3:hang"},
     )
     deadline = time.monotonic() + CHILD_TIMEOUT_S
     while not list(cache_dir.glob("*/manifest.json")) and time.monotonic() < deadline:

@@ -37,11 +37,14 @@ def test_the_same_head_again_keeps_its_figures(measured):
     assert (folder / "evaluation.json").read_bytes() == before
 
 
-def test_a_search_under_an_old_name_keeps_its_own_results(measured):
-    measured.ok("grid-search", "--epochs", "1", "--head", "embedding", "--name", "first")
-    found = names(measured.folder / "runs" / "first")
-    assert "results.csv" in found
-    assert not {"evaluation.json", "model_card.md", "report.html"} & found
+def test_a_search_does_not_take_the_name_of_a_trained_head(measured):
+    folder = measured.folder / "runs" / "first"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    words = ("grid-search", "--epochs", "1", "--head", "embedding", "--name", "first")
+    result = measured.run(*words)
+    assert result.exit_code == 1
+    assert "holds a trained head that no search made" in result.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 DAMAGES = {
