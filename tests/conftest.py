@@ -1,9 +1,13 @@
 """What all tests share: fixed seeds and a small synthetic workspace."""
 
 import random
+import signal
 
 import numpy as np
 import pytest
+
+# Started in the background, pytest and the processes it starts would be deaf to interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
