@@ -3,10 +3,9 @@
 import functools
 import io
 import math
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces.files import read_regular
+from fec_cache.faces.shared_context import SharedContext
 from fec_cache.faces.windows import MAX_PIXELS, Box, Pixels, cut_window, square_of, upright
 from fec_cache.sources.annotations import FaceRef
 
@@ -27,37 +27,15 @@ _RESERVE = 1.25
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-class _Quiet:
-    """Hides Pillow's warnings of big pictures and odd metadata while any thread decodes.
-
-    `warnings.catch_warnings` alone is not safe in threads: two that overlap can leave the filter
-    of one in place for good. So the first thread in sets it and the last one out takes it back.
-    """
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._num_inside = 0
-        self._stack = ExitStack()
-
-    @contextmanager
-    def pillow(self) -> Iterator[None]:
-        """Pillow's warnings are ignored inside, in any number of threads."""
-        with self._guard:
-            self._num_inside += 1
-            if self._num_inside == 1:
-                self._stack.enter_context(warnings.catch_warnings())
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._num_inside -= 1
-                if self._num_inside == 0:
-                    self._stack.close()
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Hides Pillow's warnings of big pictures and odd metadata."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
-_QUIET = _Quiet()
-without_warnings = _QUIET.pillow
+without_warnings = SharedContext(_quiet_pillow).entered
 
 
 def read_image(path: Path) -> Image.Image:

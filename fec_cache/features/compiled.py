@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fec_cache.features.fusion import smallest_cosine
-from fec_cache.features.network import EXACT, Forward, Network
+from fec_cache.features.network import Forward, Network, exact_arithmetic
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Compiler:
         try:
             if self._network.device.type == "cpu":
                 torch.set_num_threads(self._num_threads)
-            with EXACT.arithmetic():
+            with exact_arithmetic():
                 compiled = compile_network(self._network, self._batch_size, self._num_threads)
                 self._judge(compiled, must_be_faster)
         except Exception as error:  # a compiler's toolchain raises nearly any type

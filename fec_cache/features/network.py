@@ -6,9 +6,8 @@ the precision); each thread that runs it takes a `Lane` of its own, which shares
 
 import copy
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fec_cache.errors import BadOption, OutOfMemory
+from fec_cache.faces.shared_context import SharedContext
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.fusion import fused
 
@@ -66,7 +66,7 @@ class Network:
         Args:
             pictures: [B, S, S, 3] uint8, RGB.
         """
-        with EXACT.arithmetic():
+        with exact_arithmetic():
             found = self.lane().features(pictures)
         return {layer: values for (layer, is_flip), values in found.items() if is_flip == self.flip}
 
@@ -151,38 +151,18 @@ class Lane:
         return {layer: found.flatten(1).float() for layer, found in forward(batch).items()}
 
 
-class _Exact:
-    """Keeps cuDNN from rounding, and from choosing by time, while any thread runs a network.
+def _exact() -> AbstractContextManager[None]:
+    """Keeps cuDNN from rounding, and from choosing by time.
 
-    Left alone, cuDNN rounds products of convolutions to 10 bits: that were no fp32. The setting is
-    one for all threads, so the first in sets it and the last out takes it back.
+    Left alone, cuDNN rounds products of convolutions to 10 bits: that were no fp32.
     """
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._num_inside = 0
-        self._stack = ExitStack()
-
-    @contextmanager
-    def arithmetic(self) -> Iterator[None]:
-        """Convolutions are exact and repeatable inside."""
-        with self._guard:
-            self._num_inside += 1
-            if self._num_inside == 1:
-                flags = torch.backends.cudnn.flags(
-                    enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-                )
-                self._stack.enter_context(flags)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._num_inside -= 1
-                if self._num_inside == 0:
-                    self._stack.close()
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
 
 
-EXACT = _Exact()
+exact_arithmetic = SharedContext(_exact).entered
 
 
 def _noise(side: int) -> Tensor:

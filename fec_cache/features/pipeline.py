@@ -23,7 +23,7 @@ from fec_cache.features.batches import (
     groups_of,
 )
 from fec_cache.features.crew import PipelineOptions, Result, State, StoppedError, Worker
-from fec_cache.features.network import EXACT, Features, Network
+from fec_cache.features.network import Features, Network, exact_arithmetic
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Pipeline:
         self._groups = groups_of(self._noted(batches))
         threads = torch.get_num_threads()
         try:
-            with EXACT.arithmetic():
+            with exact_arithmetic():
                 self._start()
                 while (batch := self._next_done()) is not None:
                     yield self._result(batch)

@@ -12,7 +12,7 @@ from fec_cache.config import PRECISIONS, check_choice
 from fec_cache.errors import PrecisionLost
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.fusion import smallest_cosine
-from fec_cache.features.network import EXACT, Features, Network
+from fec_cache.features.network import Features, Network, exact_arithmetic
 from fec_cache.sources.emotions import EMOTIONS
 from fec_cache.sources.portrait import Person, draw_people
 from fec_cache.sources.portrait_people import random_identity, random_scene
@@ -47,7 +47,7 @@ def choose_precision(wanted: str, backbone: Backbone, device: torch.device) -> C
     if not has_bf16(device):
         return Choice("fp32", f"{device} has no bf16 in hardware")
     pictures = _drawn_faces(backbone.input_size)
-    with EXACT.arithmetic():
+    with exact_arithmetic():
         found = Network(backbone, device, "bf16").lane().features(pictures)
         cosine = smallest_cosine_to_plain(found, backbone, device, pictures, flip=False)
     if cosine < _AUTO_COSINE:

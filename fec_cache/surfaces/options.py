@@ -154,11 +154,6 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
     return tuple(_number(part, int, form) for part in text.split("-"))
 
 
-def hidden_list(text: str) -> tuple[tuple[int, ...], ...]:
-    """`128,512-128,none` -> ((128,), (512, 128), ())."""
-    return tuple(hidden_sizes(part) for part in _parts(text))
-
-
 def box_sides(text: str) -> tuple[float, float, float, float]:
     """`0.1,0.9,0,1` -> left, right, top, bottom; wrong usage unless a box inside the picture."""
     sides = float_list(text)
