@@ -124,6 +124,11 @@ def test_a_header_with_bom_blanks_and_crlf_is_known(folder):
     assert [face.expression for face in read_labelled(folder).faces] == ["joy"]
 
 
+def shown(name):
+    """How a long name from a table is told: its first 60 characters."""
+    return f"{name[:60]!r}..." if len(name) > 60 else repr(name)
+
+
 def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
     rows = [
         ("happy/a.jpg", "", "joy"),
@@ -146,8 +151,7 @@ def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
         (5, "sad/c.jpeg has no expression"),
         (6, "there is no picture 'none.jpg' beside the table or in images/"),
         (7, "image '../faces.csv' is neither a URL nor a path inside images/"),
-        (8, f"image {str(folder)[:60]!r}... is neither a URL nor a path inside images/"
-         if len(str(folder)) > 60 else reasons(found)[6][2]),
+        (8, f"image {shown(str(folder / 'sad/c.jpeg'))} is neither a URL nor a path inside images/"),
         (9, "2 columns, expected 3 as in the first line"),
         (10, "4 columns, expected 3 as in the first line"),
         (11, "not UTF-8"),
