@@ -89,6 +89,7 @@ def ladder() -> tuple[Rung, ...]:
             replace(ADAMW, batch_size=384, loss="contrastive"),
         ),
         Rung("embedding, grid, odd-one-out, standardize", GRID, EMBEDDING),
+        Rung("embedding, 7 x 7 grid, odd-one-out, standardize, flip", FINE, EMBEDDING, flip=True),
     )
 
 
@@ -211,7 +212,9 @@ def main() -> None:
         "--faces", type=Path, help="CSV with the columns image, identity, expression"
     )
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--rungs", help="numbers of rungs, parted by commas. [default: all]")
+    parser.add_argument(
+        "--rungs", help="numbers of rungs beside the first, parted by commas. [default: all]"
+    )
     parser.add_argument("--sets", type=int, default=len(SEEDS), help="how many of the five")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -221,7 +224,8 @@ def main() -> None:
     workspace.extract()
     rungs = list(enumerate(ladder()))
     if options.rungs:
-        rungs = [rungs[int(number)] for number in options.rungs.split(",")]
+        chosen = {0, *(int(number) for number in options.rungs.split(","))}
+        rungs = [rung for rung in rungs if rung[0] in chosen]
     credits: dict[str, list[np.ndarray]] = {}
     for number, rung in rungs:
         seeds = list(SEEDS)[: options.sets]
