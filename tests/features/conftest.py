@@ -1,5 +1,22 @@
+import multiprocessing
 import sys
 from pathlib import Path
 
+import pytest
+
 # Test modules and the processes that they start share the toy backbone.
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Starts processes as forks of a server that has loaded torch, in a tenth of a second each.
+
+    There is one server for all of pytest: whoever starts it says what it loads. It never computes,
+    so that no child inherits a thread's locks.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        pytest.skip("needs processes that can be forked")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fec_cache.features.extract"])
+    return context

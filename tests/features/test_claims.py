@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import time
@@ -9,8 +8,6 @@ from fec_cache.features import claims as module
 from fec_cache.features.claims import CLAIMS_NAME, Claims
 
 pytest.importorskip("fcntl")
-if "forkserver" not in multiprocessing.get_all_start_methods():
-    pytest.skip("needs processes that can be forked", allow_module_level=True)
 
 FIRST, SECOND = "0" * 32, "1" * 32
 
@@ -22,11 +19,10 @@ def hold(folder, pipe, plans):
 
 
 @pytest.fixture
-def holder(tmp_path):
+def holder(tmp_path, processes):
     """Another process that holds claims until it is told, or killed."""
-    context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=hold, args=(tmp_path, theirs, [FIRST]))
+    ours, theirs = processes.Pipe()
+    child = processes.Process(target=hold, args=(tmp_path, theirs, [FIRST]))
     child.start()
     assert ours.poll(60)
     assert ours.recv() == [True]

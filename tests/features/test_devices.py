@@ -21,9 +21,9 @@ def cache(tmp_path):
     return FeatureCache.create(tmp_path / "cache", toy.toy_recipe())
 
 
-def run(tmp_path, faces, cache, doomed=None, told=None):
+def run(tmp_path, faces, cache, doomed="", omen=None, told=None):
     """Two processes, of which those with `doomed` in their name are killed at work."""
-    source = toy.ToySource("toy", doomed, ("avgpool",), toy.WEIGHTS)
+    source = toy.ToySource("toy", None, ("avgpool",), toy.WEIGHTS, doomed, omen)
     on_progress = told.append if told is not None else None
     devices = ("cpu", "cpu:0")
     images_dir = tmp_path / "images"
@@ -53,7 +53,7 @@ def test_processes_that_die_are_told_and_the_next_run_does_their_work(tmp_path, 
 
 
 def test_a_process_that_dies_alone_loses_nothing(tmp_path, faces, cache, caplog):
-    run(tmp_path, faces, cache, "cpu:0")
+    run(tmp_path, faces, cache, "cpu:0", tmp_path / "omen")
     assert "The process on cpu:0 (exit code -9) died; the others have done its" in caplog.text
     assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
 

@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,20 +16,9 @@ from fec_cache.features.cache import FeatureCache
 from fec_cache.features.failpoints import VARIABLE
 from fec_cache.surfaces.commands import fec
 
-if "forkserver" not in multiprocessing.get_all_start_methods():
-    pytest.skip("needs processes that can be forked", allow_module_level=True)
-
 CLI = Path(__file__).parents[2] / "cli.py"
 NUM_FACES = 22
 CHILD_TIMEOUT_S = 60
-
-
-@pytest.fixture(scope="module")
-def processes():
-    context = multiprocessing.get_context("forkserver")
-    # Torch is loaded once, by the server that the children are forked from.
-    context.set_forkserver_preload(["fec_cache.features.extract"])
-    return context
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +60,37 @@ def toy_backbone(layers=("avgpool",), weights=WEIGHTS, delay_s=0.0):
     )
 
 
+@dataclass(frozen=True)
 class ToySource(BackboneSource):
-    """Loads the toy in another process, which dies at its first pass if `weights` names it."""
+    """Loads the toy in a process of its own, which dies at its first pass if its name is doomed.
+
+    With an `omen`, the others begin only when the doomed one has written that file and is about to
+    die: it always has a share of the work.
+    """
+
+    doomed: str = ""
+    omen: Path | None = None
 
     def load(self):
         backbone = toy_backbone(delay_s=0.02)
-        if self.weights and self.weights in multiprocessing.current_process().name:
-            backbone.module.register_forward_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        if self.doomed and self.doomed in multiprocessing.current_process().name:
+            backbone.module.register_forward_hook(lambda *_: self._die())
+        elif self.omen is not None:
+            wait_for(self.omen.exists)
         return backbone
+
+    def _die(self):
+        if self.omen is not None:
+            self.omen.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for(is_so, most_s=60.0):
+    """Wait until something is so; fail after a minute."""
+    deadline = time.monotonic() + most_s
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
 
 
 def toy_recipe(layer="avgpool", weights=WEIGHTS, store_dtype="float16"):
