@@ -9,6 +9,8 @@ from fec_cache.heads.model import PairHead
 _MAX_STEPS = 200
 # Logits that vary less than this, beside their own size, are float32's rounding.
 _CONSTANT = 1e-6
+# Regularisation so light that it only keeps perfectly parted pairs from an endless slope.
+_BREATH = 1e-6
 
 
 def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
@@ -42,23 +44,24 @@ def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
         share = (target.sum() + 1.0) / (len(target) + 2.0)
         return 0.0, float(torch.logit(share))
     unit = (values - mean) / spread
-    log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    offset = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    log_slope, offset = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     optimizer = torch.optim.LBFGS(
         [log_slope, offset], max_iter=_MAX_STEPS, line_search_fn="strong_wolfe"
     )
 
-    def closure() -> Tensor:
-        """The loss and its gradient."""
-        optimizer.zero_grad()
+    def closure() -> float:
+        """The loss; the gradient is set by hand.
+
+        Autograd would start a thread for each device it sees, and a process that has them forks
+        children that can use it no more.
+        """
         logit = log_slope.exp() * unit + offset
         loss = functional.binary_cross_entropy_with_logits(logit, target)
-        # A breath of regularisation keeps perfectly parted pairs from an endless slope.
-        loss = loss + 1e-6 * (log_slope.square() + offset.square())
-        loss.backward()
-        return loss
+        error = (torch.sigmoid(logit) - target) / len(target)
+        log_slope.grad = (error * unit).sum() * log_slope.exp() + 2 * _BREATH * log_slope
+        offset.grad = error.sum() + 2 * _BREATH * offset
+        return float(loss + _BREATH * (log_slope.square() + offset.square()))
 
-    with torch.enable_grad():
-        optimizer.step(closure)
-    slope = float(log_slope.detach().exp() / spread)
-    return slope, float(offset.detach()) - slope * float(mean)
+    optimizer.step(closure)
+    slope = float(log_slope.exp() / spread)
+    return slope, float(offset) - slope * float(mean)

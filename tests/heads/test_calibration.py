@@ -62,3 +62,9 @@ class TestCalibration:
     def test_one_kind_of_pair_gives_a_finite_answer(self):
         slope, offset = fit_platt(torch.zeros(8), torch.ones(8, dtype=torch.bool))
         assert (slope, offset) == (0.0, pytest.approx(np.log(9)))
+
+    def test_starts_no_threads_of_autograd(self, monkeypatch):
+        # Where there is a GPU, a process that has them cannot fork one that calibrates.
+        monkeypatch.setattr(torch.autograd, "backward", lambda *_, **__: pytest.fail("autograd"))
+        logits = torch.linspace(-3, 3, 300)
+        assert fit_platt(logits, logits > 0)[0] > 1
