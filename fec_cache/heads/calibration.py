@@ -43,18 +43,24 @@ def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
         # One pair of each kind is added, so that a single kind gives no endless offset.
         share = (target.sum() + 1.0) / (len(target) + 2.0)
         return 0.0, float(torch.logit(share))
-    unit = (values - mean) / spread
+    unit_slope, offset = _fit_unit((values - mean) / spread, target)
+    slope = unit_slope / float(spread)
+    return slope, offset - slope * float(mean)
+
+
+def _fit_unit(unit: Tensor, target: Tensor) -> tuple[float, float]:
+    """The same for logits [P] float64 of mean 0 and spread 1.
+
+    The gradient is worked out by hand: autograd would start a thread for each device it sees, and
+    a process that has such threads forks children that can use it no more.
+    """
     log_slope, offset = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     optimizer = torch.optim.LBFGS(
         [log_slope, offset], max_iter=_MAX_STEPS, line_search_fn="strong_wolfe"
     )
 
     def closure() -> float:
-        """The loss; the gradient is set by hand.
-
-        Autograd would start a thread for each device it sees, and a process that has them forks
-        children that can use it no more.
-        """
+        """The loss; sets the gradient."""
         logit = log_slope.exp() * unit + offset
         loss = functional.binary_cross_entropy_with_logits(logit, target)
         error = (torch.sigmoid(logit) - target) / len(target)
@@ -63,5 +69,4 @@ def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
         return float(loss + _BREATH * (log_slope.square() + offset.square()))
 
     optimizer.step(closure)
-    slope = float(log_slope.exp() / spread)
-    return slope, float(offset) - slope * float(mean)
+    return float(log_slope.exp()), float(offset)
