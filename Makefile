@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/fec demo --out demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: $(READY) format lint types test
 

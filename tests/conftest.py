@@ -1,10 +1,20 @@
-"""What all tests share: fixed seeds and a small synthetic workspace."""
+"""What all tests share: fixed seeds, one thread a process, no time limit on drawn examples."""
 
+import os
 import random
 import signal
 
+# Before torch is loaded. Beside a second worker, threads would mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# A busy machine makes no example wrong. In `.ci/run` the draws are always the same.
+settings.register_profile("tests", deadline=None, print_blob=True)
+settings.register_profile("ci", parent=settings.get_profile("tests"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 # Started in the background, pytest and the processes it starts would be deaf to interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,6 +21,12 @@ def cache(tmp_path):
     return FeatureCache.create(tmp_path / "cache", toy.toy_recipe())
 
 
+@pytest.fixture
+def quick_start(monkeypatch, processes):
+    """Processes that need not load torch: what is tested is not how they start."""
+    monkeypatch.setattr(module.multiprocessing, "get_context", lambda _: processes)
+
+
 def run(tmp_path, faces, cache, doomed="", omen=None, told=None):
     """Two processes, of which those with `doomed` in their name are killed at work."""
     source = toy.ToySource("toy", None, ("avgpool",), toy.WEIGHTS, doomed, omen)
@@ -45,14 +51,16 @@ def test_two_processes_do_the_work_of_one(tmp_path, faces, cache):
     assert told[-1].faces_total == 10
 
 
-def test_processes_that_die_are_told_and_the_next_run_does_their_work(tmp_path, faces, cache):
+def test_processes_that_die_are_told_and_the_next_run_does_their_work(
+    quick_start, tmp_path, faces, cache
+):
     told = r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; 3 shards are not"
     with pytest.raises(WorkerLost, match=told):
         run(tmp_path, faces, cache, "extract on")
     assert toy.counts(toy.run_toy(tmp_path / "cache", tmp_path / "images", faces)) == (0, 10, 0, 0)
 
 
-def test_a_process_that_dies_alone_loses_nothing(tmp_path, faces, cache, caplog):
+def test_a_process_that_dies_alone_loses_nothing(quick_start, tmp_path, faces, cache, caplog):
     run(tmp_path, faces, cache, "cpu:0", tmp_path / "omen")
     assert "The process on cpu:0 (exit code -9) died; the others have done its" in caplog.text
     assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))

@@ -129,7 +129,9 @@ def test_a_pause_that_one_answer_asks_for_holds_for_the_whole_host(server, tmp_p
     told = times["/limited/1.jpg"]
     assert all(times[f"/ok/{n}.jpg"] >= told + 1.0 for n in range(30))
     assert last["/limited/1.jpg"] >= told + 1.0
-    assert all(times[f"/ok/{100 + n}.jpg"] < told + 0.9 for n in range(30))
+    # More of the other host than were under way already.
+    meanwhile = [n for n in range(30) if told < times[f"/ok/{100 + n}.jpg"] < told + 1.0]
+    assert len(meanwhile) > 4
 
 
 def test_a_host_that_asks_for_hours_is_left_for_another_day(server, tmp_path):
