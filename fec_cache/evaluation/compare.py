@@ -8,7 +8,8 @@ import numpy.typing as npt
 from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap
+from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
+from fec_cache.evaluation.figures import GROUP_NAMES
 
 Floats = npt.NDArray[np.floating]
 
@@ -65,27 +66,67 @@ def compare_credits(
     a, b = np.stack(credits_a), np.stack(credits_b)
     gap = a.mean(axis=0) - b.mean(axis=0)
     faces = bootstrap.means(gap, [np.ones(len(gap), bool)], bounded=False)[0]
-    seeds = [_variance_of_mean(part.mean(axis=1)) for part in (a, b)]
-    stderr = float(np.sqrt(faces.stderr**2 + sum(seeds)))
-    freedom = _degrees_of_freedom(faces.stderr**2, seeds, (len(a), len(b)))
-    low, high = faces.low, faces.high
-    if any(seeds):
-        half = float(student.ppf(0.975, freedom)) * stderr
-        low, high = faces.value - half, faces.value + half
+    found, freedom = add_seeds(faces, [part.mean(axis=1) for part in (a, b)])
     return Comparison(
         num_triplets=len(gap),
         num_seeds=(len(a), len(b)),
         accuracy_a=float(a.mean()),
         accuracy_b=float(b.mean()),
-        difference=faces.value,
-        stderr=stderr,
-        low=low,
-        high=high,
-        p_value=_two_sided(faces.value, stderr, freedom),
+        difference=found.value,
+        stderr=found.stderr,
+        low=found.low,
+        high=found.high,
+        p_value=_two_sided(found.value, found.stderr, freedom),
         only_a=float(np.maximum(gap, 0).sum()),
         only_b=float(np.maximum(-gap, 0).sum()),
         mcnemar_p=mcnemar(a[0], b[0]) if len(a) == len(b) == 1 else float("nan"),
     )
+
+
+def compare_by_type(
+    credits_a: Sequence[Floats],
+    credits_b: Sequence[Floats],
+    types: npt.NDArray[np.int64],
+    units: npt.NDArray[np.int64],
+) -> dict[str, Comparison]:
+    """The comparison for each type of triplet that there is, and for `all`, which stands last.
+
+    Args:
+        credits_a: one array [T] a seed.
+        credits_b: likewise.
+        types: [T], 0 one-class, 1 two-class, 2 three-class.
+        units: [T, 3], the face or the person in each place.
+    """
+    masks = {name: types == number for number, name in enumerate(GROUP_NAMES)}
+    masks["all"] = np.ones(len(types), bool)
+    return {
+        name: compare_credits(
+            [credit[mask] for credit in credits_a],
+            [credit[mask] for credit in credits_b],
+            FaceBootstrap(units[mask]),
+        )
+        for name, mask in masks.items()
+        if mask.any()
+    }
+
+
+def add_seeds(faces: Interval, figures: Sequence[Floats]) -> tuple[Interval, float]:
+    """An interval over faces widened by what seeds add, and its degrees of freedom.
+
+    The mean over a few seeds varies with the seeds too; its variance is added. Degrees of freedom
+    are Welch and Satterthwaite's, those over faces taken as endless.
+
+    Args:
+        faces: of the mean over seeds, or of the difference of two such means.
+        figures: for each mean in it, the figure of each seed; one seed adds nothing.
+    """
+    seeds = [_variance_of_mean(part) for part in figures]
+    stderr = float(np.sqrt(faces.stderr**2 + sum(seeds)))
+    freedom = _degrees_of_freedom(faces.stderr**2, seeds, [len(part) for part in figures])
+    if not any(seeds):
+        return faces, freedom
+    half = float(student.ppf(0.975, freedom)) * stderr
+    return Interval(faces.value, stderr, faces.value - half, faces.value + half), freedom
 
 
 def mcnemar(credit_a: Floats, credit_b: Floats) -> float:
@@ -109,7 +150,7 @@ def _variance_of_mean(accuracies: Floats) -> float:
     return float(accuracies.var(ddof=1) / len(accuracies)) if len(accuracies) > 1 else 0.0
 
 
-def _degrees_of_freedom(faces: float, seeds: Sequence[float], nums: tuple[int, int]) -> float:
+def _degrees_of_freedom(faces: float, seeds: Sequence[float], nums: Sequence[int]) -> float:
     parts = sum(v**2 / (n - 1) for v, n in zip(seeds, nums, strict=True) if n > 1)
     return float((faces + sum(seeds)) ** 2 / parts) if parts > 0 else float("inf")
 

@@ -12,6 +12,9 @@ from fec_cache.evaluation.ceilings import PairCeiling
 from fec_cache.evaluation.people import IdentityFigures
 from fec_cache.evaluation.reliability import Reliability
 
+# Types of triplets by number: how many classes of emotion the three faces span, less one.
+GROUP_NAMES = ("one-class", "two-class", "three-class")
+
 
 @dataclass(frozen=True)
 class GroupAccuracy:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fec_cache.evaluation.bootstrap import ENOUGH_UNITS, FaceBootstrap
 from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
-from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
+from fec_cache.evaluation.figures import GROUP_NAMES, Evaluation, GroupAccuracy, PairFigures
 from fec_cache.evaluation.metrics import (
     CHANCE,
     PAIR_FLOOR,
@@ -36,7 +36,6 @@ __all__ = ["DECISION_THRESHOLD", "Evaluation", "GroupAccuracy", "PairFigures", "
 # One of a triplet's three pairs is similar: at this probability both kinds of pair are equally
 # likely to be called by their name, so it parts "similar" from "different".
 DECISION_THRESHOLD = 1.0 / 3.0
-GROUP_NAMES = ("one-class", "two-class", "three-class")
 
 
 def evaluate_head(

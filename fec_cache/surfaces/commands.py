@@ -80,6 +80,13 @@ def import_folder(
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: in the run]")
 @click.option("--force", is_flag=True, help="Overwrite --out although it is no report.")
 @click.option("--allow-overlap", is_flag=True, help="Insist although test faces were trained on.")
+@click.option(
+    "--against",
+    metavar="RUNS",
+    default=None,
+    help="Runs to hold it against. [default: the original recipe on the same features, else on the "
+    "pool]",
+)
 @console_options
 def report(
     console: Console,
@@ -88,11 +95,16 @@ def report(
     out: Path | None,
     force: bool,
     allow_overlap: bool,
+    against: str | None,
 ) -> None:
-    """Write one self-contained HTML page on a trained head: figures, plots, pictures."""
+    """Write one self-contained HTML page on a trained head: figures, plots, pictures.
+
+    All seeds of the head's recipe in --runs are measured together. --run and --against take
+    several runs as fec compare does: names parted by commas, or a quoted pattern as 'best-*'.
+    """
     from fec_cache.surfaces.report_job import run_report
 
-    path = run_report(workspace, run_name, out, allow_overlap, console, force)
+    path = run_report(workspace, run_name, out, allow_overlap, console, force, against)
     console.result(f"Report: {path}", {"report": str(path)})
 
 

@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.errors import BadOption, MissingData
-from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.checks import check_finite, check_logits
-from fec_cache.evaluation.compare import Comparison, compare_credits
+from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
 from fec_cache.evaluation.metrics import triplet_credit
-from fec_cache.evaluation.report import GROUP_NAMES, units_of
+from fec_cache.evaluation.people import RowLabels
+from fec_cache.evaluation.report import units_of
 from fec_cache.features.joined import caches_of_recipes
 from fec_cache.heads.checkpoint import CONFIG_NAME, load_head, load_seen_faces
+from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.scoring import similarity_of
+from fec_cache.pairs.build import TripletCounts, TripletTable
 from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.console import Console, percent, table
 from fec_cache.surfaces.evaluate_job import find_run
@@ -88,7 +90,8 @@ class _Answers:
     """One run's answers: faces [T, 3] of each triplet by id, and how right each answer is [T]."""
 
     name: str
-    labelled: Labelled
+    table: TripletTable
+    people: RowLabels | None
     faces: npt.NDArray[np.bytes_]
     credit: npt.NDArray[np.float64]
 
@@ -113,38 +116,23 @@ def run_compare(
     groups = [find_runs(workspace, words) for words in (a, b)]
     if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:
         raise BadOption(f"{a!r} and {b!r} share a run, but each must stand on one side only.")
-    warned: list[str] = []
-    sides = [
-        [_answers(workspace, folder, allow_overlap, warned, console) for folder in folders]
-        for folders in groups
-    ]
+    measuring = _Measuring(workspace, allow_overlap, console)
+    sides = [[measuring.answers(folder) for folder in folders] for folders in groups]
     if not _common([*sides[0], *sides[1]])[0].any():
         raise BadOption(f"{a!r} and {b!r} have no test triplet in common.")
-    return _outcome(workspace, sides[0], sides[1], tuple(warned))
+    return _outcome(workspace, sides[0], sides[1], tuple(measuring.warned))
 
 
 def _outcome(
     workspace: Workspace, a: list[_Answers], b: list[_Answers], warned: tuple[str, ...]
 ) -> CompareOutcome:
     keeps = _common([*a, *b])
-    kept = a[0].labelled.table.take(keeps[0])
-    labels = row_labels(a[0].labelled, read_face_labels(workspace.data_dir))
-    units, redrawn = units_of(kept, labels)
+    kept, people = a[0].table.take(keeps[0]), a[0].people
+    units, redrawn = units_of(kept, people)
     credits = [one.credit[keep] for one, keep in zip([*a, *b], keeps, strict=True)]
-    masks = {name: kept.types == number for number, name in enumerate(GROUP_NAMES)}
-    masks["all"] = np.ones(len(kept), bool)
-    comparisons = {
-        name: compare_credits(
-            [credit[mask] for credit in credits[: len(a)]],
-            [credit[mask] for credit in credits[len(a) :]],
-            FaceBootstrap(units[mask]),
-        )
-        for name, mask in masks.items()
-        if mask.any()
-    }
     return CompareOutcome(
         names=(tuple(one.name for one in a), tuple(one.name for one in b)),
-        comparisons=comparisons,
+        comparisons=compare_by_type(credits[: len(a)], credits[len(a) :], kept.types, units),
         num_left_out=max(len(one.credit) for one in [*a, *b]) - len(kept),
         redrawn=redrawn,
         overlap=warned,
@@ -171,23 +159,51 @@ def find_runs(workspace: Workspace, words: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _answers(
-    workspace: Workspace, folder: Path, allow_overlap: bool, warned: list[str], console: Console
-) -> _Answers:
-    head, config = load_head(folder)
-    caches = caches_of_recipes(workspace.cache_dir, config.recipes)
-    labelled = load_labelled(workspace, "test", caches, 0.0, console)
-    warn_of_missing(labelled.counts, console)
-    seen, labels = load_seen_faces(folder, config), read_face_labels(workspace.data_dir)
-    overlap = find_overlap(workspace, seen, labelled, labels)
-    overlap.refuse_unless(allow_overlap, folder.name)
-    warned += [f"{folder.name}: {line}" for line in overlap.in_words()]
-    features, triplets = labelled.matrix.features, labelled.table
-    check_finite(features, triplets.rows)
-    similarity = similarity_of(head, features, triplets.rows)
-    check_logits(similarity)
-    faces = np.array(labelled.matrix.face_ids, "S")[triplets.rows]
-    return _Answers(folder.name, labelled, faces, triplet_credit(similarity, triplets.odd))
+class _Measuring:
+    """Takes the answers of one run after the other; the test split is read once a set of caches."""
+
+    def __init__(self, workspace: Workspace, allow_overlap: bool, console: Console) -> None:
+        self.warned: list[str] = []
+        self._workspace, self._allow_overlap, self._console = workspace, allow_overlap, console
+        self._labels = read_face_labels(workspace.data_dir)
+        self._read: tuple[object, Labelled] | None = None
+        self._counts: TripletCounts | None = None
+
+    def answers(self, folder: Path) -> _Answers:
+        """One run's answers on the test split."""
+        head, config = load_head(folder)
+        labelled = self._labelled(config)
+        seen = load_seen_faces(folder, config)
+        overlap = find_overlap(self._workspace, seen, labelled, self._labels)
+        overlap.refuse_unless(self._allow_overlap, folder.name)
+        self.warned += [f"{folder.name}: {line}" for line in overlap.in_words()]
+        features, triplets = labelled.matrix.features, labelled.table
+        check_finite(features, triplets.rows)
+        similarity = similarity_of(head, features, triplets.rows)
+        check_logits(similarity)
+        return _Answers(
+            folder.name,
+            triplets,
+            row_labels(labelled, self._labels),
+            np.array(labelled.matrix.face_ids, "S")[triplets.rows],
+            triplet_credit(similarity, triplets.odd),
+        )
+
+    def _labelled(self, config: RunConfig) -> Labelled:
+        """The test split on a run's caches; the last one is kept, since seeds come in a row."""
+        if self._read is None or self._read[0] != config.recipes:
+            caches = caches_of_recipes(self._workspace.cache_dir, config.recipes)
+            # What is said of the split is mostly the same for other caches of the same faces.
+            is_first = self._read is None
+            console = self._console if is_first else self._console.quietly()
+            labelled = load_labelled(self._workspace, "test", caches, 0.0, console)
+            if is_first or labelled.counts != self._counts:
+                warn_of_missing(labelled.counts, self._console)
+            if not is_first and labelled.counts != self._counts:
+                self._console.say(f"With {caches.names}: {labelled.counts.in_words()}")
+            self._counts = labelled.counts
+            self._read = config.recipes, labelled
+        return self._read[1]
 
 
 def _common(everyone: list[_Answers]) -> list[npt.NDArray[np.bool_]]:

@@ -1,5 +1,6 @@
 """What a command says: results on standard output, progress and warnings on standard error."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -43,6 +44,10 @@ class Console:
         """A line that a person ought to see, on standard error."""
         if self.verbosity >= 0:
             click.echo(f"Note: {text}", err=True)
+
+    def quietly(self) -> "Console":
+        """The same for work whose lines were said before: only errors are heard of it."""
+        return dataclasses.replace(self, verbosity=-1)
 
     @contextmanager
     def progress(self, label: str, unit: str) -> Iterator[Step]:

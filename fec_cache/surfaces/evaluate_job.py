@@ -5,20 +5,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.errors import FecError, MissingData
+from fec_cache.errors import MissingData
 from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.features.joined import caches_of_recipes
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import (
     CONFIG_NAME,
-    load_config,
     load_head,
     load_seen_faces,
     newest_run,
 )
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.sources.face_labels import read_face_labels
-from fec_cache.surfaces.baseline import Baseline, measure_baseline
+from fec_cache.surfaces.baseline import Baseline, find_original, measure_baseline
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluation_words import evaluation_lines
 from fec_cache.surfaces.folders import Workspace
@@ -126,6 +125,7 @@ def run_evaluate(
         labels=row_labels(labelled, labels),
         min_agreement=config.pairs.min_agreement,
     )
+    original = find_original(workspace, config, labelled, console)
     outcome = EvaluateOutcome(
         folder,
         config,
@@ -133,7 +133,7 @@ def run_evaluate(
         evaluation,
         overlap,
         origin_note(workspace.data_dir),
-        _baseline(workspace, folder, config, labelled, evaluation, console),
+        measure_baseline(original, [evaluation], evaluation.units) if original else None,
         read_survivors(workspace.data_dir),
     )
     for warning in evaluation.warnings:
@@ -147,38 +147,3 @@ def _save(outcome: EvaluateOutcome, workspace: Workspace) -> None:
     write_atomically(outcome.folder / EVALUATION_NAME, (text + "\n").encode())
     card = model_card(outcome, workspace.data_dir)
     write_atomically(outcome.folder / CARD_NAME, card.encode())
-
-
-def _baseline(
-    workspace: Workspace,
-    folder: Path,
-    config: RunConfig,
-    labelled: Labelled,
-    evaluation: Evaluation,
-    console: Console,
-) -> Baseline | None:
-    """The original recipe's runs on the same triplets; None for the original recipe itself."""
-    if config.is_original:
-        return None
-    heads = {}
-    for found in find_baselines(workspace, config):
-        try:
-            heads[found.name] = load_head(found)[0]
-        except FecError as error:
-            console.warn(f"The run {found.name} is left out: {error}")
-    return measure_baseline(heads, labelled, evaluation)
-
-
-def find_baselines(workspace: Workspace, config: RunConfig) -> tuple[Path, ...]:
-    """Runs of the original recipe on the same features, triplets and split, of any seed."""
-    found = []
-    for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
-        try:
-            other = load_config(path.parent)
-        except FecError:
-            continue
-        same_data = other.data.get("digest") == config.data.get("digest")
-        same_pairs = other.pairs == config.pairs
-        if other.is_original and same_data and same_pairs and other.recipes == config.recipes:
-            found.append(path.parent)
-    return tuple(found)

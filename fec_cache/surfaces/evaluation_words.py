@@ -41,7 +41,9 @@ def evaluation_lines(title: str, found: Evaluation, baseline: Baseline | None) -
         _votes(found.overall),
     ]
     if baseline:
-        lines.append(f"Against the {baseline.name}: {baseline.comparison.in_words()}.")
+        lines.append(
+            f"Against the {baseline.name}{baseline.where}: {baseline.comparison.in_words()}."
+        )
     if found.identity:
         lines += identity_lines(found.identity)
     return [line for line in lines if line]
@@ -142,7 +144,9 @@ def _interval(num: int, low: float, high: float) -> str:
 
 
 def _legend(found: Evaluation, baseline: Baseline | None) -> str:
-    original = baseline.name if baseline else "original recipe: no run of it is at hand"
+    original = (
+        baseline.name + baseline.where if baseline else "original recipe: no run of it is at hand"
+    )
     return (
         f"floor: always the face in the same place; original: {original}; rater: one against the "
         "others; ceiling: who knows what most people would say; intervals redraw "

@@ -105,7 +105,9 @@ def _figures(outcome: "EvaluateOutcome") -> str:
         pair_markdown(found, other),
     ]
     if baseline:
-        parts.append(f"Against the {baseline.name}: {baseline.comparison.in_words()}.")
+        parts.append(
+            f"Against the {baseline.name}{baseline.where}: {baseline.comparison.in_words()}."
+        )
     if found.identity:
         parts.append("\n".join(f"- {line}" for line in identity_lines(found.identity)))
     return "\n\n".join(parts)

@@ -53,14 +53,25 @@ def kept_epoch(history: Sequence[Epoch]) -> Epoch | None:
     return max(history, key=lambda epoch: epoch.val_triplet_accuracy, default=None)
 
 
-def accuracy_plot(evaluation: Evaluation, baseline: Evaluation | None) -> Plot:
-    """Triplet accuracy by type as bars with 95 % intervals, chance line and raters' marks."""
-    groups = (evaluation.overall, *evaluation.groups[:-1])
-    others = (baseline.overall, *baseline.groups[:-1]) if baseline else ()
+def accuracy_plot(
+    evaluation: Evaluation, baseline: Evaluation | None, seeds: Sequence[Evaluation] = ()
+) -> Plot:
+    """Triplet accuracy by type as bars with 95 % intervals, chance line and raters' marks.
+
+    Args:
+        evaluation: of a head, or the mean of a recipe's seeds.
+        baseline: what it is held against.
+        seeds: the single seeds behind the mean, a dot each.
+    """
+    groups, others = _with_triplets(evaluation), _with_triplets(baseline)
     figure, axes = new_figure(height=0.5 + 0.85 * len(groups))
     shift = _BAR / 2 + 0.02 if others else 0.0
     _bars(axes, groups, "head", -shift)
     _bars(axes, others, "baseline", shift)
+    for one in seeds:
+        shares = [group.accuracy for group in _with_triplets(one)]
+        heights = np.arange(len(groups)) - shift - _BAR / 2 - 0.06
+        axes.plot(shares, heights, "o", markersize=3.5, color=STAND_INS["head"])
     raters = [group.rater_accuracy for group in groups]
     places = np.arange(len(groups))
     axes.vlines(raters, places - 0.4, places + 0.4, colors=STAND_INS["raters"], linewidth=2.5)
@@ -73,12 +84,17 @@ def accuracy_plot(evaluation: Evaluation, baseline: Evaluation | None) -> Plot:
     return Plot(to_svg(figure, "accuracy"), f"Bars of triplet accuracy by type: {', '.join(told)}.")
 
 
-def loss_plot(history: Sequence[Epoch], kept: Epoch) -> Plot:
-    """Training and validation loss by epoch, the kept epoch marked."""
+def loss_plot(
+    history: Sequence[Epoch], kept: Epoch, others: Sequence[Sequence[Epoch]] = ()
+) -> Plot:
+    """Training and validation loss by epoch, the kept epoch marked; other seeds stand behind."""
     figure, axes = new_figure()
     epochs = [epoch.epoch for epoch in history]
     train, validation = zip(*((epoch.train_loss, epoch.val_loss) for epoch in history), strict=True)
     style = _curve_style(history)
+    for other in others:
+        _behind(axes, other, [epoch.train_loss for epoch in other], "baseline")
+        _behind(axes, other, [epoch.val_loss for epoch in other], "head")
     axes.plot(epochs, train, style, color=STAND_INS["baseline"], markersize=4)
     axes.plot(epochs, validation, style, color=STAND_INS["head"], markersize=4)
     _mark_kept(axes, history, kept, kept.val_loss)
@@ -90,17 +106,25 @@ def loss_plot(history: Sequence[Epoch], kept: Epoch) -> Plot:
     return Plot(to_svg(figure, "loss"), alt)
 
 
-def progress_plot(history: Sequence[Epoch], kept: Epoch, chance: float) -> Plot:
-    """Validation triplet accuracy by epoch, the kept epoch and chance marked."""
+def progress_plot(
+    history: Sequence[Epoch],
+    kept: Epoch,
+    chance: float,
+    others: Sequence[Sequence[Epoch]] = (),
+) -> Plot:
+    """Validation triplet accuracy by epoch, the kept epoch and chance marked, as `loss_plot`."""
     figure, axes = new_figure()
     epochs = [epoch.epoch for epoch in history]
     accuracies = [epoch.val_triplet_accuracy for epoch in history]
+    for other in others:
+        _behind(axes, other, [epoch.val_triplet_accuracy for epoch in other], "head")
     axes.plot(epochs, accuracies, _curve_style(history), color=STAND_INS["head"], markersize=4)
     _mark_kept(axes, history, kept, kept.val_triplet_accuracy)
     axes.axhline(chance, color=STAND_INS["muted"], linewidth=1.2, linestyle="--")
     axes.set_ylabel("validation triplet accuracy")
     axes.yaxis.set_major_formatter(PERCENT)
-    axes.set_ylim(min(0.3, min(accuracies) - 0.03), max(accuracies) + 0.05)
+    drawn = [*accuracies, *(epoch.val_triplet_accuracy for other in others for epoch in other)]
+    axes.set_ylim(min(0.3, min(drawn) - 0.03), max(drawn) + 0.05)
     alt = (
         f"Curve of validation triplet accuracy over {len(history)} epochs, best "
         f"{kept.val_triplet_accuracy:.1%} at epoch {kept.epoch}."
@@ -188,11 +212,16 @@ def new_figure(height: float = _HEIGHT) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _with_triplets(evaluation: Evaluation | None) -> list[GroupAccuracy]:
+    """All triplets first, then each type that there is."""
+    if evaluation is None:
+        return []
+    return [evaluation.overall, *(g for g in evaluation.groups[:-1] if g.num_triplets)]
+
+
 def _bars(axes: Axes, groups: Sequence[GroupAccuracy], name: str, shift: float) -> None:
     color = STAND_INS[name]
     for place, group in enumerate(groups):
-        if not group.num_triplets:
-            continue
         axes.barh(place + shift, group.accuracy, _BAR, color=color)
         interval = (group.low, group.high)
         # A page-coloured edge keeps the interval visible on top of its own bar.
@@ -220,7 +249,14 @@ def _mark_kept(axes: Axes, history: Sequence[Epoch], kept: Epoch, height: float)
     axes.xaxis.set_major_locator(
         MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
     )
-    axes.set(xlabel="epoch", xlim=(history[0].epoch - 0.5, history[-1].epoch + 0.5))
+    last = max(history[-1].epoch + 0.5, axes.dataLim.x1 + 0.5)
+    axes.set(xlabel="epoch", xlim=(history[0].epoch - 0.5, last))
+
+
+def _behind(axes: Axes, history: Sequence[Epoch], values: Sequence[float], name: str) -> None:
+    """A thin, pale curve of another seed."""
+    epochs = [epoch.epoch for epoch in history]
+    axes.plot(epochs, values, "-", color=STAND_INS[name], linewidth=1, alpha=0.4, zorder=1.5)
 
 
 def to_svg(figure: Figure, name: str) -> str:

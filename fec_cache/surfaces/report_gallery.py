@@ -25,7 +25,10 @@ class ShownPair:
 
 @dataclass(frozen=True)
 class ShownTriplet:
-    """A triplet, its votes, whom raters and head set apart, and P(similar) of the two pairs."""
+    """A triplet, its votes, whom raters and head set apart, and P(similar) of two of its pairs.
+
+    They are the head's pair and the raters', or, where both find the same, that and the next best.
+    """
 
     rows: tuple[int, ...]
     votes: tuple[int, ...]
@@ -86,11 +89,14 @@ def shown_triplets(
 
 
 def _triplet(table: TripletTable, evaluation: Evaluation, t: int) -> ShownTriplet:
-    head_odd, odd = int(evaluation.similarity[t].argmax()), int(table.odd[t])
+    by_rank = np.argsort(-evaluation.similarity[t], kind="stable").tolist()
+    odd = int(table.odd[t])
+    head_odd = int(by_rank[0])
+    told = (head_odd, by_rank[1] if head_odd == odd else odd)
     return ShownTriplet(
         rows=tuple(table.rows[t].tolist()),
         votes=tuple(table.votes[t].tolist()),
         raters_odd=odd,
         head_odd=head_odd,
-        probabilities=tuple(percent(float(evaluation.probability[t, j])) for j in (head_odd, odd)),
+        probabilities=tuple(percent(float(evaluation.probability[t, j])) for j in told),
     )

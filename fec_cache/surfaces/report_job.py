@@ -23,11 +23,14 @@ from fec_cache.heads.checkpoint import load_config, load_head, load_history
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.search.results import by_setting
 from fec_cache.sources.face_labels import read_face_labels
+from fec_cache.surfaces.baseline import Baseline, check_seeds, measure_baseline, named_rivals
+from fec_cache.surfaces.compare_job import find_runs
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
 from fec_cache.surfaces.search_keeper import RESULTS_NAME
+from fec_cache.surfaces.seed_group import SeedGroup, find_seeds, measure_seeds
 from fec_cache.surfaces.workspace import random_weights_notes
 
 REPORT_NAME = "report.html"
@@ -42,36 +45,67 @@ def run_report(
     allow_overlap: bool,
     console: Console,
     is_forced: bool = False,
+    against: str | None = None,
 ) -> Path:
-    """Write the report of a run; what is missing is said on the page.
+    """Write the report of a run with all seeds of its recipe; what is missing is said on the page.
+
+    Args:
+        workspace: the folders.
+        run_name: a run, or several seeds of one recipe as `fec compare` takes them, the first of
+            which is shown; the newest without a name.
+        out: the page. [default: in the run]
+        allow_overlap: insist although test faces were trained on.
+        console: for warnings.
+        is_forced: overwrite a file that is no report.
+        against: runs to hold it against, as `fec compare` takes them; else the original recipe.
 
     Raises:
         MissingData: there is no such run.
+        BadOption: the runs that were named are not seeds of one recipe.
         OutputExists: `out` is there and is no report, and the run is not forced.
         FacesLeak: test faces were seen in training.
     """
-    folder = find_run(workspace, run_name)
-    path = out or folder / REPORT_NAME
+    folders = find_runs(workspace, run_name) if run_name else (find_run(workspace, None),)
+    check_seeds(folders)
+    path = out or folders[0] / REPORT_NAME
     if not is_forced:
         _check_out(path)
+    rivals = find_runs(workspace, against) if against else ()
+    data = _gather(workspace, folders, rivals, allow_overlap, console)
+    write_atomically(path, render_report(data).encode())
+    return path
+
+
+def _gather(
+    workspace: Workspace,
+    folders: tuple[Path, ...],
+    rivals: tuple[Path, ...],
+    allow_overlap: bool,
+    console: Console,
+) -> ReportData:
+    folder = folders[0]
     config = load_config(folder)
     outcome = _evaluate(workspace, folder, allow_overlap, console)
-    data = ReportData(
+    seeds = baseline = None
+    if outcome is not None:
+        named = folders if len(folders) > 1 else find_seeds(workspace, folder)
+        seeds = measure_seeds(named, outcome, console)
+        baseline = _baseline(workspace, outcome, seeds, rivals, allow_overlap, console)
+    return ReportData(
         name=folder.name,
         config=config,
         history=load_history(folder),
         evaluation=outcome.evaluation if outcome else None,
         table=outcome.labelled.table if outcome else None,
-        baseline=outcome.baseline if outcome else None,
+        baseline=baseline,
         results=_results(folder, console),
         picture=_pictures(workspace, outcome),
         notes=_notes(config, outcome),
         face_map=_face_map(folder, outcome),
         words=_expressions(workspace, outcome),
         extraction=_extraction(workspace, config, outcome),
+        seeds=seeds,
     )
-    write_atomically(path, render_report(data).encode())
-    return path
 
 
 def _check_out(path: Path) -> None:
@@ -96,6 +130,25 @@ def _evaluate(
     except (MissingData, CacheMismatch, CacheNotFound) as error:
         console.warn(f"The report has no test figures: {error}")
         return None
+
+
+def _baseline(
+    workspace: Workspace,
+    outcome: EvaluateOutcome,
+    seeds: SeedGroup | None,
+    rivals: tuple[Path, ...],
+    allow_overlap: bool,
+    console: Console,
+) -> Baseline | None:
+    """What the recipe is held against: the runs that were named, else the original recipe."""
+    ours = seeds.evaluations if seeds else [outcome.evaluation]
+    labelled = outcome.labelled
+    if rivals:
+        named = named_rivals(workspace, rivals, labelled, allow_overlap, console)
+        return measure_baseline(named, ours, outcome.evaluation.units)
+    if outcome.baseline is None:
+        return None
+    return outcome.baseline.beside(ours, labelled.table, outcome.evaluation.units)
 
 
 def _face_map(folder: Path, outcome: EvaluateOutcome | None) -> FaceMap | None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,14 @@ import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.evaluation.face_map import FaceMap
-from fec_cache.evaluation.report import Evaluation, GroupAccuracy
+from fec_cache.evaluation.report import Evaluation
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import TripletTable
 from fec_cache.search.results import FIGURES
-from fec_cache.surfaces.baseline import Baseline
-from fec_cache.surfaces.plots import NO_FIGURE, THIN_SPACE, jpeg_uri, kept_epoch, percent
+from fec_cache.sources.emotions import EMOTIONS
+from fec_cache.surfaces.baseline import Baseline, recipe_name
+from fec_cache.surfaces.plots import NO_FIGURE, jpeg_uri, kept_epoch, percent
 from fec_cache.surfaces.report_figures import draw_figures
 from fec_cache.surfaces.report_gallery import (
     ShownPair,
@@ -27,12 +27,18 @@ from fec_cache.surfaces.report_gallery import (
     shown_pairs,
     shown_triplets,
 )
+from fec_cache.surfaces.report_verdict import (
+    difference_interval,
+    interval,
+    key_figures,
+    p_words,
+    signed,
+    verdict,
+)
+from fec_cache.surfaces.seed_group import SeedGroup
 
-# A bootstrap of a handful of triplets is far too sure of itself: all right by luck has no spread.
-ENOUGH_TRIPLETS = 30
 THUMBNAIL_SIZE = 56
-NUM_COLOURS = 8
-_INTERVAL = f"95{THIN_SPACE}% interval"
+NUM_COLOURS = 12
 # What tells a report of ours from any other file; it stands in the head of the page.
 MARKER = '<meta name="generator" content="fec report">'
 Picture = Callable[[int], npt.NDArray[np.uint8] | None]
@@ -46,7 +52,8 @@ class ReportData:
     search's `results.csv`, best first. `picture` gives the face crop [S, S, 3] uint8 RGB of a row
     of the feature matrix, or None. `notes` are warnings, shown on top. `face_map` places test
     faces, `words` names the expression of rows where it is known, and `extraction` tells what
-    became of the faces: name and text.
+    became of the faces: name and text. `seeds` are those of the same recipe, where there are
+    several; `baseline` then stands beside all of them.
     """
 
     name: str
@@ -61,6 +68,7 @@ class ReportData:
     face_map: FaceMap | None = None
     words: Mapping[int, str] = field(default_factory=dict)
     extraction: tuple[tuple[str, str], ...] = ()
+    seeds: SeedGroup | None = None
 
 
 def render_report(data: ReportData) -> str:
@@ -71,7 +79,8 @@ def render_report(data: ReportData) -> str:
     evaluation, table = data.evaluation, data.table
     if evaluation is not None and not evaluation.overall.num_triplets:
         evaluation = None
-    other = data.baseline.evaluation if data.baseline else None
+    seeds = data.seeds if evaluation else None
+    recipe = seeds.mean if seeds else evaluation
     picture = functools.cache(lambda row: jpeg_uri(data.picture(row)))
     ends = shown_pairs(table, evaluation) if table and evaluation else ([], [])
     right, wrong = shown_triplets(table, evaluation) if table and evaluation else ((), ())
@@ -81,10 +90,14 @@ def render_report(data: ReportData) -> str:
         .get_template("report.html")
         .render(
             data=data,
+            title=recipe_name([seed.name for seed in seeds.seeds]) if seeds else data.name,
             evaluation=evaluation,
-            verdict=_verdict(data, evaluation) if evaluation else "",
+            recipe=recipe,
+            seeds=seeds,
+            verdict=verdict(recipe, data.baseline, seeds) if recipe else "",
+            keys=key_figures(recipe, data.baseline, seeds) if recipe else [],
             is_original=data.config.is_original,
-            figures=draw_figures(data.history, evaluation, table, other, data.results, search[0]),
+            figures=draw_figures(data, evaluation, search[0]),
             kept=kept_epoch(data.history),
             search=search,
             commands=_commands(data.config),
@@ -92,7 +105,7 @@ def render_report(data: ReportData) -> str:
             right=right,
             wrong=wrong,
             places=(places := _places(data)),
-            map_words=sorted({word for *_, word, _ in places if word}),
+            map_words=sorted({(colour, name) for *_, colour, name in places if name}),
             thumbnail=functools.cache(lambda row: jpeg_uri(data.picture(row), THUMBNAIL_SIZE)),
             picture=picture,
             has_pictures=any(map(picture, _shown_rows(ends, (right, wrong)))),
@@ -109,7 +122,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, interval=_interval, plain=_plain, words=_words, cell=_cell
+        percent=percent,
+        interval=interval,
+        signed=signed,
+        p_words=p_words,
+        difference_interval=difference_interval,
+        plain=_plain,
+        words=_words,
+        cell=_cell,
     )
     return environment
 
@@ -121,71 +141,30 @@ def _shown_rows(
     return rows + [row for part in triplets for triplet in part for row in triplet.rows]
 
 
-def _places(data: ReportData) -> list[tuple[int, str, str, str, int]]:
-    """Row, left and top in percent, word and the word's colour of each face on the map."""
+def _places(data: ReportData) -> list[tuple[int, str, str, str, int, str]]:
+    """Faces on the map: row, left and top in percent, word, and colour with what it stands for.
+
+    There are twelve colours. Of more words the colour tells the class, where classes are known.
+    """
     if data.face_map is None:
         return []
     rows = data.face_map.rows.tolist()
-    words = sorted({data.words[row] for row in rows if data.words.get(row)})
-    return [
-        (
-            row,
-            f"{100 * x:.1f}",
-            f"{100 * (1 - y):.1f}",
-            data.words.get(row, ""),
-            words.index(data.words[row]) % NUM_COLOURS if data.words.get(row) else NUM_COLOURS,
-        )
-        for row, (x, y) in zip(rows, data.face_map.places.tolist(), strict=True)
-    ]
-
-
-def _verdict(data: ReportData, evaluation: Evaluation) -> str:
-    group = evaluation.overall
-    if group.num_triplets < ENOUGH_TRIPLETS:
-        return (
-            f"On only {group.num_triplets} test triplets, too few to judge it by, this head finds "
-            f"the face that the raters set apart in {percent(group.accuracy)} of cases; chance is "
-            f"{percent(evaluation.chance)}."
-        )
-    clauses = [_beside_chance(group, evaluation.chance)]
-    if data.baseline is not None:
-        clauses.append(_beside_baseline(data.baseline))
-    clauses.append(_beside_raters(group))
-    return (
-        f"On {group.num_triplets:,} test triplets this head finds the face that the raters set "
-        f"apart in {percent(group.accuracy)} of cases ({_INTERVAL} {_interval(group)}): "
-        f"{', '.join(clauses[:-1])}, and {clauses[-1]}."
-    )
-
-
-def _beside_chance(group: GroupAccuracy, chance: float) -> str:
-    outside = "above" if group.low > chance else "below" if group.high < chance else ""
-    return f"{outside or 'not distinguishable from'} chance ({percent(chance)})"
-
-
-def _beside_baseline(baseline: Baseline) -> str:
-    # Both heads answer the same triplets: the interval of the difference is the honest one, since
-    # two overlapping intervals can hide a difference that is certain.
-    found = baseline.comparison
-    told = f"the {baseline.name} ({percent(found.accuracy_b)}"
-    if math.isnan(found.low):
-        return f"beside {told})"
-    told += (
-        f"; {_INTERVAL} of the difference {100 * found.low:+.1f} to {100 * found.high:+.1f} points)"
-    )
-    if found.low <= 0.0 <= found.high:
-        return f"not distinguishable from {told}"
-    return f"{_points(found.difference)} {'above' if found.difference > 0 else 'below'} {told}"
-
-
-def _beside_raters(group: GroupAccuracy) -> str:
-    raters = group.rater_accuracy
-    if math.isnan(raters):
-        return "the raters’ own accuracy is unknown, as no triplet has answers of two raters"
-    if group.low <= raters <= group.high:
-        return f"not distinguishable from a single rater ({percent(raters)})"
-    side = "below" if group.accuracy < raters else "above"
-    return f"{_points(group.accuracy - raters)} {side} a single rater ({percent(raters)})"
+    named = {data.words[row] for row in rows if data.words.get(row)}
+    groups = {word: word for word in named}
+    if len(named) > NUM_COLOURS:
+        groups = {word: EMOTIONS[word].emotion_class for word in named if word in EMOTIONS}
+    colours = sorted(set(groups.values()))
+    found = []
+    for row, (x, y) in zip(rows, data.face_map.places.tolist(), strict=True):
+        word = data.words.get(row, "")
+        group = groups.get(word, "")
+        is_coloured = group and colours.index(group) < NUM_COLOURS
+        colour = colours.index(group) if is_coloured else NUM_COLOURS
+        shown = group if is_coloured else ""
+        # A little away from the frame, so that no dot hangs over it.
+        left, top = (f"{2 + 96 * share:.1f}" for share in (x, 1 - y))
+        found.append((row, left, top, word, colour, shown))
+    return found
 
 
 def _search_settings(results: tuple[dict[str, str], ...]) -> tuple[list[str], list[str]]:
@@ -242,11 +221,3 @@ def _plain(value: object) -> str:
 
 def _words(name: str) -> str:
     return name.removeprefix("num_").replace("val_", "validation_").replace("_", " ")
-
-
-def _interval(group: GroupAccuracy) -> str:
-    return "too few" if math.isnan(group.low) else f"{100 * group.low:.1f} to {percent(group.high)}"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * abs(difference):.1f} points"

@@ -12,6 +12,10 @@ from fec_cache.surfaces.plots import PERCENT, STAND_INS, Plot, new_figure, to_sv
 
 _NUM_BINS = 25
 _MOST_VALUES = 12
+# From so many words on, the table of confusion is wider than a phone and is scrolled.
+MANY_WORDS = 12
+_WIDE = 13.0
+_TOLD = 0.1
 
 
 def reliability_plot(found: Reliability) -> Plot:
@@ -69,9 +73,14 @@ def confusion_plot(counts: Sequence[Sequence[int]], words: Sequence[str]) -> Plo
     used = np.flatnonzero(table.sum(axis=1) > 0).tolist()
     shares = table[np.ix_(used, used)] / table[used].sum(axis=1, keepdims=True)
     names = [words[place] for place in used]
+    is_wide = len(names) > MANY_WORDS
     figure, axes = new_figure(height=1.1 + 0.38 * len(names))
-    _cells(axes, shares, [f"{100 * share:.0f}" for share in shares.ravel()])
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    if is_wide:
+        figure.set_size_inches(_WIDE, 1.6 + 0.3 * len(names))
+    texts = [f"{100 * share:.0f}" if share >= _TOLD else "" for share in shares.ravel()]
+    _cells(axes, shares, texts)
+    turn = {"rotation": 90} if is_wide else {"rotation": 45, "ha": "right"}
+    axes.set_xticks(range(len(names)), names, **turn)
     axes.set_yticks(
         range(len(names)), [f"{n} ({table[u].sum():.0f})" for n, u in zip(names, used, strict=True)]
     )

@@ -5,30 +5,36 @@ import io
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
 from fec_cache.evaluation.bootstrap import FaceBootstrap
-from fec_cache.evaluation.compare import compare_credits
+from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
+from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.heads.model import build_head
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.sources.emotions import EMOTIONS
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.plots import jpeg_uri, percent, roc_points
 from fec_cache.surfaces.report_page import ReportData, render_report
-from fec_cache.surfaces.truth_plots import heatmap_plot
+from fec_cache.surfaces.seed_group import Seed, SeedGroup
+from fec_cache.surfaces.truth_plots import confusion_plot, heatmap_plot
 
 NUM_FACES, NUM_TRIPLETS, WIDTH = 50, 240, 8
 THIN = "\N{NARROW NO-BREAK SPACE}"
+NBSP = "\N{NO-BREAK SPACE}"
 RECIPE = FeatureRecipe(
     backbone="resnet18",
     weights="sha256:" + "f3" * 32,
@@ -71,7 +77,7 @@ def triplets(features, rng):
 
 def baseline_of(ours, theirs, table):
     credits = [[triplet_credit(e.similarity, table.odd)] for e in (ours, theirs)]
-    found = compare_credits(*credits, FaceBootstrap(table.rows))
+    found = compare_by_type(*credits, table.types, table.rows)
     return Baseline(("plain",), theirs, found)
 
 
@@ -118,7 +124,7 @@ def plain(html):
 
 
 def verdict(page):
-    return plain(re.search(r'<p class="verdict.*?</p>', page, re.DOTALL)[0])
+    return unescape(plain(re.search(r'<p class="verdict.*?</p>', page, re.DOTALL)[0]))
 
 
 def table_row(page, name):
@@ -183,8 +189,17 @@ def test_verdict_tests_the_difference_to_the_original_recipe_in_pairs(page, full
         for e in (full.evaluation, full.baseline.evaluation)
     )
     found = compare_credits([ours], [theirs], FaceBootstrap(full.table.rows))
-    told = f"interval of the difference {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
-    assert told in verdict(page)
+    side = "better" if found.difference > 0 else "worse"
+    lead = f"{100 * abs(found.difference):.1f}{NBSP}±{NBSP}{100 * found.stderr:.1f} points"
+    told = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.2g}"
+    if found.low <= 0 <= found.high:
+        words = f"not distinguishable from the original recipe ({percent(found.accuracy_b)}"
+    else:
+        words = f"{side} by {lead} ({told.replace(' ', NBSP)}) than the original recipe"
+    assert words in verdict(page)
+    row = table_row(section(page, "Which face is the odd one?").split("Comparison table")[1], "all")
+    assert row[1] == f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    assert row[3:5] == [percent(found.accuracy_a), percent(found.accuracy_b)]
 
 
 def test_verdict_sees_no_difference_between_a_head_and_itself(full):
@@ -224,13 +239,18 @@ def test_a_single_rater_leaves_dashes_and_the_reason(figures_only):
     assert "No triplet here has answers of two raters, hence the dashes." in page
 
 
-def test_an_empty_type_is_a_dash(figures_only):
+def test_an_empty_type_is_left_out_and_named(figures_only):
     empty = GroupAccuracy("one-class", 0, math.nan, math.nan, math.nan, math.nan)
     evaluation = dataclasses.replace(
         figures_only.evaluation, groups=(empty, *figures_only.evaluation.groups[1:])
     )
-    page = render_report(dataclasses.replace(figures_only, evaluation=evaluation))
-    assert table_row(page, "this head")[1] == "–"
+    data = dataclasses.replace(figures_only, evaluation=evaluation, baseline=None)
+    page = render_report(data)
+    assert table_row(page, "this head")[:3] == [
+        cell for place, cell in enumerate(expected_cells(evaluation)) if place != 1
+    ]
+    assert "Of one-class there is no triplet here." in plain(page)
+    assert ">one-class<" not in page
 
 
 def test_names_and_notes_are_escaped(full):
@@ -547,8 +567,8 @@ def test_map_shows_every_face_once_in_its_place(with_people):
     )
     assert [int(row) for *_, row, _ in dots] == with_people.face_map.rows.tolist()
     for (left, top, row, word), (x, y) in zip(dots, with_people.face_map.places, strict=True):
-        assert float(left) == pytest.approx(100 * x, abs=0.06)
-        assert float(top) == pytest.approx(100 * (1 - y), abs=0.06)
+        assert float(left) == pytest.approx(2 + 96 * x, abs=0.06)
+        assert float(top) == pytest.approx(2 + 96 * (1 - y), abs=0.06)
         assert word == ("fear", "joy", "sad")[int(row) % 3]
     assert html.count("data:image/jpeg") == len(dots)
     assert "Words mixed up" in html
@@ -579,3 +599,92 @@ def test_search_is_drawn_and_extraction_is_told(with_people):
     single = heatmap_plot([{"lr": "1", "val_triplet_accuracy": "0.5"}], ["lr"])
     assert single is None
     assert heatmap_plot([], []) is None
+
+
+@pytest.fixture(scope="module")
+def seeds(full):
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(NUM_FACES, WIDTH)).astype(np.float32)
+    found = [full.evaluation]
+    for number in (1, 2):
+        torch.manual_seed(number)
+        head = build_head(HeadConfig("embedding"), WIDTH)
+        found.append(evaluate_head(head, features, full.table, draws=50))
+    histories = [HISTORY, HISTORY[:3], ()]
+    runs = tuple(
+        Seed(f"embedding-{number + 1}", number, *parts)
+        for number, parts in enumerate(zip(found, histories, strict=True))
+    )
+    return SeedGroup(runs, mean_over_seeds(found, full.table, full.evaluation.units))
+
+
+@pytest.fixture(scope="module")
+def seeds_page(full, seeds):
+    theirs = full.baseline.evaluation
+    credits = tuple(credits_of([theirs], full.table))
+    baseline = Baseline(("plain",), theirs, {}, features="resnet18:avgpool", credits=credits)
+    baseline = baseline.beside(seeds.evaluations, full.table, full.evaluation.units)
+    return render_report(dataclasses.replace(full, seeds=seeds, baseline=baseline))
+
+
+def test_seeds_stand_together_as_one_recipe(seeds_page, seeds):
+    assert "<h1>embedding</h1>" in seeds_page
+    assert table_row(seeds_page, "this recipe")[:4] == expected_cells(seeds.mean)
+    single = [one.overall.accuracy for one in seeds.evaluations]
+    told = verdict(seeds_page)
+    assert "this recipe, in the mean of 3 seeds, finds" in told
+    assert f"in {percent(float(np.mean(single)))} of cases" in told
+    assert f"single seeds {100 * min(single):.1f} to {percent(max(single))})" in told
+    for seed in seeds.seeds:
+        cells = table_row(seeds_page, seed.name)
+        assert cells[0] == str(seed.number)
+        assert cells[1] == percent(seed.validation)
+        assert cells[2] == percent(seed.evaluation.overall.accuracy)
+    assert table_row(seeds_page, "embedding-3")[1] == "–"
+    assert "shows one of the seeds: embedding-1" in plain(seeds_page)
+
+
+def test_seeds_are_compared_together_and_in_pairs(seeds_page, full, seeds):
+    credits = [triplet_credit(e.similarity, full.table.odd) for e in seeds.evaluations]
+    theirs = triplet_credit(full.baseline.evaluation.similarity, full.table.odd)
+    wanted = compare_credits(credits, [theirs], FaceBootstrap(full.table.rows))
+    table = seeds_page.split("Comparison table")[1]
+    lead = f"{100 * wanted.difference:+.1f}{NBSP}±{NBSP}{100 * wanted.stderr:.1f}"
+    assert table_row(table, "all")[0] == lead
+    keys = plain(re.search(r'<ul class="keys">.*?</ul>', seeds_page, re.DOTALL)[0])
+    assert lead in keys
+    assert "on resnet18:avgpool" in keys
+    assert "on resnet18:avgpool" in verdict(seeds_page)
+
+
+def test_other_seeds_are_drawn_behind_the_one_that_is_shown(seeds_page, page):
+    learning = [section(html, "Learning") for html in (seeds_page, page)]
+    assert "the other seeds" in learning[0]
+    assert "the other seeds" not in learning[1]
+    # One more curve of accuracy and two of losses; the third seed has no history.
+    curves = [html.count("stroke-opacity: 0.4") for html in learning]
+    assert curves == [3, 0]
+
+
+def test_map_colours_thirty_words_by_class(with_people):
+    words = dict(zip(range(NUM_FACES), list(EMOTIONS) * 2, strict=False))
+    data = dataclasses.replace(with_people, words=words)
+    html = section(render_report(data), "The head’s space")
+    legend = re.findall(r'<li><i class="dot (c\d+)"></i>([\w-]+)</li>', html)
+    shown = {words[row] for row in data.face_map.rows.tolist()}
+    assert sorted(name for _, name in legend) == sorted({EMOTIONS[w].emotion_class for w in shown})
+    colour_of = {name: colour for colour, name in legend}
+    for row, word in words.items():
+        dot = re.search(rf'<button[^>]*class="dot (c\d+)[^>]*Face in row {row}, {word}"', html)
+        assert dot is None or dot[1] == colour_of[EMOTIONS[word].emotion_class]
+
+
+def test_many_words_get_a_wide_table_without_noughts():
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(20, np.full(20, 0.05), 20).tolist()
+    wide = confusion_plot(counts, [f"word{n}" for n in range(20)]).svg
+    few = confusion_plot([[9, 1], [0, 10]], ["joy", "fear"]).svg
+    numbers = [int(text) for text in re.findall(r">(\d+)</text>", wide)]
+    assert min(numbers) == 10
+    assert len(numbers) == (np.array(counts) >= 2).sum()
+    assert sorted(re.findall(r">(\d+)</text>", few)) == ["10", "100", "90"]

@@ -1,0 +1,77 @@
+"""Several seeds of one recipe on the same triplets -> figures of the recipe."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
+from fec_cache.evaluation.compare import add_seeds
+from fec_cache.evaluation.figures import Evaluation
+from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.pairs.build import TripletTable
+
+Doubles = npt.NDArray[np.float64]
+
+
+def credits_of(found: Sequence[Evaluation], table: TripletTable) -> list[Doubles]:
+    """How right each evaluation's head is on each of the T triplets: one array [T] a head."""
+    return [triplet_credit(one.similarity, table.odd) for one in found]
+
+
+def mean_over_seeds(
+    found: Sequence[Evaluation], table: TripletTable, units: npt.NDArray[np.int64]
+) -> Evaluation:
+    """Mean of each figure over the seeds of a recipe, with the intervals of that mean.
+
+    Intervals of triplet accuracy hold what other faces (or people) and other seeds would bring.
+    What is no figure (arrays, diagrams, people) is the first evaluation's.
+
+    Args:
+        found: one evaluation a seed, all on the same triplets.
+        table: the T triplets.
+        units: [T, 3], the face or the person in each place.
+    """
+    masks = [table.types == number for number in range(len(found[0].groups) - 1)]
+    masks.append(np.ones(len(table), bool))
+    credits, bootstrap = np.stack(credits_of(found, table)), FaceBootstrap(units)
+    mean = credits.mean(axis=0)
+    groups = tuple(
+        dataclasses.replace(
+            _mean_record([one.groups[place] for one in found]),
+            **_fields(interval, credits[:, mask].mean(axis=1) if mask.any() else np.zeros(1)),
+        )
+        for place, (mask, interval) in enumerate(
+            zip(masks, bootstrap.means(mean, masks), strict=True)
+        )
+    )
+    macro = bootstrap.macro(mean, masks[:-1])
+    macros = np.array([one.macro.value if one.macro else np.nan for one in found])
+    return dataclasses.replace(
+        found[0],
+        groups=groups,
+        pairs=_mean_record([one.pairs for one in found]),
+        macro=_inside(add_seeds(macro, [macros])[0]) if found[0].macro else None,
+    )
+
+
+def _fields(faces: Interval, of_seeds: Doubles) -> dict[str, float]:
+    interval = _inside(add_seeds(faces, [of_seeds])[0])
+    return {"low": interval.low, "high": interval.high, "stderr": interval.stderr}
+
+
+def _inside(interval: Interval) -> Interval:
+    """The same within 0 and 1; NaN stays."""
+    low, high = np.clip([interval.low, interval.high], 0.0, 1.0).tolist()
+    return dataclasses.replace(interval, low=low, high=high)
+
+
+def _mean_record(records: Sequence[Any]) -> Any:
+    floats = {
+        name: float(np.mean([getattr(record, name) for record in records]))
+        for name, value in vars(records[0]).items()
+        if isinstance(value, float)
+    }
+    return dataclasses.replace(records[0], **floats)
