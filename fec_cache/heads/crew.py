@@ -1,6 +1,6 @@
 """Jobs of any keys, parted into stacks and trained together: what a search hands its points to."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,12 @@ import torch
 from fec_cache.errors import TrainingDiverged
 from fec_cache.heads.ground import Ground
 from fec_cache.heads.history import Epoch, TrainResult
-from fec_cache.heads.hosts import Host, LocalHost, ProcessHost, can_fork
+from fec_cache.heads.hosts import Host, LocalHost, StackCallback
+from fec_cache.heads.processes import ProcessHost, can_fork
 from fec_cache.heads.stack import Job, JobCallback, stack_key
 from fec_cache.pairs.build import TripletTable
+
+DoneCallback = Callable[[Sequence[int], Sequence[TrainResult | TrainingDiverged]], None]
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,28 @@ class Crew:
         Raises:
             OutOfMemory: a batch is too large for the device, or a process was ended.
         """
-        places = {seat: place for place, seat in enumerate(self._seats)}
+        self._host.advance(self._numbers(), num_epochs, self._teller(on_epoch))
 
-        def tell(number: int, seat: int, epoch: Epoch) -> None:
-            """Turn the seat in a stack into the job's place."""
-            place = places[number, seat]
-            self._histories[place].append(epoch)
-            if on_epoch is not None:
-                on_epoch(place, epoch)
+    def complete(
+        self, num_epochs: int, on_epoch: JobCallback | None, on_done: DoneCallback
+    ) -> None:
+        """Advance, and give results as they come: those of a stack's jobs together.
 
-        self._host.advance(self._numbers(), num_epochs, tell)
+        Args:
+            num_epochs: how many at most.
+            on_epoch: as in `advance`.
+            on_done: told the places of jobs among the kept ones, and their results as by `finish`.
+
+        Raises:
+            OutOfMemory: a batch is too large for the device, or a process was ended.
+        """
+
+        def done(number: int, results: Sequence[TrainResult | TrainingDiverged]) -> None:
+            """Turn the stack's number into its jobs' places."""
+            own = [place for place, (owner, _) in enumerate(self._seats) if owner == number]
+            on_done(own, [results[self._seats[place][1]] for place in own])
+
+        self._host.complete(self._numbers(), num_epochs, self._teller(on_epoch), done)
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some jobs only; what the others held on the device is given back.
@@ -120,6 +135,19 @@ class Crew:
     def close(self) -> None:
         """Let processes and memory go."""
         self._host.close()
+
+    def _teller(self, on_epoch: JobCallback | None) -> StackCallback:
+        """Keeps histories, and turns seats in stacks into the jobs' places."""
+        places = {seat: place for place, seat in enumerate(self._seats)}
+
+        def tell(number: int, seat: int, epoch: Epoch) -> None:
+            """Hear of one epoch."""
+            place = places[number, seat]
+            self._histories[place].append(epoch)
+            if on_epoch is not None:
+                on_epoch(place, epoch)
+
+        return tell
 
     def _numbers(self) -> list[int]:
         """The stacks that have a kept job."""

@@ -12,7 +12,7 @@ import torch
 from fec_cache.errors import OutOfMemory
 from fec_cache.heads.crew import StackPlan
 from fec_cache.heads.ground import Ground
-from fec_cache.heads.hosts import can_fork, timed_in_processes
+from fec_cache.heads.processes import can_fork, timed_in_processes
 from fec_cache.heads.stack import Job, Stack, stack_key
 from fec_cache.pairs.build import TripletTable
 

@@ -1,4 +1,4 @@
-"""Points that are settled together: trained in groups, pruned at rungs, recorded group by group."""
+"""Points that are settled together: trained in groups, pruned at rungs, recorded stack by stack."""
 
 import hashlib
 from collections.abc import Sequence
@@ -112,20 +112,33 @@ class Bracket:
         self._groups = groups
         return standings
 
-    def _reach(
-        self, group: Group, epochs: int, is_last: bool = False
-    ) -> list[tuple[Group, list[Standing]]]:
+    def _reach(self, group: Group, epochs: int) -> list[tuple[Group, list[Standing]]]:
         """One group; where it cannot be trained, its halves, down to single points."""
         if not group.alive:
             return [(group, [])]
         self._floor.watch.take(len(group.alive), epochs)
         try:
-            return [(group, group.reach(epochs, is_last))]
+            return [(group, group.reach(epochs))]
         except FAILURES as error:
             group.drop()
             if len(group.points) == 1:
                 return [(group, [failed(group.points[0], epochs, error)])]
-        return [found for half in group.halves() for found in self._reach(half, epochs, is_last)]
+        return [found for half in group.halves() for found in self._reach(half, epochs)]
+
+    def _finish(self, group: Group) -> None:
+        """One group to its end, each stack recorded when it is done; on trouble, its halves."""
+        if not group.alive:
+            return
+        self._floor.watch.take(len(group.alive), self._num_epochs)
+        try:
+            group.finish(self._num_epochs, self._record)
+        except FAILURES as error:
+            group.drop()
+            if len(group.points) == 1:
+                self._record([failed(group.points[0], self._num_epochs, error)])
+                return
+            for half in group.halves():
+                self._finish(half)
 
     def _judge(self, halving: Halving, standings: Sequence[Standing]) -> Rung:
         """Who goes on, by the mean over seeds of the best epoch so far."""
@@ -145,16 +158,19 @@ class Bracket:
                 continue
             if self._floor.watch.is_time_up:
                 return False
-            for _, standings in self._reach(group, self._num_epochs, is_last=True):
-                self._record(standings)
+            self._finish(group)
         return True
 
     def _record(self, standings: Sequence[Standing]) -> None:
-        outcomes = [standing.outcome(self._keys[standing.point]) for standing in standings]
+        """Keep what is new; after a kill, a group of halving is trained again as it was."""
+        outcomes = []
+        for standing in standings:
+            key = self._keys[standing.point]
+            if standing.result is not None:
+                self._floor.shelf.put(key, standing.result)
+            if key in self._open:
+                outcomes.append(standing.outcome(key))
         if not outcomes:
             return
-        for standing, outcome in zip(standings, outcomes, strict=True):
-            if standing.result is not None:
-                self._floor.shelf.put(outcome.key, standing.result)
         self._floor.ledger.record(outcomes)
         self._floor.watch.add(outcomes)

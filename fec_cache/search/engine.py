@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.errors import TrainingDiverged
-from fec_cache.heads.crew import Crew, StackPlan
+from fec_cache.heads.crew import Crew, DoneCallback, StackPlan
 from fec_cache.heads.history import Epoch, TrainResult
 from fec_cache.heads.planning import plan_stacks
 from fec_cache.heads.stack import Job, stack_key
@@ -17,7 +16,7 @@ from fec_cache.heads.train import fit, seconds_per_epoch
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
 
-# A kill loses the group in hand, so a group of processes has about so many points and no more.
+# Halving loses the group in hand to a kill, so one of processes has about so many points.
 GROUP_POINTS = 32
 ONE_BY_ONE = StackPlan(1, 1, math.nan, "One head at a time.")
 EpochCallback = Callable[[int, Epoch], None]
@@ -35,12 +34,14 @@ class Training(Protocol):
         """Train every kept head for some more epochs."""
         ...
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with some heads only."""
+    def complete(
+        self, num_epochs: int, on_epoch: EpochCallback | None, on_done: DoneCallback
+    ) -> None:
+        """Train every kept head to its end; its result is given as soon as it is there."""
         ...
 
-    def finish(self) -> list[TrainResult | TrainingDiverged]:
-        """The result of each kept head."""
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some heads only."""
         ...
 
     def close(self) -> None:
@@ -125,14 +126,17 @@ class ClosedTraining:
             if on_epoch is not None:
                 on_epoch(place, result.best)
 
+    def complete(
+        self, num_epochs: int, on_epoch: EpochCallback | None, on_done: DoneCallback
+    ) -> None:
+        """Work all heads out."""
+        self.advance(num_epochs, on_epoch)
+        on_done(range(len(self._points)), self._results)
+
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some heads only."""
         self._points = [self._points[place] for place in places]
         self._results = [self._results[place] for place in places]
-
-    def finish(self) -> list[TrainResult | TrainingDiverged]:
-        """The heads."""
-        return [*self._results]
 
     def close(self) -> None:
         """Nothing is held."""

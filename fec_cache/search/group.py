@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from fec_cache.errors import FecError
+from fec_cache.errors import FecError, TrainingDiverged
 from fec_cache.heads.history import Epoch, TrainResult
 from fec_cache.search.engine import Engine, Training
 from fec_cache.search.ledger import DONE, FAILED, PRUNED, Outcome
@@ -61,9 +61,12 @@ class Standing:
         )
 
 
+StandingsCallback = Callable[[Sequence[Standing]], None]
+
+
 @dataclass
 class Group:
-    """Points of one shape on their way.
+    """Points of one shape on their way; `ended` are those that `finish` told of.
 
     A group begins when epochs are first asked of it. One that is taken up again after a kill makes
     the way of the unbroken one, cuts included: heads side by side share their sums, and other
@@ -74,6 +77,7 @@ class Group:
     points: tuple[Point, ...]
     on_epoch: Callable[[], None]
     cuts: list[tuple[int, frozenset[Point]]] = field(default_factory=list)
+    ended: set[Point] = field(default_factory=set)
     _seconds: dict[Point, float] = field(default_factory=dict)
     _training: Training | None = None
     _num_epochs: int = 0
@@ -83,28 +87,48 @@ class Group:
         """The points that are still in the running."""
         return tuple(p for p in self.points if all(p in survivors for _, survivors in self.cuts))
 
-    def reach(self, num_epochs: int, is_last: bool = False) -> list[Standing]:
-        """Train the points that are alive up to so many epochs.
-
-        Args:
-            num_epochs: counted from the start.
-            is_last: finish them; the group is over then.
+    def reach(self, num_epochs: int) -> list[Standing]:
+        """Train the points that are alive up to so many epochs, counted from the start.
 
         Raises:
             FecError, RuntimeError, MemoryError: the group cannot be trained.
         """
         training = self._training or self._begin()
         self._advance(training, num_epochs)
-        results = training.finish() if is_last else [None] * len(self.alive)
-        standings = []
-        for point, history, found in zip(self.alive, training.histories, results, strict=True):
-            result = found if isinstance(found, TrainResult) else None
-            problem = "" if found is result else _reason(found)
-            seconds = self._seconds.get(point, 0.0)
-            standings.append(Standing(point, num_epochs, history, seconds, problem, result))
-        if is_last:
-            self.drop()
-        return standings
+        return [
+            Standing(point, num_epochs, history, self._seconds.get(point, 0.0))
+            for point, history in zip(self.alive, training.histories, strict=True)
+        ]
+
+    def finish(self, num_epochs: int, on_done: StandingsCallback) -> None:
+        """Train the points that are alive to their end; the group is over then.
+
+        Args:
+            num_epochs: counted from the start.
+            on_done: told of points as soon as they are done, those of one stack together.
+
+        Raises:
+            FecError, RuntimeError, MemoryError: the group cannot be trained.
+        """
+        training = self._training or self._begin()
+        points, last = self.alive, time.perf_counter()
+
+        def done(places: Sequence[int], results: Sequence[TrainResult | TrainingDiverged]) -> None:
+            """Results -> standings; the time since the last ones is theirs."""
+            nonlocal last
+            spent, last = (time.perf_counter() - last) / len(places), time.perf_counter()
+            standings = []
+            for place, found in zip(places, results, strict=True):
+                point, result = points[place], found if isinstance(found, TrainResult) else None
+                seconds = self._seconds.get(point, 0.0) + spent
+                problem = "" if found is result else _reason(found)
+                history = training.histories[place]
+                standings.append(Standing(point, num_epochs, history, seconds, problem, result))
+            self.ended.update(standing.point for standing in standings)
+            on_done(standings)
+
+        training.complete(num_epochs - self._num_epochs, lambda *_: self.on_epoch(), done)
+        self.drop()
 
     def cut(self, num_epochs: int, survivors: frozenset[Point]) -> None:
         """From this rung on, go on with the survivors only."""
@@ -122,9 +146,10 @@ class Group:
             training.close()
 
     def halves(self) -> tuple["Group", ...]:
-        """The same points in two groups, to be trained anew."""
-        middle = len(self.points) // 2
-        parts = (self.points[:middle], self.points[middle:])
+        """The points that have not ended in two groups, to be trained anew."""
+        points = tuple(point for point in self.points if point not in self.ended)
+        middle = len(points) // 2
+        parts = [part for part in (points[:middle], points[middle:]) if part]
         return tuple(Group(self.engine, part, self.on_epoch, list(self.cuts)) for part in parts)
 
     def _begin(self) -> Training:

@@ -1,7 +1,7 @@
-"""What a search has found so far: one sealed file for each group of points trained together.
+"""What a search has found so far: one sealed file for points that came out together.
 
 A file is written whole or not at all and carries the sha256 of its content, so that a kill loses at
-most the group in hand and a file that was altered is never believed. Files do not depend on each
+most what is in training and a file that was altered is never believed. Files do not depend on each
 other: where two tell of one point, the one that knows more is right.
 """
 

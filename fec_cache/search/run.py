@@ -129,9 +129,10 @@ class Search:
         if found is not None:
             return found
         training = self.engine.begin((point,))
-        training.advance(point.epochs)
-        (result,) = training.finish()
+        results: list[TrainResult | TrainingDiverged] = []
+        training.complete(point.epochs, None, lambda _, found: results.extend(found))
         training.close()
+        (result,) = results
         if isinstance(result, TrainingDiverged):
             raise result
         return result

@@ -117,6 +117,27 @@ def test_a_crew_trains_jobs_of_any_keys_in_their_order(num_processes):
     crew.close()
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_results_come_stack_by_stack(num_processes):
+    data = planted_split()
+    jobs = [*variants(), *variants("embedding")]
+    crew = Crew(*data, jobs, StackPlan(2, num_processes, 0.0, ""))
+    crew.advance(1)
+    crew.keep([5, 2, 0])
+    found, known = {}, []
+
+    def done(places, results):
+        known.append([len(history) for history in crew.histories])
+        found.update(zip(places, results, strict=True))
+
+    crew.complete(99, None, done)
+    crew.close()
+    assert known[0] != [3, 3, 3]
+    assert known[-1] == [3, 3, 3]
+    for place, job in enumerate(jobs[number] for number in (5, 2, 0)):
+        assert_same(found[place], fit(*data, job.head, job.train))
+
+
 def test_processes_hand_errors_and_divergence_on(caplog):
     features, train, validation = planted_split()
     wild = TrainConfig(lr=1e3, epochs=2, batch_size=64, optimizer="sgd")

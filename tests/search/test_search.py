@@ -1,5 +1,6 @@
 """The coordinator: each point once, resumable after a kill, failures told."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fec_cache.errors import TrainingDiverged
+from fec_cache.heads.crew import StackPlan
 from fec_cache.search.engine import Engine
 from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
@@ -296,6 +298,32 @@ class TestSamplers:
             proposer.tell({key: 1.0 - gap / 10 for key, gap in found.items()})
         assert len(gaps) == 48
         assert sum(gaps[-16:]) < 0.5 * sum(gaps[:16])
+
+
+@pytest.mark.parametrize("eta", [0, 2])
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_an_interrupt_keeps_each_point_that_was_done(tmp_path, num_processes, eta):
+    """Also where all points are in one group; and the end is the unbroken run's, byte for byte."""
+    plan = StackPlan(2, num_processes, 0.0, "")
+    engine = dataclasses.replace(search_in(tmp_path).engine, plan=plan)
+    options = {"engine": engine, "halving": Halving(eta) if eta else None}
+    whole = run_in(tmp_path / "whole", space_of(LONG), **options)
+
+    def interrupt(progress):
+        if any(outcome.status == DONE for outcome in progress.new):
+            raise KeyboardInterrupt
+
+    broken = search_in(tmp_path / "broken", space_of(LONG), **options)
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(interrupt)
+    done = {k for k, o in broken.ledger.outcomes().items() if o.status == DONE}
+    assert 1 <= len(done) <= 2
+    found = []
+    resumed = search_in(tmp_path / "broken", space_of(LONG), **options)
+    assert resumed.run(lambda progress: found.extend(progress.new)) == 0
+    assert not done & {outcome.key for outcome in found}
+    csv = results_csv(tuple(resumed.ledger.outcomes().values()))
+    assert csv == results_csv(tuple(whole.ledger.outcomes().values()))
 
 
 # Imports once and forks a search for each line that it reads: a kill costs no second import.
