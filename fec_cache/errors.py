@@ -53,7 +53,7 @@ class BadImage(FecError):
     """A picture cannot be used as a face."""
 
 
-class UnknownBackbone(FecError):
+class UnknownBackbone(BadOption):
     """No backbone has this name."""
 
 

@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+import torch
+
 from fec_cache import errors
 from fec_cache.errors import BadOption, FecError, WorkerLost
 from fec_cache.faces.table import FaceTable
@@ -21,6 +23,7 @@ from fec_cache.features.batches import StageSeconds, usable_cores
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.extract import ExtractSummary, extract
 from fec_cache.features.memory import free_bytes
+from fec_cache.features.network import choose_device
 from fec_cache.features.pieces import plan_pieces
 from fec_cache.features.run import ExtractOptions, ExtractProgress, ProgressCallback
 from fec_cache.features.views import write_views
@@ -69,6 +72,25 @@ def device_names(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise BadOption(f"devices are {text!r}, but they must be like 0,1 or cuda:0,cuda:1.")
     return tuple(f"cuda:{part}" if part.isdecimal() else part for part in parts)
+
+
+def check_devices(names: Sequence[str]) -> None:
+    """See to it that devices are there, before anything costly is begun.
+
+    GPUs are only counted: to use one here would take memory on it from the process to come.
+
+    Raises:
+        BadOption: one of them is unknown, or not on this machine.
+    """
+    for name in names:
+        kind, _, number = name.partition(":")
+        if kind != "cuda" or not number.isdecimal():
+            choose_device(name)
+        elif int(number) >= (found := torch.cuda.device_count()):
+            raise BadOption(
+                f"device {name!r} cannot be used here: CUDA devices on this machine: {found}. "
+                "Try cpu."
+            )
 
 
 def extract_on_devices(
@@ -189,7 +211,7 @@ def _judge(
     left = [piece for piece in planned if not piece.item.is_retry]
     if left:
         raise WorkerLost(
-            f"The process on {told} died; {len(left)} shards are not done. Everything sealed is "
+            f"The process on {told} died; shards not done: {len(left)}. Everything sealed is "
             "safe: run the same command again, and it computes only what is left."
         )
     log.warning("The process on %s died; the others have done its work", told)

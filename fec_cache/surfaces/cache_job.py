@@ -14,6 +14,7 @@ from fec_cache.features.manifest import Manifest
 from fec_cache.features.provenance import read_provenance
 from fec_cache.features.verify import Finding, VerifyReport, is_behind
 from fec_cache.surfaces.console import table
+from fec_cache.surfaces.counted import counted
 
 _MOST_REASONS = 8
 
@@ -110,10 +111,8 @@ def describe(cache: FeatureCache) -> Told:
         "failures": dict(reasons),
         "runs": runs,
     }
-    shards = [entry for entry in manifest.shards if entry.rows]
     lines = [
-        f"{cache.folder}: {manifest.num_faces} faces in {len(shards)} shards, "
-        f"{size_of(summary.size_bytes)}, {len(manifest.failed)} faces failed; {summary.state}",
+        _headline(cache.folder, manifest, summary),
         *_recipe_lines(recipe),
         _shard_table(cache, manifest),
     ]
@@ -129,6 +128,15 @@ def describe(cache: FeatureCache) -> Told:
             "The next `fec extract` or `fec cache repair` brings them up to date."
         )
     return Told("\n".join(lines), fields)
+
+
+def _headline(folder: Path, manifest: Manifest, summary: CacheSummary) -> str:
+    shards = [entry for entry in manifest.shards if entry.rows]
+    return (
+        f"{folder}: {counted(manifest.num_faces, 'face')} in {counted(len(shards), 'shard')}, "
+        f"{size_of(summary.size_bytes)}, {counted(len(manifest.failed), 'face')} failed; "
+        f"{summary.state}"
+    )
 
 
 def _recipe_lines(recipe: Mapping[str, Any]) -> list[str]:

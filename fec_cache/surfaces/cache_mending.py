@@ -13,6 +13,7 @@ from fec_cache.features.prune import prune_cache, remove_cache, remove_half_remo
 from fec_cache.features.repair import RepairReport, repair_cache, repair_index
 from fec_cache.surfaces.cache_job import Told, size_of
 from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import read_splits, table_of_faces
 
@@ -41,11 +42,11 @@ def run_repair(cache_dir: Path, folders: Sequence[Path], console: Console) -> To
 
 
 def _repaired(report: RepairReport) -> list[str]:
-    done = [f"{len(report.dropped)} things struck"] if report.dropped else []
+    done = [f"{counted(len(report.dropped), 'thing')} struck"] if report.dropped else []
     done += [f"made anew: {', '.join(report.rebuilt)}"] if report.rebuilt else []
     done += [f"removed: {', '.join(report.removed)}"] if report.removed else []
     verdict = "; ".join(done) or "nothing to mend"
-    lines = [f"{report.folder.name}: {report.num_faces} faces stand; {verdict}"]
+    lines = [f"{report.folder.name}: {counted(report.num_faces, 'face')} kept; {verdict}"]
     return lines + [f"  {problem}" for problem in report.dropped]
 
 
@@ -68,7 +69,7 @@ def run_export(
         faces = ()
     report = export_cache(cache, out, kind, faces, is_forced)
     text = (
-        f"{report.path}: {report.num_faces} faces as {report.format}, "
+        f"{report.path}: {counted(report.num_faces, 'face')} as {report.format}, "
         f"{size_of(report.size_bytes)}; {report.num_named} with image path and box"
     )
     return Told(text, {**asdict(report), "path": str(report.path)})
@@ -87,7 +88,8 @@ def run_prune(
     num_halves = 0 if is_dry else remove_half_removed(workspace.cache_dir)
     verb = "would go" if is_dry else "gone"
     lines = [
-        f"{one.folder.name}: {len(one.files)} left files and {one.num_faces} unused faces {verb}, "
+        f"{one.folder.name}: {counted(len(one.files), 'left file')} and "
+        f"{counted(one.num_faces, 'unused face')} {verb}, "
         f"{size_of(one.size_bytes)}"
         for one in reports
     ]
@@ -122,8 +124,8 @@ def _used(workspace: Workspace, console: Console) -> frozenset[str]:
     if faces.missing:
         first = faces.missing[0]
         raise MissingData(
-            f"{len(faces.missing)} faces of {workspace.data_dir} have no image (the first, "
-            f"{first.ref.image_path}: {first.reason}), so nobody knows which features are theirs. "
-            "Nothing was pruned. Put the images in place, or leave --unused away."
+            f"{counted(len(faces.missing), 'face')} of {workspace.data_dir} without an image (the "
+            f"first, {first.ref.image_path}: {first.reason}), so nobody knows which features are "
+            "theirs. Nothing was pruned. Put the images in place, or leave --unused away."
         )
     return frozenset(face.face_id for face in faces.present)

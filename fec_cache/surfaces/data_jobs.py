@@ -7,6 +7,7 @@ from typing import Any
 from fec_cache.sources.folder import FolderConfig, FolderSummary, import_folder
 from fec_cache.sources.synthetic import SyntheticConfig, SyntheticSummary, synthesize
 from fec_cache.surfaces.console import Console, duration, percent
+from fec_cache.surfaces.counted import counted
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class SynthesizeOutcome:
         """For people."""
         made = self.summary
         return (
-            f"{made.out}: {made.num_faces} synthetic faces of {made.num_identities} people on "
-            f"{made.num_images} pictures, {made.num_train_triplets} training and "
+            f"{made.out}: {counted(made.num_faces, 'synthetic face')} of "
+            f"{counted(made.num_identities, 'person', 'people')} on "
+            f"{counted(made.num_images, 'picture')}, {made.num_train_triplets} training and "
             f"{made.num_test_triplets} test triplets in {duration(made.duration_s)}\n"
             f"The average simulated rater agrees with the majority in {percent(made.agreement)}; "
-            f"{made.num_ties} triplets are tied\nTruth behind every face: {made.out / 'truth.csv'}"
+            f"{counted(made.num_ties, 'triplet')} tied\n"
+            f"Truth behind every face: {made.out / 'truth.csv'}"
         )
 
 
@@ -46,15 +49,17 @@ class ImportOutcome:
         made = self.summary
         words = ", ".join(f"{word} {count}" for word, count in made.expressions.items())
         lines = [
-            f"{made.out}: {made.num_faces} faces ({words}) of {made.num_identities or 'unknown'} "
-            f"people, {made.num_train_triplets} training and {made.num_test_triplets} test "
-            "triplets, made from labels",
+            f"{made.out}: {counted(made.num_faces, 'face')} ({words}) of "
+            f"{made.num_identities or 'unknown'} people, {made.num_train_triplets} training and "
+            f"{made.num_test_triplets} test triplets, made from labels",
         ]
         if made.num_unused:
-            lines.append(f"{made.num_unused} faces stand in no triplet")
+            lines.append(f"{counted(made.num_unused, 'face')} in no triplet")
         if made.num_rejected:
             where = made.out / "rejected.csv"
-            lines.append(f"{made.num_rejected} of {made.num_seen} pictures not used: see {where}")
+            lines.append(
+                f"{made.num_rejected} of {counted(made.num_seen, 'picture')} not used: see {where}"
+            )
         return "\n".join(lines)
 
 

@@ -30,6 +30,7 @@ from fec_cache.sources.download_status import DownloadStatus, status_of
 from fec_cache.sources.download_store import PictureStore
 from fec_cache.sources.image_paths import CROPPED_NAME, SURVIVORS_NAME
 from fec_cache.surfaces.console import Console, table
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.download_crops import write_cropped_csv
 from fec_cache.surfaces.folders import Workspace
 
@@ -68,8 +69,9 @@ class StatusOutcome:
         states = status.states
         parts = [
             *([_run_in_words(self.progress)] if self.progress else []),
-            f"{sum(states.values())} URLs: {states['ok']} ok ({in_words(status.stored_bytes)}), "
-            f"{states['failed']} failed, {states['pending']} pending",
+            f"{counted(sum(states.values()), 'URL')}: {states['ok']} ok "
+            f"({in_words(status.stored_bytes)}), {states['failed']} failed, "
+            f"{states['pending']} pending",
             self._hosts(),
             self._failures(),
             self._triplets(),
@@ -192,8 +194,8 @@ def _enter(ledger: Ledger, split: str, path: Path, data_dir: Path, console: Cons
         write_rejected(rejected_path, source.rejected)
         if source.rejected:
             console.warn(
-                f"{source.num_rejected} of {source.num_rows} rows of {path} cannot be used; why is "
-                f"told in {rejected_path}"
+                f"{source.num_rejected} of {counted(source.num_rows, 'row')} of {path} cannot be "
+                f"used; why is told in {rejected_path}"
             )
     return source
 
@@ -214,7 +216,9 @@ def _recheck(
         if not store.is_whole(url, boxes, stored):
             lost.append(number)
     if lost:
-        console.warn(f"{len(lost)} pictures are not on the disk as they were kept: fetched again.")
+        console.warn(
+            f"{counted(len(lost), 'picture')} not on the disk as kept before: fetched again."
+        )
         reopen_urls(ledger, lost)
     for number, url in ledger.placeholders():
         store.remove(url, ledger.boxes(number))
@@ -248,11 +252,12 @@ def _run_in_words(progress: Progress) -> str:
         f"{in_words(progress.received_bytes)} received"
     ]
     if progress.adopted:
-        lines.append(f"{progress.adopted} pictures were there already and only entered")
+        lines.append(f"{counted(progress.adopted, 'picture')} found on the disk and only entered")
     if progress.stopped:
         lines.append(f"Stopped: {progress.stopped}. What is left stays pending.")
     for host, number in progress.parked.items():
         lines.append(
-            f"{host} asked for a longer pause: {number} URLs stay pending, run again later"
+            f"{host} asked for a longer pause: {counted(number, 'URL')} left pending, run again "
+            "later"
         )
     return "\n".join(lines)

@@ -6,9 +6,10 @@ from typing import Any
 
 from fec_cache.config import CropConfig, FeatureRecipe
 from fec_cache.faces.table import FaceTable
+from fec_cache.features.architectures import find_architecture
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.devices import BackboneSource, extract_on_devices
+from fec_cache.features.devices import BackboneSource, check_devices, extract_on_devices
 from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
 from fec_cache.features.network import choose_device
 from fec_cache.features.precision import choose_precision
@@ -16,6 +17,7 @@ from fec_cache.features.recipes import recipes_of
 from fec_cache.features.run import ProgressCallback
 from fec_cache.sources.annotations import write_rejected
 from fec_cache.surfaces.console import Console, duration
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import (
     read_splits,
@@ -72,14 +74,16 @@ class ExtractOutcome:
         """For people."""
         summary = self.summary
         lines = [
-            f"{summary.num_faces} faces: {summary.num_computed} computed now, "
+            f"{counted(summary.num_faces, 'face')}: {summary.num_computed} computed now, "
             f"{summary.num_cached} cached before, {summary.num_failed} with an unusable picture, "
             f"{summary.num_missing} without an image",
         ]
         if summary.num_same:
-            lines.append(f"{summary.num_same} of them are other names of a picture counted already")
+            lines.append(f"Of these, other names of a picture counted already: {summary.num_same}")
         if self.num_rejected:
-            lines.append(f"{self.num_rejected} of {self.num_rows} rows rejected: see rejected.csv")
+            lines.append(
+                f"{self.num_rejected} of {counted(self.num_rows, 'row')} rejected: see rejected.csv"
+            )
         if summary.num_computed:
             rate = summary.num_computed / summary.duration_s
             lines.append(f"{duration(summary.duration_s)}, {rate:.0f} faces/s; {_slowest(summary)}")
@@ -109,6 +113,8 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     Raises:
         FecError: see the stages; what was sealed before stays.
     """
+    check_devices(request.devices or (request.options.device,))
+    find_architecture(request.backbone)
     annotations = read_splits(workspace, console)
     backbone = load_backbone(request.backbone, request.weights, request.layers)
     console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
@@ -171,13 +177,14 @@ def _extract(
 def _warn(summary: ExtractSummary, request: ExtractRequest, console: Console) -> None:
     if summary.num_failed or summary.num_missing:
         console.warn(
-            f"{summary.num_failed + summary.num_missing} faces could not be used; "
+            f"{counted(summary.num_failed + summary.num_missing, 'face')} could not be used; "
             f"why is told in {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
         )
     if summary.num_faint:
         console.warn(
-            f"{summary.num_faint} faces have features so small that {request.store_dtype} loses "
-            "more than 1 % of them. Extract again with --store-dtype float32."
+            f"{counted(summary.num_faint, 'face')} with features so small that "
+            f"{request.store_dtype} loses more than 1 % of them. Extract again with "
+            "--store-dtype float32."
         )
 
 

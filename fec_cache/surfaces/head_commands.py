@@ -15,6 +15,7 @@ from fec_cache.config import (
 )
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.failures import INTERRUPTED
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
@@ -152,7 +153,9 @@ def train_head(
     console.result(outcome.in_words(), outcome.to_dict())
     if outcome.result.interrupted:
         epochs = len(outcome.result.history)
-        click.echo(f"Interrupted: the best of {epochs} epochs so far is saved.", err=True)
+        click.echo(
+            f"Interrupted: the best of {counted(epochs, 'epoch')} so far is saved.", err=True
+        )
         click.get_current_context().exit(INTERRUPTED)
 
 

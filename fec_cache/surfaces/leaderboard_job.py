@@ -14,6 +14,7 @@ from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
 from fec_cache.search.space import UNREAD
 from fec_cache.surfaces.console import Console, duration, percent, table
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.evaluate_job import EVALUATION_NAME
 from fec_cache.surfaces.folders import Workspace
 
@@ -87,7 +88,7 @@ class Leaderboard:
         ]
         columns = ["run", "backbone", "layer", "head", "loss", "validation", "test"]
         columns += ["95 % interval", "time", *(["set"] if len(sets) > 1 else []), ""]
-        title = f"{len(rows)} heads in {self.runs_dir}: triplet accuracy, chance 33.3 %"
+        title = f"{counted(len(rows), 'head')} in {self.runs_dir}: triplet accuracy, chance 33.3 %"
         lines = [table(title, columns, rows)]
         if len(sets) > 1:
             lines.append("Runs of another set were trained on other triplets: do not compare them.")

@@ -11,6 +11,7 @@ from fec_cache.pairs.build import TripletCounts
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.sources.face_labels import FaceLabel
 from fec_cache.surfaces.console import Console, percent
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import Labelled
 
@@ -33,7 +34,7 @@ class Overlap:
         """
         if (self.num_faces or self.people) and not is_allowed:
             raise FacesLeak(
-                f"{self._counts()} of the test split were seen in training by {run}, so its "
+                f"{self._counts()} of the test split already seen in training by {run}, so its "
                 "figures would be too good. Mend the split, or insist with --allow-overlap."
             )
 
@@ -44,11 +45,11 @@ class Overlap:
         return [f"{self._counts()} of the test split WERE SEEN IN TRAINING: not comparable."]
 
     def _counts(self) -> str:
-        parts = [f"{self.num_faces} faces"] if self.num_faces else []
+        parts = [counted(self.num_faces, "face")] if self.num_faces else []
         if self.people:
             named = ", ".join(self.people[:_NUM_NAMED])
             more = ", ..." if len(self.people) > _NUM_NAMED else ""
-            parts.append(f"{len(self.people)} people ({named}{more})")
+            parts.append(f"{counted(len(self.people), 'person', 'people')} ({named}{more})")
         return " and ".join(parts)
 
 

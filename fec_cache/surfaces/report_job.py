@@ -26,6 +26,7 @@ from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.baseline import Baseline, check_seeds, measure_baseline, named_rivals
 from fec_cache.surfaces.compare_job import find_runs
 from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
@@ -181,7 +182,7 @@ def _extraction(
             failed = f"{len(manifest.failed)} failed"
             if reasons:
                 failed += f" ({'; '.join(f'{count} x {reason}' for reason, count in reasons)})"
-            told.append((cache.folder.name, f"{num_faces} faces have features, {failed}"))
+            told.append((cache.folder.name, f"features of {counted(num_faces, 'face')}, {failed}"))
     except FecError as error:
         told.append(("cache", str(error)))
     if outcome is not None:

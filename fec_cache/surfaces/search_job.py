@@ -19,6 +19,7 @@ from fec_cache.search.run import Search, Survey
 from fec_cache.search.scope import Scope, split_digest, trainer_digest
 from fec_cache.search.space import Space
 from fec_cache.surfaces.console import Console, duration, percent, table
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
 from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
@@ -105,21 +106,26 @@ class SearchOutcome:
     def in_words(self, num_shown: int) -> str:
         """For people: the best settings as a table, in columns of what differs between them."""
         columns, rows = table_of(self.ranked, num_shown)
-        title = f"{self.num_points} points, best {len(rows)} of {len(self.ranked)} settings"
+        title = (
+            f"{counted(self.num_points, 'point')}, best {len(rows)} of "
+            f"{counted(len(self.ranked), 'setting')}"
+        )
         lines = [table(title, columns, rows)]
         if self.num_trained:
             rate = rate_in_words(self.num_trained, self.duration_s)
             lines.append(
-                f"{self.num_trained} points trained in {duration(self.duration_s)}: {rate}"
+                f"{counted(self.num_trained, 'point')} trained in {duration(self.duration_s)}: "
+                f"{rate}"
             )
         if self.failed:
             lines.append(
-                f"{len(self.failed)} points failed; see {self.folder / RESULTS_NAME}. "
+                f"{counted(len(self.failed), 'point')} failed; see {self.folder / RESULTS_NAME}. "
                 "Try them again with --retry-failed."
             )
         if self.num_open:
             lines.append(
-                f"{self.num_open} points are open: the time was up. The same command goes on."
+                f"{counted(self.num_open, 'point')} left open: the time was up. The same command "
+                "goes on."
             )
         return "\n".join([*lines, self._winner_in_words(), f"Best head: {self.folder}"])
 
@@ -144,6 +150,7 @@ def run_search(
         NothingToTrain: no point has figures.
         OutputExists: the run's name stands for something else.
     """
+    device = str(choose_device(request.device))
     labelled, split = load_training(workspace, request.features, request.pairs, console)
     wanted = replace(wanted, space=replace(wanted.space, blocks=labelled.caches.blocks))
     fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
@@ -152,7 +159,6 @@ def run_search(
     folder = workspace.runs_dir / (request.name or name)
     if scope.claim(folder):
         console.warn(f"{folder} had a damaged search.json; it was written anew.")
-    device = str(choose_device(request.device))
     engine = Engine(labelled.matrix.features, split, ONE_BY_ONE, device)
     search = wanted.search(scope.digest, engine, Ledger(folder))
     survey = begin_search(search, wanted, console)
@@ -188,8 +194,8 @@ def begin_search(search: Search, wanted: SearchRequest, console: Console) -> Sur
     several = f" ({len(space.seeds)} seeds each)" if len(space.seeds) > 1 else ""
     pruned = ", less what is pruned" if search.halving and survey.num_open else ""
     console.say(
-        f"{survey.num_points} points{several}, {survey.num_known} of them done before; expected "
-        f"time {'unknown' if math.isnan(expected) else duration(expected)}{pruned}"
+        f"{counted(survey.num_points, 'point')}{several}, {survey.num_known} of them done before; "
+        f"expected time {'unknown' if math.isnan(expected) else duration(expected)}{pruned}"
     )
     return survey
 

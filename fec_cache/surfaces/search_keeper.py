@@ -17,6 +17,7 @@ from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank, results_csv
 from fec_cache.search.run import Search
 from fec_cache.search.space import Point, key_of, point_of
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.train_job import save_head
 from fec_cache.surfaces.workspace import Labelled
@@ -68,8 +69,8 @@ class Keeper:
             if at_hand is not None:
                 self._save(point_of(first.settings), at_hand)
         return (
-            f"{len(outcomes)} points are done and kept, in {self.folder / RESULTS_NAME} so far. "
-            "The same command goes on with the others."
+            f"{counted(len(outcomes), 'point')} done and kept, in {self.folder / RESULTS_NAME} so "
+            "far. The same command goes on with the others."
         )
 
     def conclude(
@@ -131,6 +132,6 @@ class Keeper:
         if not failed:
             return "The time was up before the first point was done. Allow more with --timeout."
         return (
-            f"All {len(failed)} points failed; the first: {failed[0].error}. They are listed in "
-            f"{self.folder / RESULTS_NAME}; try again with --retry-failed."
+            f"Every point failed ({len(failed)} in all); the first: {failed[0].error}. They are "
+            f"listed in {self.folder / RESULTS_NAME}; try again with --retry-failed."
         )

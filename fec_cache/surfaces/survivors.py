@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.sources.image_paths import SURVIVORS_NAME
+from fec_cache.surfaces.counted import counted
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Survivors:
     def in_words(self) -> str:
         """For people; only figures with the same name are on the same pictures."""
         return (
-            f"Survivors: test set {self.name[:16]}, {self.num_images} images, {self.num_usable} of "
-            f"{self.num_triplets} triplets; figures on another set are not comparable."
+            f"Survivors: test set {self.name[:16]}, {counted(self.num_images, 'image')}, "
+            f"{self.num_usable} of {counted(self.num_triplets, 'triplet')}; figures on another set "
+            "are not comparable."
         )
 
 

@@ -79,12 +79,12 @@ def run_train(
     Raises:
         FecError: no features, no triplets, or a full disk.
     """
+    device = str(choose_device(request.device))
     if unread := point.unread():
         options = ", ".join(f"--{name.replace('_', '-')}" for name in unread)
         console.warn(f"the {point.head.head} head does not read {options}")
     labelled, split = load_training(workspace, request.features, request.pairs, console)
     point = point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
-    device = str(choose_device(request.device))
     with console.progress("Training", "epochs") as step:
 
         def on_epoch(epoch: Epoch) -> None:

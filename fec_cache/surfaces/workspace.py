@@ -26,6 +26,7 @@ from fec_cache.sources.annotations import (
 )
 from fec_cache.sources.image_paths import is_url
 from fec_cache.surfaces.console import Console, percent
+from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 
 FEWEST_VALIDATION, ENOUGH_VALIDATION = 5, 200
@@ -112,8 +113,8 @@ def load_labelled(
     matrix = caches.load()
     if matrix.num_incomplete:
         console.warn(
-            f"{matrix.num_incomplete} faces are in some of {caches.names} and not in all; they "
-            "are left out."
+            f"{counted(matrix.num_incomplete, 'face')} in some of {caches.names} and not in all: "
+            "left out."
         )
     ids, rows = faces.ids(), matrix.rows()
     table, counts = build_triplets(
@@ -178,9 +179,9 @@ def _judge_split(split: Split, pairs: PairConfig, console: Console) -> None:
     num, asked = len(split.validation), pairs.validation_share
     if num < FEWEST_VALIDATION:
         raise NothingToTrain(
-            f"Only {num} triplets are left for validation, too few to tell one epoch from another; "
-            f"at least {FEWEST_VALIDATION} are needed. Add triplets, or raise --validation-share "
-            f"(now {asked:g})."
+            f"Only {counted(num, 'triplet')} left for validation, too few to tell one epoch from "
+            f"another; at least {FEWEST_VALIDATION} are needed. Add triplets, or raise "
+            f"--validation-share (now {asked:g})."
         )
     if abs(_share(split) - asked) > asked / 3:
         reason = "its faces hang together" if split.method == "faces" else "it has few large parts"
@@ -190,7 +191,7 @@ def _judge_split(split: Split, pairs: PairConfig, console: Console) -> None:
         )
     if num < ENOUGH_VALIDATION:
         console.warn(
-            f"with {num} validation triplets their accuracy is sure to about "
+            f"with {counted(num, 'validation triplet')} the accuracy is sure to about "
             f"{100 * math.sqrt(2 / 9 / num):.0f} points only; heads closer than that are not told "
             "apart."
         )

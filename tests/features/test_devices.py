@@ -5,7 +5,7 @@ import toy
 from fec_cache.errors import BadOption, PrecisionLost, WorkerLost
 from fec_cache.features import devices as module
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.devices import device_names, extract_on_devices
+from fec_cache.features.devices import check_devices, device_names, extract_on_devices
 from fec_cache.features.extract import ExtractOptions
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=2, shard_faces=4)
@@ -54,7 +54,7 @@ def test_two_processes_do_the_work_of_one(tmp_path, faces, cache):
 def test_processes_that_die_are_told_and_the_next_run_does_their_work(
     quick_start, tmp_path, faces, cache
 ):
-    told = r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; 3 shards are not"
+    told = r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; shards not done: 3\."
     with pytest.raises(WorkerLost, match=told):
         run(tmp_path, faces, cache, "extract on")
     assert toy.counts(toy.run_toy(tmp_path / "cache", tmp_path / "images", faces)) == (0, 10, 0, 0)
@@ -85,3 +85,12 @@ def test_names_of_devices():
     assert device_names("cpu,cuda:3") == ("cpu", "cuda:3")
     with pytest.raises(BadOption, match="devices are '0,,1'"):
         device_names("0,,1")
+
+
+def test_devices_are_counted_before_they_are_used(monkeypatch):
+    monkeypatch.setattr(module.torch.cuda, "device_count", lambda: 2)
+    check_devices(("cuda:0", "cuda:1", "cpu", "cpu:0"))
+    with pytest.raises(BadOption, match=r"'cuda:2' cannot be used here: .*: 2\."):
+        check_devices(("cuda:0", "cuda:2"))
+    with pytest.raises(BadOption, match="'nope' cannot be used here"):
+        check_devices(("cpu", "nope"))

@@ -18,6 +18,7 @@ def open_folder():
         yield Path(name)
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked")
 def test_forty_rounds_of_faults_break_no_promise(open_folder):
     command = [sys.executable, str(ROOT / "benchmarks" / "faults.py"), "--where", str(open_folder)]
@@ -25,7 +26,7 @@ def test_forty_rounds_of_faults_break_no_promise(open_folder):
         [*command, "--rounds", "40", "--flips", "100", "--seed", "0"],
         capture_output=True,
         text=True,
-        timeout=220,
+        timeout=400,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         check=False,
     )

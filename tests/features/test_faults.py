@@ -18,7 +18,7 @@ from fec_cache.surfaces.commands import fec
 
 CLI = Path(__file__).parents[2] / "cli.py"
 NUM_FACES = 22
-CHILD_TIMEOUT_S = 60
+CHILD_TIMEOUT_S = 120
 
 
 @pytest.fixture

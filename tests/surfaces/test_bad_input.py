@@ -60,11 +60,6 @@ def test_edited_recipe_is_refused(place):
     assert "one of them was changed" in place.fails("train-head")
 
 
-def test_unknown_backbone_suggests_near_names(place):
-    line = place.fails("extract", "--backbone", "resnet81")
-    assert "resnet18" in line
-
-
 def test_unknown_layer(place):
     assert "layer3" in place.misused(*EXTRACT, "--layer", "layer9")
 
@@ -156,7 +151,7 @@ def test_test_faces_seen_in_training_are_refused(place):
     line = place.fails("evaluate", "--run", "first")
     assert f"{len(leaked)} faces and" in line
     assert "people (train-" in line
-    assert "of the test split were seen in training by first" in line
+    assert "of the test split already seen in training by first" in line
     text = place.ok("evaluate", "--run", "first", "--allow-overlap").output
     assert "SEEN IN TRAINING" in text
 
@@ -181,12 +176,30 @@ def test_output_folder_of_somebody_else(empty):
 def test_settings_out_of_range_are_wrong_usage(place):
     assert "lr is -1.0, but it must be between" in place.misused("train-head", "--lr", "-1")
     assert "dropout is 2.0" in place.misused("grid-search", "--dropout", "0,2")
-    assert "device 'cuda:99'" in place.misused(*EXTRACT, "--device", "cuda:99")
     assert "head is 'siamese'" in place.misused("grid-search", "--head", "siamese")
     assert "Try a smaller --lr" in place.fails(
         *("train-head", "--lr", "1000", "--optimizer", "sgd", "--weight-decay", "1000"),
         *("--batch-size", "4"),
     )
+
+
+@pytest.mark.parametrize("words", [("--device", "cuda:99"), ("--devices", "cpu,nope")])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_loaded(place, monkeypatch, words):
+    monkeypatch.setattr("fec_cache.surfaces.extract_job.load_backbone", None)
+    monkeypatch.setattr("fec_cache.surfaces.extract_job.read_splits", None)
+    device = words[1].removeprefix("cpu,")
+    assert f"device {device!r} cannot be used here" in place.misused(*EXTRACT, *words)
+    if "--device" in words:
+        line = place.misused("grid-search", *words, "--name", "nowhere")
+        assert "device 'cuda:99'" in line
+        assert not (place.folder / "runs" / "nowhere").exists()
+        assert "device 'cuda:99'" in place.misused("train-head", *words)
+
+
+def test_an_unknown_backbone_is_wrong_usage_and_refused_at_once(place, monkeypatch):
+    monkeypatch.setattr("fec_cache.surfaces.extract_job.read_splits", None)
+    line = place.misused("extract", "--backbone", "resnet81")
+    assert "'resnet81' is no backbone. Did you mean resnet18" in line
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_no_cache_is_told(empty):
 
 def test_info_shows_recipe_shards_failures_and_runs(place, folder):
     text = place.ok("cache", "info").stdout
-    for word in ("120 faces in 1 shards", "crop.margin", "shards/00000.h5", "cpu", "random"):
+    for word in ("120 faces in 1 shard,", "crop.margin", "shards/00000.h5", "cpu", "random"):
         assert word in text
     found = told(place, "info", "mobilenet_v3_small:avgpool")
     assert found["fingerprint"][:8] == folder.name[-8:]
@@ -94,7 +94,7 @@ def test_damage_is_found_named_repaired_and_redone(place, folder):
         "shards/00000.h5"
     ]
     text = place.ok("cache", "repair").stdout
-    assert "0 faces stand; 1 things struck" in text
+    assert "0 faces kept; 1 thing struck" in text
     assert "images.index: damaged lines struck" in text
     assert told(place, "verify")["is_sound"]
     assert json.loads(place.ok(*extract, "--json").stdout)["num_computed"] == 120
@@ -121,7 +121,7 @@ def test_export_needs_no_data_folder(place):
 def test_prune_takes_leftovers_unused_faces_and_whole_caches(place, folder):
     (folder / "shards" / "00007.h5").write_bytes(b"12345")
     assert (
-        "1 left files and 0 unused faces would go, 5 B"
+        "1 left file and 0 unused faces would go, 5 B"
         in place.ok("cache", "prune", "--dry-run").stdout
     )
     assert told(place, "prune")["caches"][0]["files"] == ["shards/00007.h5"]

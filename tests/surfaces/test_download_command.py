@@ -153,7 +153,7 @@ def test_crops_alone_need_no_whole_picture_on_the_disk(empty, server):
     kept[0].unlink()
     asked = len(server.log)
     result = empty.ok("download", *LOCAL, "--keep", "crop")
-    assert "1 pictures are not on the disk as they were kept" in result.stderr
+    assert "1 picture not on the disk as kept before" in result.stderr
     assert len(server.log) == asked + 1
     assert len(list((data / "cropped" / "images").rglob("*.png"))) == 16
 
@@ -229,7 +229,7 @@ def test_a_ledger_damaged_by_hand_is_named_and_replaced_without_fetching_again(
     path.rename(empty.folder / "old")
     asked = len(server.log)
     text = empty.ok("download", *LOCAL).output
-    assert "18 pictures were there already" in text
+    assert "18 pictures found on the disk" in text
     assert len(server.log) == asked
 
 

@@ -33,13 +33,13 @@ def test_people_seen_in_training_are_refused_though_no_face_was(place):
         row["identity"] = name if row["identity"] == other else row["identity"]
     write_truth(place, rows)
     line = place.fails("evaluate", "--run", "first")
-    assert f"Error: 1 people ({name}) of the test split were seen in training by first" in line
+    assert f"Error: 1 person ({name}) of the test split already seen in training by first" in line
     found = evaluation(place, "--allow-overlap")
     assert (found["num_overlap"], found["num_overlapping_people"]) == (0, 1)
     assert "WERE SEEN IN TRAINING" in place.ok("evaluate", "--allow-overlap").output
     card = (place.folder / "runs" / "first" / "model_card.md").read_text()
     assert "WERE SEEN IN TRAINING" in card
-    assert "1 people" in place.fails("compare", "first", "first")
+    assert "1 person" in place.fails("compare", "first", "first")
     assert "WERE SEEN" in place.ok("compare", "first", "first", "--allow-overlap").output
 
 

@@ -556,7 +556,7 @@ def with_people(full):
         face_map=map_faces(head, features, np.unique(full.table.rows)),
         words={row: labels.words[row % 3] for row in range(NUM_FACES)},
         results=results,
-        extraction=(("resnet18-avgpool", "50 faces have features, 2 failed (2 x no such file)"),),
+        extraction=(("resnet18-avgpool", "features of 50 faces, 2 failed (2 x no such file)"),),
     )
 
 
@@ -595,7 +595,7 @@ def test_map_is_the_principal_plane(with_people):
 def test_search_is_drawn_and_extraction_is_told(with_people):
     page = render_report(with_people)
     assert "from 50.0% to 53.0%" in page
-    assert "50 faces have features, 2 failed (2 x no such file)" in page
+    assert "features of 50 faces, 2 failed (2 x no such file)" in page
     single = heatmap_plot([{"lr": "1", "val_triplet_accuracy": "0.5"}], ["lr"])
     assert single is None
     assert heatmap_plot([], []) is None

@@ -144,7 +144,7 @@ def test_failed_points_are_told_and_retried(place, monkeypatch):
     monkeypatch.setattr(Engine, "begin", failing)
     result = place.ok("grid-search", *GRID)
     assert "failed: out of memory" in result.stderr
-    assert "1 points failed" in result.output
+    assert "1 point failed" in result.output
     rows = rows_of(folder_of(place) / "results.csv")
     assert [(row["status"], row["rank"]) for row in rows] == [("done", "1"), ("failed", "")]
     monkeypatch.setattr(Engine, "begin", real)
@@ -160,7 +160,7 @@ def test_all_failed_is_one_line(place):
         *("grid-search", "--optimizer", "sgd", "--lr", "1000", "--weight-decay", "1000"),
         *("--epochs", "2", "--head", "concat", "--loss", "bce", "--batch-size", "4"),
     )
-    assert "All 1 points failed; the first: The loss is no longer a number" in line
+    assert "Every point failed (1 in all); the first: The loss is no longer a number" in line
 
 
 def test_one_standard_error_rule(place):

@@ -7,6 +7,7 @@ import pytest
 
 from fec_cache.features.joined import select_caches
 from fec_cache.heads.checkpoint import load_head
+from fec_cache.surfaces.counted import counted
 from tests.surfaces.conftest import BACKBONE
 
 GRID, POOL = f"{BACKBONE}:layer3:grid4", f"{BACKBONE}:avgpool"
@@ -76,6 +77,6 @@ def test_a_face_that_one_cache_lacks_is_left_out_and_told(both):
     joined = select_caches(both.folder / "cache", BOTH).load()
     assert len(joined.face_ids) == before
     assert joined.num_incomplete > 0
-    assert f"{joined.num_incomplete} faces are in some of" in result.stderr
+    assert f"{counted(joined.num_incomplete, 'face')} in some of" in result.stderr
     assert "without a feature" in result.stdout
     assert np.isfinite(joined.features).all()
