@@ -21,15 +21,6 @@ def cache_folders(cache_dir: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folders if not path.name.startswith(TEMPORARY_PREFIX)))
 
 
-def list_caches(cache_dir: Path) -> tuple[FeatureCache, ...]:
-    """Every cache in a cache folder, by name.
-
-    Raises:
-        CacheDamaged: one of them cannot be read.
-    """
-    return tuple(FeatureCache.open(folder) for folder in cache_folders(cache_dir))
-
-
 def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
     """The folders of the caches that are meant, damaged ones too; all where nothing is named.
 

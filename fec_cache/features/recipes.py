@@ -50,17 +50,6 @@ def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.N
         return features.astype(recipe.store_dtype)
 
 
-def features_by_recipe(
-    recipe: FeatureRecipe,
-    pictures: Pictures,
-    weights: str | None = None,
-    device: str = "auto",
-) -> npt.NDArray[np.floating]:
-    """Features of new pictures by one recipe; see `features_by_recipes`."""
-    given = () if weights is None else (weights,)
-    return features_by_recipes((recipe,), lambda crop: pictures, given, device)
-
-
 def features_by_recipes(
     recipes: Sequence[FeatureRecipe],
     cropped: Callable[[CropConfig], Pictures],

@@ -136,11 +136,6 @@ def float_list(text: str) -> tuple[float, ...]:
     return tuple(_number(part, float, "a number, as in 1e-4,1e-3") for part in _parts(text))
 
 
-def int_list(text: str) -> tuple[int, ...]:
-    """`32,512` -> (32, 512); wrong usage where a part is no whole number."""
-    return tuple(_number(part, int, "a whole number, as in 32,512") for part in _parts(text))
-
-
 def word_list(text: str) -> tuple[str, ...]:
     """`concat,symmetric` -> ("concat", "symmetric")."""
     return tuple(_parts(text))

@@ -7,7 +7,6 @@ from fec_cache.features.catalogue import (
     cache_folders,
     cache_of_fingerprint,
     find_folders,
-    list_caches,
     select_cache,
 )
 
@@ -20,7 +19,7 @@ def caches(tmp_path):
 
 def test_caches_are_listed_by_name_and_other_folders_are_not(tmp_path, caches):
     (tmp_path / "something").mkdir()
-    assert list_caches(tmp_path) == tuple(sorted(caches, key=lambda cache: cache.folder.name))
+    assert cache_folders(tmp_path) == tuple(sorted(cache.folder for cache in caches))
 
 
 def test_the_only_cache_needs_no_name(tmp_path):

@@ -9,7 +9,7 @@ import toy
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.features import recipes
-from fec_cache.features.recipes import features_by_recipe, features_by_recipes, recipes_of
+from fec_cache.features.recipes import features_by_recipes, recipes_of
 
 PICTURES = [np.full((4, 4, 3), colour, np.uint8) for colour in ((51, 102, 255), (0, 0, 0))]
 
@@ -27,10 +27,10 @@ def test_each_layer_has_a_recipe_of_its_own():
 @pytest.mark.parametrize(
     ("weights", "given", "asked"),
     [
-        (toy.WEIGHTS, None, None),
-        (toy.WEIGHTS, "file", "file"),
-        ("random:7:abc", None, "random:7"),
-        ("random:7:abc", "random:8", "random:8"),
+        (toy.WEIGHTS, (), None),
+        (toy.WEIGHTS, ("file",), "file"),
+        ("random:7:abc", (), "random:7"),
+        ("random:7:abc", ("random:8",), "random:8"),
     ],
 )
 def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, given, asked):
@@ -42,7 +42,7 @@ def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, g
 
     monkeypatch.setattr(recipes, "load_backbone", load)
     recipe = toy.toy_recipe(weights=weights)
-    features = features_by_recipe(recipe, PICTURES, given, "cpu")
+    features = features_by_recipes((recipe,), lambda crop: PICTURES, given, "cpu")
     assert told == [(("toy", asked, ("avgpool",)), {"expected_identity": weights})]
     assert features.dtype == np.float16
     assert features.tolist() == np.array([[0.2, 0.4, 1], [0, 0, 0]], np.float16).tolist()
@@ -51,8 +51,9 @@ def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, g
 def test_a_feature_that_the_store_could_not_hold_is_told(monkeypatch):
     monkeypatch.setattr(recipes, "load_backbone", lambda *_, **__: toy.toy_backbone(("layer2",)))
     with pytest.raises(BadImage, match="not finite in float16"):
-        features_by_recipe(toy.toy_recipe("layer2"), PICTURES, device="cpu")
-    whole = features_by_recipe(toy.toy_recipe("layer2", store_dtype="float32"), PICTURES)
+        features_by_recipes((toy.toy_recipe("layer2"),), lambda crop: PICTURES, (), "cpu")
+    wide = toy.toy_recipe("layer2", store_dtype="float32")
+    whole = features_by_recipes((wide,), lambda crop: PICTURES, (), "auto")
     np.testing.assert_allclose(whole, [[2e4, 4e4, 1e5], [0, 0, 0]], rtol=1e-6)
 
 
@@ -107,7 +108,7 @@ def test_new_pictures_are_run_in_the_recipes_precision_and_mirrored_if_it_says_s
     recipe = dataclasses.replace(toy.toy_recipe(), precision=precision, flip=flip)
     picture = np.zeros((4, 4, 3), np.uint8)
     picture[:, 0], picture[:, 3] = (51, 51, 51), (255, 153, 0)
-    (found,) = features_by_recipe(recipe, [picture], device="cpu")
+    (found,) = features_by_recipes((recipe,), lambda crop: [picture], (), "cpu")
     wanted = np.array([0.6, 0.4, 0.1]) if flip else np.array([0.2, 0.2, 0.2])
     exact = wanted.astype(np.float16)
     assert (found.tolist() == exact.tolist()) == (precision == "fp32")
