@@ -98,7 +98,8 @@ def load_head(folder: Path) -> tuple[PairHead, RunConfig]:
     weights = _read_file(folder, config, WEIGHTS_NAME)
     try:
         head = build_head(config.head, config.width)
-        head.load_state_dict(safetensors.torch.load(weights))
+        # Heads of earlier versions are calibrated without bends.
+        head.load_state_dict({"bends": head.bends, **safetensors.torch.load(weights)})
     except (RuntimeError, ValueError, MemoryError, safetensors.SafetensorError) as error:
         raise _does_not_fit(folder / WEIGHTS_NAME, str(error).splitlines()[0]) from error
     head.eval()

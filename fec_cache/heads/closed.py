@@ -159,8 +159,7 @@ def _loss(head: PairHead, prepared: Tensor, table: TripletTable) -> float:
     """BCE of the calibrated logits of a set's triplets, or of enough of them."""
     few = _sample(table)
     logits = _logits(head, prepared, few)
-    slope, offset = head.calibration.tolist()
-    return float(bce_loss((slope * logits + offset).flatten(), _similar(few).flatten()))
+    return float(bce_loss(head.log_odds(logits).flatten(), _similar(few).flatten()))
 
 
 def _similar(table: TripletTable) -> Tensor:

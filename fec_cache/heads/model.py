@@ -13,16 +13,20 @@ from fec_cache.heads.preparation import Preparation
 
 # How many directions the scatter head may choose.
 COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+# In how many places the line from logits to log odds may change its slope.
+NUM_BENDS = 5
 
 
 class PairHead(nn.Module):
     """Says how similar two faces are from their features.
 
     `forward` gives logits; their sigmoid after calibration is P(similar). The preparation of the
-    features and the calibration are buffers, saved with the weights.
+    features and the calibration are buffers, saved with the weights: `calibration` is slope and
+    offset, and each row of `bends` a logit from which the slope is so many times the first.
     """
 
     calibration: Tensor
+    bends: Tensor
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__()
@@ -35,6 +39,7 @@ class PairHead(nn.Module):
         self.width = width
         self.preparation = Preparation(config.preparation_for(width), width, config.blocks)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+        self.register_buffer("bends", torch.tensor([[0.0, 1.0]]).repeat(NUM_BENDS, 1))
 
     def fit_preparation(self, features: Tensor) -> None:
         """Learn the preparation from the training faces.
@@ -79,8 +84,17 @@ class PairHead(nn.Module):
         """Calibrated P(similar) of logits, in [0, 1]."""
         # The last few of many are not computed by vectors and round otherwise; in float64 both
         # round to the same float32, so that a pair's place in a batch does not show.
-        slope, offset = self.calibration.double()
-        return torch.sigmoid(slope * logits.double() + offset).to(logits.dtype)
+        return torch.sigmoid(self.log_odds(logits.double())).to(logits.dtype)
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Calibrated log odds of P(similar), of logits' shape and dtype."""
+        slope, offset = self.calibration.to(logits.dtype)
+        knots, ratios = self.bends.to(logits.dtype).T
+        last = torch.ones_like(ratios[:1])
+        found: Tensor = slope * logits + offset
+        for knot, change in zip(knots, slope * torch.diff(ratios, prepend=last), strict=True):
+            found = found + change * (logits - knot).clamp(min=0.0)
+        return found
 
 
 class ConcatHead(PairHead):

@@ -110,7 +110,7 @@ def test_it_is_the_same_each_time_and_blind_to_validation_but_for_its_choices():
     other = fit_scatter(features, train, validation.take(np.arange(50)), given)
     for name, value in one.head.state_dict().items():
         assert torch.equal(value, two.head.state_dict()[name]), name
-        if name != "calibration":
+        if name not in ("calibration", "bends"):
             assert torch.equal(value, other.head.state_dict()[name]), name
     assert one.head.projection.shape == (12, 4)
 
@@ -156,10 +156,10 @@ def test_an_embedding_head_starts_with_the_scatter_heads_accuracy(hidden):
     )
     start = accuracy_of(head, features, validation)
     assert start == pytest.approx(scatter.best.val_triplet_accuracy, abs=1e-6)
-    # Its first logits are calibrated already.
+    # Its first logits are calibrated already, by a straight line.
     loss = torch.nn.functional.binary_cross_entropy_with_logits
     similar = (torch.from_numpy(validation.odd)[:, None] == torch.arange(3)).float()
-    assert loss(torch.from_numpy(logits), similar) < scatter.best.val_loss + 0.02
+    assert loss(torch.from_numpy(logits), similar) < scatter.best.val_loss + 0.03
 
 
 def test_training_goes_on_from_there_and_never_ends_below():

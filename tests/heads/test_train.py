@@ -83,7 +83,7 @@ def test_equals_a_plain_dataloader_loop():
         states.append({name: value.clone() for name, value in head.state_dict().items()})
     wanted = states[ours.best.epoch - 1]
     for name, value in ours.head.state_dict().items():
-        if name != "calibration":
+        if name not in ("calibration", "bends"):
             torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-6)
 
 

@@ -1,0 +1,113 @@
+"""Pictures of the report for the docs, on drawn faces only.
+
+    python benchmarks/screenshots.py WORK [--out docs/images]
+
+draws a synthetic set in WORK, extracts two kinds of features, trains the original recipe with five
+seeds and the winner of a small search with five, writes the report, and photographs it in headless
+Chromium at 400 and 1400 pixels, in light and dark. What is in WORK already is not made again. Says
+what sticks out of the page to the side, and fails if anything does.
+"""
+
+import argparse
+import dataclasses
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from browser import Browser
+from PIL import Image
+
+from fec_cache.config import PairConfig
+from fec_cache.heads.checkpoint import load_config
+from fec_cache.search.space import Point
+from fec_cache.surfaces.console import Console
+from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.report_job import run_report
+from fec_cache.surfaces.train_job import HeadRequest, run_train
+
+FACES, TRIPLETS, SEEDS = 3000, 16_000, range(5)
+POOL, GRID = "avgpool", "layer3:grid7"
+BACKBONE = "efficientnet_lite0"
+SEARCH = (
+    "--head embedding --hidden 128 --dropout 0.5 --prepare pca:256 --optimizer adamw "
+    "--batch-size 128 --weight-decay 0.1 --loss bce,triplet,odd-one-out --lr 3e-4,1e-3,3e-3"
+)
+# Width, scheme, and how much of the page: pictures in a README are read at a glance.
+SHOTS = {
+    "report-1400": (1400, "light", 1560),
+    "report-1400-dark": (1400, "dark", 1560),
+    "report-400": (400, "light", 1560),
+    "report-400-dark": (400, "dark", 1560),
+}
+WHOLE = {"report-whole-1400": (1400, "light"), "report-whole-400": (400, "dark")}
+_QUALITY = 82
+
+
+def make(work: Path) -> Path:
+    """The report of five seeds beside five seeds of the original recipe."""
+    workspace = Workspace(work / "data", work / "cache", work / "runs")
+    folders = ("--cache", str(workspace.cache_dir), "--data", str(workspace.data_dir))
+    if not (workspace.data_dir / "test.csv").exists():
+        sizes = ("--faces", str(FACES), "--triplets", str(TRIPLETS))
+        _fec("synthesize", "--out", str(workspace.data_dir), *sizes)
+    for layer, flip in ((POOL, "off"), (GRID, "on")):
+        _fec("extract", *folders, "--backbone", BACKBONE, "--layer", layer, "--flip", flip)
+    console = Console(verbosity=-1)
+    for seed in SEEDS:
+        name = f"original-{seed}"
+        if not (workspace.runs_dir / name / "config.json").exists():
+            words = ("--features", f"{BACKBONE}:{POOL}", "--seed", str(seed), "--name", name)
+            _fec("train-head", *folders, "--runs", str(workspace.runs_dir), *words)
+    if not (workspace.runs_dir / "best-0" / "config.json").exists():
+        words = ("--features", f"{BACKBONE}:{GRID}", "--name", "best-0", *SEARCH.split())
+        _fec("grid-search", *folders, "--runs", str(workspace.runs_dir), *words)
+    config = load_config(workspace.runs_dir / "best-0")
+    features = config.recipe.folder_name
+    for seed in SEEDS:
+        if not (workspace.runs_dir / f"best-{seed}" / "config.json").exists():
+            point = Point(config.head, dataclasses.replace(config.train, seed=seed))
+            run_train(
+                workspace, HeadRequest(features, PairConfig(), f"best-{seed}"), point, console
+            )
+    return run_report(workspace, "best-0", work / "report.html", False, console)
+
+
+def shoot(page: Path, out: Path) -> int:
+    """Write the pictures; the number of elements that stick out of a page."""
+    out.mkdir(parents=True, exist_ok=True)
+    outside = 0
+    with Browser() as browser:
+        for name, (width, scheme, below) in SHOTS.items():
+            browser.open(page, width, scheme)
+            outside += len(found := browser.overflow())
+            for words in found:
+                print(f"{width} px: {words} sticks out")
+            _save(browser.picture(below=below), out / f"{name}.webp")
+        for name, (width, scheme) in WHOLE.items():
+            browser.open(page, width, scheme)
+            _save(browser.picture(), out / f"{name}.webp", 60)
+    return outside
+
+
+def _save(png: bytes, path: Path, quality: int = _QUALITY) -> None:
+    Image.open(io.BytesIO(png)).convert("RGB").save(path, "WEBP", quality=quality, method=6)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def _fec(*words: str) -> None:
+    program = "from fec_cache.surfaces.commands import main; main()"
+    subprocess.run([sys.executable, "-c", program, *words, "-q"], check=True)
+
+
+def main() -> None:
+    """Make what is missing, then take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    options = parser.parse_args()
+    sys.exit(min(1, shoot(make(options.work), options.out)))
+
+
+if __name__ == "__main__":
+    main()
