@@ -42,6 +42,7 @@ from fec_cache.faces.table import Face, FaceTable, identify_faces
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.batches import Decoder, StageSeconds, usable_cores
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.compiled import fuse_network
 from fec_cache.features.extract import ExtractOptions, extract
 from fec_cache.features.network import Network, choose_device
 from fec_cache.features.recipes import recipes_of
@@ -92,7 +93,7 @@ class Bench:
         self.threads = usable_cores()
         self.faces = self._faces()
         on_cpu = self.device.type == "cpu"
-        self.batch = 8 if on_cpu else 128
+        self.batch = 16 if on_cpu else 128
 
     def _faces(self) -> FaceTable:
         paths = sorted(path.name for path in self.images.iterdir())
@@ -194,7 +195,9 @@ class Bench:
         return sealed[0]
 
     def _network(self, precision: str) -> Network:
-        return Network(self.backbone, self.device, precision)
+        network = Network(self.backbone, self.device, precision)
+        fuse_network(network, self.batch)
+        return network
 
     def _on_threads(self, work: Callable[[int], None], num_threads: int) -> None:
         before = torch.get_num_threads()

@@ -23,7 +23,15 @@ def resize_square(window: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.ui
         return np.ascontiguousarray(window)
     if not window.flags.writeable or not window.flags.c_contiguous:
         window = np.array(window, order="C")
-    # A view in torch's order of axes: 8-bit pictures in this layout have a kernel of their own.
-    planes = torch.from_numpy(window).permute(2, 0, 1)[None]
-    resized = torch.nn.functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)
-    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    resized = np.empty((side, side, 3), np.uint8)
+    # Views in torch's order of axes: 8-bit pictures in this layout have a kernel of their own, and
+    # one that writes where it is told is spared the way from planes to pixels.
+    torch.ops.aten._upsample_bilinear2d_aa.out(
+        _planes(window), [side, side], False, None, None, out=_planes(resized)
+    )
+    return resized
+
+
+def _planes(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """[H, W, 3] as [1, 3, H, W], nothing copied."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]

@@ -92,8 +92,8 @@ def _padded_window(image: Pixels, left: int, top: int, side: int) -> npt.NDArray
     # By hand: numpy's own padding takes as long as decoding does.
     window = np.empty((side, side, 3), np.uint8)
     window[above:below, before:after] = inner
-    window[above:below, :before] = inner[:, :1]
-    window[above:below, after:] = inner[:, -1:]
+    window[above:below, :before] = np.repeat(inner[:, :1], before, axis=1)
+    window[above:below, after:] = np.repeat(inner[:, -1:], side - after, axis=1)
     window[:above] = window[above]
     window[below:] = window[below - 1]
     return window

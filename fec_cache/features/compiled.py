@@ -1,8 +1,9 @@
-"""torch.compile for a frozen network: only where it is worth its time, and only if it is faster.
+"""A frozen network for batches of one size: fused at once, and compiled where that is worth it.
 
-Compiling takes a C++ compiler (on a GPU Triton) and ten seconds to minutes. With `auto` it runs in
-a thread of its own beside the work, so that the first features come no later; what it made is used
-once it proved the same and faster.
+Fusing takes a fraction of a second and is done on every CPU (see `graph`). Compiling takes a C++
+compiler (on a GPU Triton) and ten seconds to minutes. With `auto` it runs in a thread of its own
+beside the work, so that the first features come no later; what it made is used once it proved the
+same and faster.
 """
 
 import logging
@@ -14,18 +15,22 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch._inductor import config as inductor_config
 
 from fec_cache.features.fusion import smallest_cosine
-from fec_cache.features.network import Forward, Network, exact_arithmetic
+from fec_cache.features.graph import traced, use_onednn
+from fec_cache.features.network import FixedPass, Forward, Network, exact_arithmetic
 
 log = logging.getLogger(__name__)
 
-EAGER, COMPILED = "eager", "compiled"
+EAGER, FUSED, COMPILED = "eager", "fused", "compiled"
 # Work shorter than this ends before compiling would have paid.
 WORTH_S = 240.0
 _FASTER = 1.05
 _TRIALS = 4
-_SAME = 0.999
+# Left to roundings: in fp32 none to speak of, below it what the precision itself loses.
+_SAME, _SAME_FP32 = 0.999, 0.99999
+_TRIED = 2
 
 
 def missing_compiler() -> str:
@@ -45,21 +50,68 @@ def compile_network(network: Network, batch_size: int, num_threads: int) -> Forw
         batch_size: B.
         num_threads: CPU threads inside of a pass.
     """
-    side = network.backbone.input_size
-    images = torch.zeros(batch_size, 3, side, side, dtype=network.dtype, device=network.device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    lane = network.lane()
-    with torch.no_grad():
-        # Once as it is: a reader learns in its first pass where it may stop.
-        lane.forward(images)
-        exported = torch.export.export(_AsModule(lane.forward), (images,), strict=False)
-        options: dict[str, str | int | bool | Callable[..., object]] = {"freezing": True}
-        if network.device.type == "cpu":
-            options["cpp.threads"] = num_threads
-        compiled: Forward = torch.compile(exported.module(), options=options)
-    with torch.inference_mode():
+    images = _zeros(network, batch_size)
+    graph = traced(_warm(network), images)
+    options: dict[str, str | int | bool | Callable[..., object]] = {}
+    if network.device.type == "cpu":
+        options["cpp.threads"] = num_threads
+    # Weights are frozen into the code only where this is set for all, and gradients are off.
+    with inductor_config.patch(freezing=True), torch.no_grad():
+        compiled: Forward = torch.compile(_AsModule(graph), options=options)
         compiled(images)
     return compiled
+
+
+def fuse_network(network: Network, batch_size: int) -> str:
+    """Let a network's batches of one size run on oneDNN's fused operations, where they can.
+
+    Args:
+        network: whose `fixed` is set.
+        batch_size: B.
+
+    Returns:
+        Why that cannot be, in words; empty where it is done.
+    """
+    if network.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return "oneDNN is for CPUs"
+    parts = [type(part) for part in network.module.modules()]
+    if sum(issubclass(part, torch.nn.Conv2d) for part in parts) <= parts.count(torch.nn.Linear):
+        return "it is not made of convolutions"
+    try:
+        forward, pictures = _warm(network), _noise(network, batch_size)
+        graph = traced(forward, _zeros(network, batch_size))
+        if not use_onednn(graph):
+            return "its activations and sums do not follow its convolutions"
+        with torch.inference_mode():
+            images = network.normalised(pictures)
+            wanted, found = forward(images[:_TRIED]), graph(images)
+        cosine = min(smallest_cosine(found[key][:_TRIED], wanted[key]) for key in wanted)
+    except Exception as error:  # tracing raises nearly any type, and oneDNN's words are not public
+        return " ".join(str(error).split())[:160]
+    if cosine < (_SAME_FP32 if network.precision == "fp32" else _SAME):
+        return f"its features would differ (cosine {cosine:.5f})"
+    network.fixed = FixedPass(batch_size, graph)
+    return ""
+
+
+def _warm(network: Network) -> Forward:
+    """A pass that ran once: a reader learns in its first where it may stop."""
+    forward = network.lane().forward
+    with torch.no_grad():
+        forward(_zeros(network, 1))
+    return forward
+
+
+def _zeros(network: Network, batch_size: int) -> Tensor:
+    side = network.backbone.input_size
+    images = torch.zeros(batch_size, 3, side, side, dtype=network.dtype, device=network.device)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _noise(network: Network, batch_size: int) -> Tensor:
+    """Pictures [B, S, S, 3] uint8."""
+    side, drawn = network.backbone.input_size, torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (batch_size, side, side, 3), dtype=torch.uint8, generator=drawn)
 
 
 class _AsModule(torch.nn.Module):
@@ -87,7 +139,11 @@ class Compiler:
         self._thread: threading.Thread | None = None
 
     def prepare(self) -> None:
-        """With `on`: compile before the work begins."""
+        """Fuse; with `on`, compile before the work begins."""
+        with exact_arithmetic():
+            reason = fuse_network(self._network, self._batch_size)
+        self.engine = EAGER if reason else FUSED
+        log.info("not fused: %s", reason) if reason else None
         if self._mode == "on":
             self._compile(must_be_faster=False)
 
@@ -115,23 +171,19 @@ class Compiler:
 
     def _judge(self, compiled: Forward, must_be_faster: bool) -> None:
         """Take the compiled pass if it gives the same features, and sooner."""
-        side = self._network.backbone.input_size
-        drawn = torch.Generator().manual_seed(0)
-        pictures = torch.randint(
-            0, 256, (self._batch_size, side, side, 3), dtype=torch.uint8, generator=drawn
-        )
-        eager = self._network.lane().forward
+        fixed = self._network.fixed
+        present = self._network.lane().forward if fixed is None else fixed.forward
         with torch.inference_mode():
-            images = self._network.normalised(pictures)
-            wanted, found = eager(images), compiled(images)
+            images = self._network.normalised(_noise(self._network, self._batch_size))
+            wanted, found = present(images), compiled(images)
             cosine = min(smallest_cosine(found[key], wanted[key]) for key in wanted)
-            before, after = (_seconds(forward, images) for forward in (eager, compiled))
+            before, after = (_seconds(forward, images) for forward in (present, compiled))
         if cosine < _SAME:
             self._say(f"compiled, not used: its features differ (cosine {cosine:.5f})")
         elif must_be_faster and before < _FASTER * after:
             self._say(f"compiled, not used: {before / after:.2f} times as fast")
         else:
-            self._network.compiled = compiled
+            self._network.fixed = FixedPass(self._batch_size, compiled)
             self.engine = COMPILED
             self._say(f"compiled: {before / after:.2f} times as fast")
 

@@ -8,6 +8,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +29,19 @@ View = tuple[str, bool]
 Features = dict[View, npt.NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class FixedPass:
+    """A forward pass for batches of `rows` images and no others; threads may share it."""
+
+    rows: int
+    forward: Forward
+
+
 class Network:
     """A backbone ready to run; the same pictures always meet the same arithmetic.
 
     With `flip` every picture is run mirrored as well. `plain` leaves the network as it was loaded:
-    fp32, nothing folded, to compare with. `compiled` takes the module's place once it is set.
+    fp32, nothing folded, to compare with. Once `fixed` is set, it runs the batches of its size.
     """
 
     def __init__(
@@ -47,14 +56,16 @@ class Network:
         self.backbone, self.device, self.precision, self.flip = backbone, device, precision, flip
         self.dtype = DTYPES[precision]
         self.most_rows = 1 << 30
-        self.compiled: Forward | None = None
+        self.fixed: FixedPass | None = None
         module = backbone.module
         if not plain:
             module = fused(module, _noise(backbone.input_size))
         module = sharing_copy(module) if plain else module
         self.module = _on(module, device, self.dtype).to(memory_format=torch.channels_last)
-        self._mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1) * 255.0
-        self._std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1) * 255.0
+        # For each number of a row of pixels: times `_scale`, plus `_shift`.
+        std = torch.tensor(backbone.std, device=device).repeat(backbone.input_size)
+        mean = torch.tensor(backbone.mean, device=device).repeat(backbone.input_size)
+        self._scale, self._shift = 1.0 / (255.0 * std), -mean / std
 
     def lane(self) -> "Lane":
         """What one thread needs to run the network."""
@@ -72,8 +83,13 @@ class Network:
 
     def normalised(self, pictures: Tensor) -> Tensor:
         """[B, S, S, 3] uint8, RGB -> [B, 3, S, S] on the device, in its precision."""
-        batch = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
-        return batch.sub_(self._mean).div_(self._std).to(self.dtype)
+        rows = pictures.to(self.device, non_blocking=True).flatten(2)
+        batch = torch.empty(rows.shape, dtype=self.dtype, device=self.device)
+        # On a CPU one after the other: a picture stays in the cache on its way.
+        size = 1 if self.device.type == "cpu" else len(rows)
+        for some, place in zip(rows.split(size), batch.split(size), strict=True):
+            place.copy_(torch.addcmul(self._shift, some.float(), self._scale))
+        return batch.view(pictures.shape).permute(0, 3, 1, 2)
 
     def halve(self, rows: int) -> int:
         """After `rows` pictures at once were too many: how many to try from now on.
@@ -146,8 +162,9 @@ class Lane:
         return {view: found.cpu().numpy() for view, found in outputs.items()}
 
     def _forward(self, batch: Tensor) -> dict[str, Tensor]:
-        compiled = self.network.compiled
-        forward = self.forward if compiled is None else compiled  # a module may be without a truth
+        fixed = self.network.fixed
+        is_fit = fixed is not None and fixed.rows == len(batch)
+        forward = fixed.forward if fixed is not None and is_fit else self.forward
         return {layer: found.flatten(1).float() for layer, found in forward(batch).items()}
 
 

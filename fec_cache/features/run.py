@@ -31,7 +31,7 @@ from fec_cache.features.recipes import to_store
 log = logging.getLogger(__name__)
 
 COMPILE = ("auto", "on", "off")
-_CPU_BATCH, _BATCH = 8, 128
+_CPU_BATCH, _BATCH = 16, 128
 # Two passes at a time: one copies while the other computes.
 _GPU_LANES = 2
 _MOST_GPU_DECODERS = 32
@@ -44,7 +44,7 @@ _KNOWN_RATE = 256
 class ExtractOptions:
     """How to extract; none of it changes what a feature means.
 
-    `batch_size` None takes 8 faces on a CPU, where larger batches fall out of its caches, else 128.
+    `batch_size` None takes 16 faces on a CPU, whose caches larger batches leave, else 128.
     `num_workers` 0 is one thread per core; on a CPU they run the network as well. `memory_gb` None
     is a quarter of what is free.
     """

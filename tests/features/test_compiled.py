@@ -29,7 +29,7 @@ def test_without_a_compiler_the_work_goes_on_with_one_line(network, monkeypatch,
     compiler.prepare()
     assert compiler.told == "not compiled: no C++ compiler (no-such-compiler) is installed"
     assert caplog.messages == [compiler.told]
-    assert network.compiled is None
+    assert network.fixed is None
 
 
 @pytest.mark.parametrize(("mode", "seconds", "begins"), [("auto", 1e4, True), ("auto", 5, False)])
@@ -69,7 +69,7 @@ def test_what_was_compiled_is_used_if_it_is_the_same_and_faster(
     compiler = Compiler(network, "auto", 2, 1)
     compiler._compile()
     assert compiler.told.startswith(told)
-    assert (network.compiled is not None) == used
+    assert (network.fixed is not None) == used
     assert compiler.engine == ("compiled" if used else "eager")
 
 

@@ -1,0 +1,242 @@
+"""A frozen network as one straight line of operations, with oneDNN's fused ones on a CPU.
+
+The network is not read, it is run once on tensors without numbers, and what it does is noted down
+(batch normalisation is folded before, see `fusion`). In that list a convolution takes over the
+activation behind it and the sum with a residual branch, its weights are brought into oneDNN's own
+order once and not at every pass, and max pooling is done by strided maxima. The numbers stay the
+same but for roundings that fall away.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.func import functionalize
+from torch.fx.experimental.proxy_tensor import make_fx
+
+_ATEN: Any = torch.ops.aten
+_ONEDNN: Any = torch.ops.mkldnn
+_ACTIVATIONS = {
+    _ATEN.relu.default: "relu",
+    _ATEN.hardtanh.default: "hardtanh",
+    _ATEN.hardswish.default: "hardswish",
+    _ATEN.silu.default: "swish",
+}
+
+
+def traced(forward: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor) -> fx.GraphModule:
+    """What a forward pass does to images of one shape, without changes in place.
+
+    Args:
+        forward: images [B, 3, S, S] -> {name: [B, ...]}; a network that looks at numbers on its
+            way fails here, with torch's own errors of many kinds.
+        images: of the shape, dtype, device and memory order that will be run.
+    """
+    pure = functionalize(forward, remove="mutations")
+    with torch.no_grad():
+        trace = make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)
+        graph: fx.GraphModule = trace(images)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def use_onednn(graph: fx.GraphModule) -> bool:
+    """Put oneDNN's fused operations into a traced network on a CPU; the graph is changed.
+
+    Returns:
+        Whether most convolutions took something over, so that it is worth while.
+    """
+    nodes = list(graph.graph.nodes)
+    num_fused = 0
+    for node in nodes:
+        if _is_ours(node):
+            num_fused += _fuse(graph, node)
+        elif _is_usual_pool(node):
+            images, *sizes = _pool_args(node.args[0])
+            _put(node, node, strided_max, [images, *sizes, _is_rectified(images)])
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return 2 * num_fused > sum(_is_convolution(node) for node in nodes)
+
+
+def strided_max(
+    images: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    is_rectified: bool,
+) -> Tensor:
+    """Max pooling; torch's own also finds where each maximum stands, and is slower.
+
+    Args:
+        images: [B, C, H, W].
+        kernel: height and width, at least 2 and more than twice the padding.
+        stride: along height and width.
+        padding: on each side of height and width.
+        is_rectified: whether no number is below zero.
+    """
+    dtype = images.dtype
+    if is_rectified:
+        # Floats from zero up stand in the order of their bits, and integers compare faster.
+        images = images.view(torch.int16 if dtype.itemsize == 2 else torch.int32)
+    for dim, size, step, edge in zip((2, 3), kernel, stride, padding, strict=True):
+        images = _max_along(images, dim, size, step, edge)
+    return images.view(dtype)
+
+
+def _max_along(images: Tensor, dim: int, kernel: int, stride: int, padding: int) -> Tensor:
+    length = images.shape[dim]
+    num = (length + 2 * padding - kernel) // stride + 1
+    # For each place inside of the kernel the outputs that it reaches, those that reach all first.
+    spans = []
+    for offset in range(-padding, kernel - padding):
+        first = max(0, -(offset // stride))
+        spans.append((offset, first, min(num, (length - 1 - offset) // stride + 1) - first))
+    spans.sort(key=lambda span: -span[2])
+    parts = [
+        images[(slice(None),) * dim + (slice(first * stride + offset, None, stride),)].narrow(
+            dim, 0, count
+        )
+        for offset, first, count in spans
+    ]
+    result = torch.maximum(parts[0], parts[1])
+    for part, (_, first, count) in zip(parts[2:], spans[2:], strict=True):
+        reached = result.narrow(dim, first, count)
+        torch.maximum(reached, part, out=reached)
+    return result
+
+
+def _args(node: Any) -> list[Any]:
+    return list(node.args)
+
+
+def _value(node: Any) -> Tensor:
+    """A stand-in for the tensor that a node gives: shape and dtype, no numbers."""
+    value: Tensor = node.meta["val"]
+    return value
+
+
+def _is_convolution(node: fx.Node) -> bool:
+    return node.target is _ATEN.convolution.default
+
+
+def _is_ours(node: fx.Node) -> bool:
+    return _is_convolution(node) and _value(node).ndim == 4 and not _args(node)[6]
+
+
+def _is_usual_pool(node: fx.Node) -> bool:
+    """Whether this takes the maxima, and not their places, from a pool that `strided_max` knows."""
+    if node.target is not operator.getitem or node.args[1] != 0:
+        return False
+    pool: Any = node.args[0]
+    # More arguments would be a dilation, or sizes that are rounded up.
+    if pool.target is not _ATEN.max_pool2d_with_indices.default or len(pool.args) > 4:
+        return False
+    images, *sizes = _pool_args(pool)
+    shape = _value(images).shape
+    is_plane = len(shape) == 4 and all(len(pair) == 2 for pair in sizes)
+    return is_plane and all(_reaches_all(*each) for each in zip(shape[2:], *sizes, strict=True))
+
+
+def _pool_args(pool: Any) -> list[Any]:
+    """Images, kernel, stride and padding; a trace leaves out what is at its default."""
+    images, kernel, stride, padding = [*_args(pool), [], [0, 0]][:4]
+    return [images, kernel, stride or kernel, padding or [0, 0]]
+
+
+def _reaches_all(length: int, kernel: int, stride: int, padding: int) -> bool:
+    """Whether two places of the kernel lie inside of the picture for every output."""
+    last = ((length + 2 * padding - kernel) // stride) * stride
+    return sum(last + offset < length for offset in range(kernel - padding)) >= 2
+
+
+def _is_rectified(node: Any) -> bool:
+    if node.target is _ONEDNN._convolution_pointwise.default:
+        return bool(node.args[7] == "relu")
+    return bool(node.target is _ATEN.relu.default)
+
+
+def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Let a convolution do what stands behind it; whether there was something."""
+    images, weight, bias, stride, padding, dilation, _, _, groups = _args(node)
+    order = (padding, stride, dilation, groups)
+    whole = getattr(graph, weight.target).detach()
+    name = f"weights_of_{node.name}"
+    packed = _ONEDNN._reorder_convolution_weight(whole, *order, list(_value(images).shape))
+    setattr(graph, name, packed)
+    with graph.graph.inserting_before(node):
+        weights = graph.graph.create_node("get_attr", name)
+    rest = [weights, bias, *order]
+    behind = _only_user(node)
+    if behind is not None and _is_sum(behind):
+        _fuse_sum(node, behind, images, rest)
+        return True
+    has_activation = behind is not None and behind.target in _ACTIVATIONS
+    last = behind if behind is not None and has_activation else node
+    words = ["none", [], ""]
+    if last is not node:
+        words = [_ACTIVATIONS[last.target], _args(last)[1:], ""]
+    _put(node, last, _ONEDNN._convolution_pointwise.default, [images, *rest, *words])
+    return last is not node
+
+
+def _fuse_sum(node: fx.Node, total: fx.Node, images: fx.Node, rest: list[Any]) -> None:
+    other = next(part for part in _args(total) if part is not node)
+    behind = _only_user(total)
+    has_relu = behind is not None and behind.target is _ATEN.relu.default
+    last = behind if behind is not None and has_relu else total
+    words = ["add", 1.0, "relu" if has_relu else None, [], None]
+    # oneDNN reads its images while it writes.
+    if other is not images and _may_be_overwritten(other, total):
+        _put(last, last, _ONEDNN._convolution_pointwise_.binary, [other, images, *rest, *words])
+    else:
+        _put(last, last, _ONEDNN._convolution_pointwise.binary, [images, other, *rest, *words])
+
+
+def _is_sum(node: fx.Node) -> bool:
+    if node.target is not _ATEN.add.Tensor or node.kwargs:
+        return False
+    first, second = _args(node)
+    if not isinstance(second, fx.Node) or first is second:
+        return False
+    one, other = _value(first), _value(second)
+    return one.shape == other.shape and one.dtype == other.dtype
+
+
+def _may_be_overwritten(other: fx.Node, total: fx.Node) -> bool:
+    """Whether a tensor is the graph's own, is seen through no view, and is read by a sum last."""
+    is_own = other.target in _FRESH
+    if not is_own or any(user is not total and user.target not in _FRESH for user in other.users):
+        return False
+    after = total.next
+    while after.op != "root":
+        if after in other.users:
+            return False
+        after = after.next
+    return True
+
+
+_FRESH = {
+    _ATEN.convolution.default,
+    _ATEN.relu.default,
+    _ATEN._to_copy.default,
+    _ONEDNN._convolution_pointwise.default,
+    _ONEDNN._convolution_pointwise.binary,
+    _ONEDNN._convolution_pointwise_.binary,
+    strided_max,
+}
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _put(place: fx.Node, replaced: fx.Node, target: Callable[..., object], args: list[Any]) -> None:
+    """Call something before one node, in the place of another."""
+    with place.graph.inserting_before(place):
+        fused = place.graph.create_node("call_function", target, tuple(args))
+    fused.meta = dict(replaced.meta)
+    replaced.replace_all_uses_with(fused)

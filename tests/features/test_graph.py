@@ -1,0 +1,170 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import toy
+from torch import nn
+from torch.nn import functional
+
+from fec_cache.features.backbones import load_backbone
+from fec_cache.features.compiled import Compiler, fuse_network
+from fec_cache.features.graph import _is_usual_pool, strided_max, traced, use_onednn
+from fec_cache.features.network import Network
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch"
+)
+
+
+class Residual(nn.Module):
+    """Convolutions with all that can stand behind them, and a branch that is read again later."""
+
+    def __init__(self, read_later=None):
+        super().__init__()
+        self.read_later = read_later
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.inner = nn.Conv2d(8, 8, 1)
+        self.third = nn.Conv2d(8, 8, 1, groups=2, bias=False)
+
+    def forward(self, images):
+        branch = self.first(images).relu_()
+        branch = functional.max_pool2d(branch, 3, 2, 1)
+        seen = {"view": branch.flatten(2), "itself": branch}.get(self.read_later)
+        total = functional.relu(self.second(self.inner(branch).relu()) + branch)
+        total = self.inner(total) + total
+        total = functional.hardtanh(self.third(total), 0.0, 6.0) + total
+        features = {"avgpool": total.mean((2, 3))}
+        if seen is not None:
+            features["branch"] = seen.flatten(2).mean(2)
+        return features
+
+
+def images(side=12, batch=3):
+    drawn = torch.Generator().manual_seed(0)
+    found = torch.randn(batch, 3, side, side, generator=drawn)
+    return found.contiguous(memory_format=torch.channels_last)
+
+
+def targets(graph):
+    return [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
+
+
+def pooling(*sizes):
+    return lambda maps: {"pool": torch.max_pool2d(maps, *sizes)}
+
+
+@pytest.mark.parametrize("is_rectified", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_strided_maxima_are_torchs_own(dtype, is_rectified):
+    num_tried = 0
+    for side, kernel, stride, padding in itertools.product(
+        (6, 7, 8, 13), (2, 3, 5), (1, 2, 3), (0, 1, 2)
+    ):
+        if padding > kernel // 2:
+            continue
+        maps = torch.randn(2, 4, side, side + 1).to(dtype)
+        maps = maps.relu() if is_rectified else maps
+        maps[0, 0, 0, 0] = float("inf")
+        maps = maps.contiguous(memory_format=torch.channels_last)
+
+        pool = pooling(kernel, stride, padding)
+        graph = traced(pool, maps)
+        if not any(map(_is_usual_pool, graph.graph.nodes)):
+            continue
+        num_tried += 1
+        found = strided_max(maps, [kernel] * 2, [stride] * 2, [padding] * 2, is_rectified)
+        assert torch.equal(found, pool(maps)["pool"]), (side, kernel, stride, padding)
+    assert num_tried >= 50
+
+
+@pytest.mark.parametrize("read_later", [None, "view", "itself"])
+def test_fused_operations_give_the_same_numbers(read_later):
+    torch.manual_seed(0)
+    module = Residual(read_later).eval().requires_grad_(False)
+    module = module.to(memory_format=torch.channels_last)
+    graph = traced(module, images())
+    wanted = module(images())
+    assert use_onednn(graph)
+    for _ in range(2):  # the graph changes tensors of its own only
+        given = images()
+        found = graph(given)
+        assert torch.equal(given, images())
+        for name in wanted:
+            torch.testing.assert_close(found[name], wanted[name], rtol=1e-5, atol=1e-6)
+    names = targets(graph)
+    in_place = [name for name in names if "_convolution_pointwise_.binary" in name]
+    # The pooled branch may be overwritten only where nobody looks at it, and the sum of a
+    # convolution with its own input never.
+    assert len(in_place) == (1 if read_later is None else 0)
+    assert sum(".binary" in name for name in names) == 2
+    assert not any(name.startswith(("aten.convolution", "aten.relu")) for name in names)
+    assert not any("max_pool" in name for name in names)
+
+
+def test_a_resnet_is_fused_throughout_and_keeps_its_features():
+    backbone = load_backbone("resnet18", "random:0", ("layer2:grid4", "avgpool"))
+    network, plain = Network(backbone, CPU), Network(backbone, CPU, plain=True)
+    assert fuse_network(network, 3) == ""
+    names = targets(network.fixed.forward)
+    assert sum("_convolution_pointwise" in name for name in names) == 20
+    assert sum(".binary" in name for name in names) == 8
+    assert sum(name.startswith(("aten.relu", "aten.add", "aten.conv")) for name in names) == 0
+    drawn = np.random.default_rng(0)
+    # Batches of another size go the usual way.
+    for num_faces in (3, 2):
+        pictures = drawn.integers(0, 256, (num_faces, 224, 224, 3), dtype=np.uint8)
+        found, wanted = network.features(pictures), plain.features(pictures)
+        for layer in wanted:
+            np.testing.assert_allclose(found[layer], wanted[layer], rtol=1e-3, atol=1e-5)
+
+
+def a_network(forward):
+    class Module(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 3, 1)
+
+        def forward(self, images):
+            return {"avgpool": forward(self.layer(images)).mean((2, 3))}
+
+    module = Module().eval().requires_grad_(False)
+    return Network(dataclasses.replace(toy.toy_backbone(), module=module), CPU)
+
+
+def by_its_numbers(maps):
+    return maps.relu() if maps.max() > 0 else maps
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [(by_its_numbers, ""), (torch.sigmoid, "its activations and sums do not follow")],
+)
+def test_what_cannot_be_fused_stays_as_it_is(forward, reason, caplog):
+    caplog.set_level("INFO")
+    network = a_network(forward)
+    compiler = Compiler(network, "off", 2, 1)
+    compiler.prepare()
+    assert network.fixed is None
+    assert compiler.engine == "eager"
+    (told,) = caplog.messages
+    assert told.startswith(f"not fused: {reason}")
+    assert "\n" not in told
+
+
+def test_a_graph_that_gives_other_features_is_not_used(monkeypatch):
+    from fec_cache.features import compiled
+
+    def wrong(graph):
+        for node in graph.graph.nodes:
+            if "relu" in str(node.target):
+                node.replace_all_uses_with(node.args[0])
+        graph.recompile()
+        return True
+
+    monkeypatch.setattr(compiled, "use_onednn", wrong)
+    network = a_network(torch.relu)
+    assert fuse_network(network, 2).startswith("its features would differ (cosine ")
+    assert network.fixed is None
