@@ -17,11 +17,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from wild_ladder import EMBEDDING, GRID, SEEDS, Rung, Workspace
 
-from fec_cache.pairs.build import TripletTable
+from fec_cache.heads.crew import StackPlan
+from fec_cache.heads.planning import num_processors
 from fec_cache.pairs.split import Split
-from fec_cache.search.engine import ONE_BY_ONE, Engine, plan_for
+from fec_cache.search.engine import Engine
 from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import Ledger
 from fec_cache.search.proposals import GRID as WHOLE
@@ -58,7 +60,7 @@ class Found:
 
 
 def searched(features: np.ndarray, split: Split, num_seeds: int, halving: Halving | None) -> Found:
-    """One search from nothing, calibration included."""
+    """One search from nothing, in a process of one thread for each processor."""
     axes = tuple(parse_axis(name, text) for name, text in AXES.items())
     space = Space(axes, tuple(range(num_seeds)))
     with tempfile.TemporaryDirectory() as folder:
@@ -66,13 +68,11 @@ def searched(features: np.ndarray, split: Split, num_seeds: int, halving: Halvin
             space=space,
             propose=lambda: make_proposer(space, WHOLE, None, 0),
             scope="halving",
-            engine=Engine(features, split, ONE_BY_ONE),
+            engine=Engine(features, split, StackPlan(1, num_processors(), math.nan, "")),
             ledger=Ledger(Path(folder)),
             halving=halving,
         )
         started = time.perf_counter()
-        plan = plan_for(features, split, search.survey().open_points, "cpu")
-        search.engine = dataclasses.replace(search.engine, plan=plan)
         search.run()
         outcomes = tuple(search.ledger.outcomes().values())
         return Found(rank(outcomes), time.perf_counter() - started)
@@ -105,13 +105,13 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=len(SEEDS))
     options = parser.parse_args()
     workspace = Workspace(options.work, options.backbone)
+    torch.set_num_threads(1)
     features, _ = workspace.features(Rung("", GRID, EMBEDDING))
     print("| set | whole | halving | rank | behind | whole takes | halving takes | times |")
     print("| --- " * 8 + "|")
     gaps = []
     for number in list(SEEDS)[: options.sets]:
         train, validation, _ = workspace.tables(number)
-        assert isinstance(train, TripletTable)
         split = Split(train, validation, "people", 0)
         whole, halved = (
             searched(features, split, options.seeds, halving) for halving in (None, Halving())

@@ -163,6 +163,21 @@ class Space:
             found.setdefault(point.settings_key(), point)
         return tuple(found.values())
 
+    def unread(self) -> dict[str, tuple[str, ...]]:
+        """Options that were asked for, by the heads that do not read them.
+
+        What a search without options tries anyway was not asked for.
+        """
+        values = {axis.name: axis.values for axis in self.axes}
+        asked = {
+            name
+            for name, own in values.items()
+            if own != tuple(DEFAULT_GRID.get(name, (_default(name),)))
+        }
+        heads = map(str, values.get("head", (HeadConfig.head,)))
+        found = {head: tuple(n for n in UNREAD.get(head, ()) if n in asked) for head in heads}
+        return {head: names for head, names in found.items() if names}
+
     def point(self, values: Mapping[str, object]) -> Point:
         """One setting from the first seed.
 

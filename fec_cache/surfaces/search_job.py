@@ -23,7 +23,7 @@ from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
 from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
-from fec_cache.surfaces.train_job import HeadRequest, digest_of
+from fec_cache.surfaces.train_job import HeadRequest, digest_of, unread_note
 from fec_cache.surfaces.workspace import load_training
 
 
@@ -151,6 +151,8 @@ def run_search(
         OutputExists: the run's name stands for something else.
     """
     device = str(choose_device(request.device))
+    for head, names in wanted.space.unread().items():
+        console.warn(unread_note(head, names))
     labelled, split = load_training(workspace, request.features, request.pairs, console)
     wanted = replace(wanted, space=replace(wanted.space, blocks=labelled.caches.blocks))
     fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)

@@ -9,13 +9,15 @@ from typing import Any
 
 from fec_cache import __version__
 from fec_cache.config import PairConfig
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, OutputExists
+from fec_cache.evaluation.validation import calibration_error
 from fec_cache.features.network import choose_device
 from fec_cache.features.storage import remove_quietly
 from fec_cache.heads.checkpoint import save_run
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch, TrainResult, fit
 from fec_cache.pairs.split import Split
+from fec_cache.search.scope import SCOPE_NAME
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.sources.annotations import shortened
 from fec_cache.surfaces.console import Console, duration, percent
@@ -43,11 +45,12 @@ class HeadRequest:
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """A trained head and the folder it was saved in."""
+    """A trained head, the folder it was saved in, and its calibration error on validation."""
 
     folder: Path
     result: TrainResult
     config: RunConfig
+    calibration_error: float
 
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
@@ -55,6 +58,7 @@ class TrainOutcome:
             "run": str(self.folder),
             "features": self.config.features,
             "val_triplet_accuracy": self.result.best.val_triplet_accuracy,
+            "val_calibration_error": self.calibration_error,
             "best_epoch": self.result.best.epoch,
             "epochs": len(self.result.history),
             "duration_s": self.result.duration_s,
@@ -67,7 +71,9 @@ class TrainOutcome:
         return (
             f"Validation triplet accuracy {percent(best.val_triplet_accuracy)} (chance 33.3 %) at "
             f"epoch {best.epoch} of {len(self.result.history)}, "
-            f"in {duration(self.result.duration_s)}\nHead: {self.folder}"
+            f"in {duration(self.result.duration_s)}\n"
+            f"P(similar) is calibrated, expected error {self.calibration_error:.3f} there\n"
+            f"Head: {self.folder}"
         )
 
 
@@ -81,8 +87,9 @@ def run_train(
     """
     device = str(choose_device(request.device))
     if unread := point.unread():
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in unread)
-        console.warn(f"the {point.head.head} head does not read {options}")
+        console.warn(unread_note(point.head.head, unread))
+    if request.name is not None:
+        _check_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, console)
     point = point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
     with console.progress("Training", "epochs") as step:
@@ -103,8 +110,22 @@ def run_train(
         )
     folder = workspace.runs_dir / (request.name or _run_name(labelled, point, request.pairs))
     remove_quietly(folder / RESULTS_NAME)  # of an earlier search under this name
-    config = save_head(folder, workspace, labelled, split, point, request.pairs, result)
-    return TrainOutcome(folder, result, config)
+    return save_head(folder, workspace, labelled, split, point, request.pairs, result)
+
+
+def unread_note(head: str, names: Sequence[str]) -> str:
+    """Says which options a head ignores."""
+    options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+    return f"the {head} head does not read {options}"
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise `OutputExists` where a search keeps its best head."""
+    if (folder / SCOPE_NAME).exists():
+        raise OutputExists(
+            f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
+            "remove the folder."
+        )
 
 
 def _check_name(name: str) -> None:
@@ -130,7 +151,7 @@ def save_head(
     point: Point,
     pairs: PairConfig,
     result: TrainResult,
-) -> RunConfig:
+) -> TrainOutcome:
     """Write a trained head as a run, with what it was trained on.
 
     Raises:
@@ -148,8 +169,10 @@ def save_head(
         "fec_cache": __version__,
     }
     config = RunConfig(labelled.caches.recipes, point.head, point.train, pairs, data)
+    error = calibration_error(result.head, labelled.matrix.features, split.validation)
     metrics = {
         "val_triplet_accuracy": result.best.val_triplet_accuracy,
+        "val_calibration_error": error,
         "val_loss": result.best.val_loss,
         "best_epoch": result.best.epoch,
         "epochs": len(result.history),
@@ -158,7 +181,7 @@ def save_head(
     # Evaluation refuses faces that a head has seen; both sides of the split count as seen.
     seen = frozenset(labelled.face_ids())
     save_run(folder, result.head, config, result.history, metrics, seen)
-    return config
+    return TrainOutcome(folder, result, config, error)
 
 
 def _run_name(labelled: Labelled, point: Point, pairs: PairConfig) -> str:

@@ -96,6 +96,7 @@ def test_grid_search_resumes_ranks_and_keeps_the_best(place):
     assert accuracies == sorted(accuracies, reverse=True)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["val_triplet_accuracy"] == accuracies[0]
+    assert 0.0 <= metrics["val_calibration_error"] < 0.2
     assert load_head(folder)[1].head.head == rows[0]["head"]
     wider = place.ok("grid-search", *GRID, "--name", "grid", "--seed", "0,1")
     assert "4 points (2 seeds each), 2 of them done before" in wider.output

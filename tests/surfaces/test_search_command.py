@@ -83,6 +83,15 @@ def test_ranges_and_equal_heads_are_told(place):
     }
 
 
+def test_options_that_a_head_does_not_read_are_told(place):
+    words = ("grid-search", "--head", "concat,embedding", "--hidden", "32", "--lr", "1e-3")
+    words += ("--epochs", "1", "--loss", "bce", "--init", "scatter", "--components", "4")
+    told = place.ok(*words, "--name", "r", "--no-plots").stderr
+    assert "the concat head does not read --init, --components" in told
+    assert "the embedding head does not read --components" in told
+    assert "does not read" not in place.ok("grid-search", *GRID).stderr
+
+
 def test_a_worse_grid_under_the_same_name_replaces_nothing(place):
     grids = [(*QUICK, "--lr", rate, "--epochs", "3") for rate in ("1e-2", "1e-9")]
     for number, words in enumerate(grids):
@@ -104,6 +113,10 @@ def test_names_of_something_else_are_refused(place):
         "grid-search", *GRID[:-2], "--name", "first"
     )
     place.ok("grid-search", *GRID)
+    before = (folder_of(place) / "head.safetensors").read_bytes()
+    line = place.fails("train-head", "--epochs", "1", "--name", "grid")
+    assert "grid holds a search, which keeps its best head there. Choose another --name" in line
+    assert (folder_of(place) / "head.safetensors").read_bytes() == before
     line = place.fails("grid-search", *GRID, "--min-agreement", "0.8")
     assert "other triplets, other validation split" in line
     assert "--name" in line

@@ -1,0 +1,37 @@
+"""The calibration error that training tells, against bins made by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.evaluation.validation import calibration_error
+from fec_cache.heads.scoring import pair_logits
+from fec_cache.heads.train import fit
+from tests.heads.planted import planted_split
+
+
+def by_hand(head, features, table):
+    """Fifteen bins of equally many pairs, pair by pair."""
+    pairs = []
+    for rows, odd in zip(table.rows, table.odd, strict=True):
+        for left_out in range(3):
+            a, b = (features[None, row] for place, row in enumerate(rows) if place != left_out)
+            slope, offset = head.calibration.tolist()
+            logit = slope * pair_logits(head, a, b)[0] + offset
+            pairs.append((1.0 / (1.0 + np.exp(-logit)), left_out == odd))
+    pairs.sort()
+    bins = np.array_split(np.array(pairs, float), 15)
+    return sum(len(b) * abs(b[:, 0].mean() - b[:, 1].mean()) for b in bins) / len(pairs)
+
+
+def test_it_is_the_mean_gap_of_fifteen_bins_after_calibration():
+    features, train, validation = planted_split()
+    result = fit(features, train, validation, HeadConfig("embedding", (8,)), TrainConfig(epochs=2))
+    error = calibration_error(result.head, features, validation)
+    assert error == pytest.approx(by_hand(result.head, features, validation), abs=5e-3)
+    with torch.no_grad():
+        result.head.calibration[1] += 2.0
+    spoilt = calibration_error(result.head, features, validation)
+    assert spoilt == pytest.approx(by_hand(result.head, features, validation), abs=5e-3)
+    assert spoilt > error + 0.1
