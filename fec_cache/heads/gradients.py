@@ -74,7 +74,14 @@ class ContrastiveGradient(LossGradient):
 
 
 class OddOneOutGradient(LossGradient):
-    """Softmax over the similarities of a triplet; answers: shares of votes."""
+    """Softmax over the similarities of a triplet; answers: shares of votes.
+
+    The raters are taken to name the face without which the other two are most alike, each with
+    some noise; so the votes of a triplet are soft labels, and doubtful ones weigh less.
+
+    Source: Zheng, Pereira, Baker & Hebart, "Revealing interpretable object representations from
+    human behavior", ICLR 2019, arXiv:1901.02915, equation 2, with shares for its single answers.
+    """
 
     ignores_shift = True
 
@@ -90,7 +97,10 @@ class OddOneOutGradient(LossGradient):
 
 
 class TripletGradient(LossGradient):
-    """Triplet hinge; answers: the odd face, and the triplet's type."""
+    """Hinge on both differences of distances; answers: the odd face, and the triplet's type.
+
+    Source: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283, equation 1.
+    """
 
     of_distances = True
 

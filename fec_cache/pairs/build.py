@@ -124,18 +124,6 @@ def pairs_from_triplets(table: TripletTable) -> PairTable:
     return PairTable(rows, is_similar)
 
 
-def count_contradictions(table: TripletTable) -> int:
-    """How many distinct pairs are similar in one triplet and different in another."""
-    pairs = pairs_from_triplets(table)
-    if not len(pairs.rows):
-        return 0
-    # One number for a pair, whichever face stands first: sorted four times as fast.
-    low, high = pairs.rows.min(axis=1), pairs.rows.max(axis=1)
-    _, codes = np.unique(low * (high.max() + 1) + high, return_inverse=True)
-    similar = np.bincount(codes, weights=pairs.is_similar)
-    return int(((similar > 0) & (similar < np.bincount(codes))).sum())
-
-
 def _rows_of(
     triplets: Sequence[Triplet], face_ids: Mapping[FaceRef, str], rows: Mapping[str, int]
 ) -> Rows:

@@ -12,11 +12,12 @@ from fec_cache.heads.compiled import Compiled
 from fec_cache.heads.engine import Engine, Items
 from fec_cache.heads.gradients import GRADIENTS
 from fec_cache.heads.lane import Lane
-from fec_cache.heads.losses import batch_loss, training_columns
+from fec_cache.heads.losses import training_columns
 from fec_cache.heads.model import build_head
 from fec_cache.heads.optimisers import FusedOptimiser, WrittenOptimiser
 from fec_cache.heads.parameters import Parameters
 from fec_cache.heads.resident import Resident, share_preparation
+from tests.heads.plain_losses import batch_loss
 from tests.heads.planted import planted_set
 
 TRAINED = [head for head in HEADS if head != "scatter"]

@@ -10,17 +10,15 @@ from sklearn.metrics import log_loss
 from torch.func import functional_call, grad, vmap
 
 from fec_cache.config import LOSSES, HeadConfig
-from fec_cache.heads.losses import (
-    TRIPLET_MARGINS,
-    batch_loss,
-    bce_loss,
-    contrastive_loss,
-    odd_one_out_loss,
-    training_columns,
-    triplet_loss,
-)
+from fec_cache.heads.losses import TRIPLET_MARGINS, bce_loss, training_columns
 from fec_cache.heads.model import build_head
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from tests.heads.plain_losses import (
+    batch_loss,
+    contrastive_loss,
+    odd_one_out_loss,
+    triplet_loss,
+)
 from tests.heads.planted import planted_set
 
 SQUARED = LpDistance(normalize_embeddings=True, p=2, power=2)

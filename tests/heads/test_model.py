@@ -9,10 +9,11 @@ from torch import nn
 
 from fec_cache.config import LOSSES, HeadConfig
 from fec_cache.errors import HeadMismatch
-from fec_cache.heads.losses import batch_loss, odd_one_out_loss, training_columns, triplet_loss
+from fec_cache.heads.losses import training_columns
 from fec_cache.heads.model import build_head
 from fec_cache.heads.scoring import pair_logits, probability_of, similarity_of
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET
+from tests.heads.plain_losses import batch_loss, odd_one_out_loss, triplet_loss
 from tests.heads.planted import planted_set
 
 WIDTH = 24

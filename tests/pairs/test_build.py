@@ -10,7 +10,6 @@ from fec_cache.pairs.build import (
     TripletCounts,
     TripletTable,
     build_triplets,
-    count_contradictions,
     pairs_from_triplets,
 )
 from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet, read_annotations
@@ -113,7 +112,6 @@ def test_no_triplets_give_empty_tables():
     assert counts == TripletCounts(0, 0, 0, 0, 0, 0, 0)
     assert counts.in_words() == "0 rows: 0 used"
     assert pairs_from_triplets(table).rows.shape == (0, 2)
-    assert count_contradictions(table) == 0
 
 
 triplets_of_some = st.lists(
@@ -170,23 +168,6 @@ def test_pairs_agree_with_a_slow_loop(table):
     assert pairs.rows.tolist() == rows
     assert pairs.is_similar.tolist() == is_similar
     assert (pairs.rows.dtype, pairs.is_similar.dtype) == (np.int64, np.bool_)
-
-
-@given(tables)
-def test_contradictions_agree_with_a_slow_loop(table):
-    seen = {}
-    pairs = pairs_from_triplets(table)
-    for pair, is_similar in zip(pairs.rows.tolist(), pairs.is_similar.tolist(), strict=True):
-        seen.setdefault(frozenset(pair), set()).add(is_similar)
-    assert count_contradictions(table) == sum(len(labels) == 2 for labels in seen.values())
-
-
-def test_a_contradiction_is_counted_once_and_whichever_face_stands_first():
-    # 1 and 2 are alike in the first and different in the two others.
-    table = table_of([[0, 1, 2], [2, 1, 3], [1, 2, 4]], odd=[0, 0, 1])
-    assert count_contradictions(table) == 1
-    far_apart = table_of(np.array([[0, 1, 2], [2, 1, 3]]) * 100_000_000, odd=[0, 0])
-    assert count_contradictions(far_apart) == 1
 
 
 def test_take_selects_by_mask_or_by_index():
