@@ -1,10 +1,13 @@
 """`fec evaluate` and `fec compare`: what they refuse, what they write, and what they say."""
 
 import csv
+import hashlib
 import json
 
+import numpy as np
 import pytest
 
+from fec_cache.features.joined import JoinedMatrix
 from tests.surfaces.conftest import NUM_TRIPLETS
 
 
@@ -41,6 +44,73 @@ def test_people_seen_in_training_are_refused_though_no_face_was(place):
     assert "WERE SEEN IN TRAINING" in card
     assert "1 person" in place.fails("compare", "first", "first")
     assert "WERE SEEN" in place.ok("compare", "first", "first", "--allow-overlap").output
+
+
+def leak_ten_faces(place):
+    """Ten training faces take the first place of ten test triplets; nobody knows any people."""
+    (place.folder / "data" / "truth.csv").unlink()
+    lines = {}
+    for split in ("train", "test"):
+        text = (place.folder / "data" / f"{split}.csv").read_text(encoding="utf-8")
+        lines[split] = list(csv.reader(text.splitlines()))
+    faces = list(dict.fromkeys(tuple(row[:5]) for row in lines["train"]))[:10]
+    for row, face in zip(lines["test"], faces, strict=False):
+        row[:5] = face
+    with (place.folder / "data" / "test.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines["test"])
+
+
+def test_a_leak_of_ten_faces_is_refused_with_the_count_and_told_where_one_insists(place):
+    leak_ten_faces(place)
+    told = "10 faces of the test split already seen in training by first"
+    for words in (("evaluate",), ("report",), ("compare", "first", "first")):
+        assert told in place.fails(*words)
+        assert "--allow-overlap" in place.fails(*words)
+    assert not (place.folder / "runs" / "first" / "evaluation.json").exists()
+    found = evaluation(place, "--allow-overlap")
+    assert (found["num_overlap"], found["num_overlapping_people"]) == (10, 0)
+    shouted = "10 faces of the test split WERE SEEN IN TRAINING"
+    assert shouted in place.ok("evaluate", "--allow-overlap").output
+    assert shouted in place.ok("compare", "first", "first", "--allow-overlap").output
+    assert shouted in (place.folder / "runs" / "first" / "model_card.md").read_text()
+    place.ok("report", "--out", "page.html", "--allow-overlap")
+    assert shouted in (place.folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_rivals_of_the_report_must_not_have_seen_test_faces_either(place):
+    place.ok("train-head", "--epochs", "1", "--name", "honest")
+    faces = place.folder / "runs" / "first" / "train_faces.txt"
+    config = place.folder / "runs" / "first" / "config.json"
+    tested = evaluation_faces(place)
+    faces.write_text(faces.read_text() + tested + "\n")
+    fields = json.loads(config.read_text())
+    fields["files"]["train_faces.txt"] = hashlib.sha256(faces.read_bytes()).hexdigest()
+    config.write_text(json.dumps(fields))
+    line = place.fails("report", "--run", "honest", "--against", "first")
+    assert "1 face and 1 person" in line
+
+
+def evaluation_faces(place):
+    """The id of one test face."""
+    from fec_cache.faces.digests import ImageDigests
+    from fec_cache.faces.table import identify_faces, unique_refs
+    from fec_cache.sources.annotations import read_annotations
+
+    triplets = read_annotations(place.folder / "data" / "test.csv").triplets
+    images = place.folder / "data" / "images"
+    found = identify_faces(unique_refs(triplets), images, ImageDigests(place.folder / "cache"))
+    return next(iter(found.ids().values()))
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("compare", "first", "first"), ("report",)])
+def test_features_that_are_no_numbers_are_refused_by_every_command(place, monkeypatch, command):
+    load = JoinedMatrix.__init__
+
+    def spoil(self, face_ids, features, num_incomplete=0):
+        load(self, face_ids, np.full_like(features, np.nan), num_incomplete)
+
+    monkeypatch.setattr(JoinedMatrix, "__init__", spoil)
+    assert "features that are not finite" in place.fails(*command)
 
 
 def test_json_is_complete_and_the_card_agrees_with_it(place):
