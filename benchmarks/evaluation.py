@@ -1,0 +1,66 @@
+"""How long a whole evaluation takes at FEC's size, and how much memory.
+
+    python benchmarks/evaluation.py [--triplets 51060] [--faces 25427] [--width 512]
+
+Each head is measured in a process of its own: 51,060 triplets with six votes each, 1,000 bootstrap
+draws over faces, all measures of `fec evaluate`. Features are drawn, heads untrained: neither time
+nor memory depends on what they say. Peak memory is the process's own, libraries and the matrix
+included.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import time
+
+import numpy as np
+import torch
+
+from fec_cache.config import HEADS, HeadConfig
+from fec_cache.evaluation.report import evaluate_head
+from fec_cache.heads.model import build_head
+from fec_cache.pairs.build import TripletTable
+
+DRAWS = 1000
+
+
+def measure(name: str, num_triplets: int, num_faces: int, width: int) -> tuple[float, float, float]:
+    """Seconds of wall clock and of processor time, and peak memory in GB."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(num_faces, width)).astype(np.float16)
+    rows = rng.integers(0, num_faces, (num_triplets, 3))
+    odd = rng.integers(0, 3, num_triplets)
+    votes = np.eye(3, dtype=np.int64)[odd] * 4 + 1
+    table = TripletTable(rows, odd, rng.integers(0, 3, num_triplets), votes)
+    head = build_head(HeadConfig(name), width)
+    if name == "scatter":
+        head.projection.normal_()
+    head.fit_preparation(torch.from_numpy(features).float())
+    wall, processor = time.perf_counter(), time.process_time()
+    evaluate_head(head, features, table, draws=DRAWS)
+    spent = time.perf_counter() - wall, time.process_time() - processor
+    return *spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def main() -> None:
+    """One line a head."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--triplets", type=int, default=51_060)
+    parser.add_argument("--faces", type=int, default=25_427)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--heads", default=",".join(HEADS), help="parted by commas")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    for name in options.heads.split(","):
+        with context.Pool(1) as pool:
+            words = (name, options.triplets, options.faces, options.width)
+            wall, processor, memory = pool.apply(measure, words)
+        print(
+            f"{name:10s} {wall:5.1f} s, {processor:5.1f} s of processor time, peak {memory:.2f} GB",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
