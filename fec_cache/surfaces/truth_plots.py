@@ -1,17 +1,17 @@
 """More figures of the report: what probabilities are worth, words mixed up, searches."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 
 from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.reliability import Reliability
+from fec_cache.surfaces.heatmaps import draw_cells, draw_heatmap, levels, parts, two_strongest
 from fec_cache.surfaces.plots import PERCENT, STAND_INS, Plot, new_figure, to_svg
 
 _NUM_BINS = 25
-_MOST_VALUES = 12
 # From so many words on, the table of confusion is wider than a phone and is scrolled.
 MANY_WORDS = 12
 _WIDE = 13.0
@@ -78,9 +78,9 @@ def confusion_plot(counts: Sequence[Sequence[int]], words: Sequence[str]) -> Plo
     if is_wide:
         figure.set_size_inches(_WIDE, 1.6 + 0.3 * len(names))
     texts = [f"{100 * share:.0f}" if share >= _TOLD else "" for share in shares.ravel()]
-    _cells(axes, shares, texts)
-    turn = {"rotation": 90} if is_wide else {"rotation": 45, "ha": "right"}
-    axes.set_xticks(range(len(names)), names, **turn)
+    draw_cells(axes, shares, texts, STAND_INS["head"], STAND_INS["ink"])
+    turn, side = (90, "center") if is_wide else (45, "right")
+    axes.set_xticks(range(len(names)), names, rotation=turn, ha=side)
     axes.set_yticks(
         range(len(names)), [f"{n} ({table[u].sum():.0f})" for n, u in zip(names, used, strict=True)]
     )
@@ -99,60 +99,21 @@ def heatmap_plot(results: Sequence[Mapping[str, str]], varied: Sequence[str]) ->
         results: rows of a search's `results.csv`.
         varied: names of settings that differ between them.
     """
-    rows = [(row, _accuracy(row)) for row in results]
-    told = [(row, value) for row, value in rows if not np.isnan(value)]
-    names = sorted(
-        (n for n in varied if n != "seed" and 2 <= len({r[n] for r, _ in told}) <= _MOST_VALUES),
-        key=lambda name: -_effect(told, name),
-    )
+    found = [
+        ({name: _value(row.get(name, "")) for name in varied}, _accuracy(row)) for row in results
+    ]
+    trials = [trial for trial in found if not math.isnan(trial[1])]
+    names = [name for name in varied if name != "seed" and len(levels(trials, name)) > 1]
     if len(names) < 2:
         return None
-    down, across = names[:2]
-    ys, xs = (sorted({row[name] for row, _ in told}, key=_order) for name in (down, across))
-    best = np.full((len(ys), len(xs)), np.nan)
-    for row, value in told:
-        cell = ys.index(row[down]), xs.index(row[across])
-        best[cell] = np.fmax(best[cell], value)
-    figure, axes = new_figure(height=1.2 + 0.42 * len(ys))
-    texts = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in best.ravel()]
-    low, high = np.nanmin(best), np.nanmax(best)
-    _cells(axes, (best - low) / max(high - low, 1e-9) * 0.9, texts)
-    axes.set_xticks(range(len(xs)), xs)
-    axes.set_yticks(range(len(ys)), ys)
-    axes.set(xlabel=across.replace("_", " "), ylabel=down.replace("_", " "))
+    strongest = two_strongest(trials, names)
+    figure, axes = new_figure(height=1.2 + 0.42 * len(parts(trials, strongest[0])[0]))
+    low, high = draw_heatmap(axes, trials, strongest, STAND_INS["head"], STAND_INS["ink"])
     alt = (
-        f"Heatmap of the best validation triplet accuracy by {down} and {across}, from {low:.1%} "
-        f"to {high:.1%}."
+        f"Heatmap of the best validation triplet accuracy by {strongest[0]} and {strongest[1]}, "
+        f"from {low:.1%} to {high:.1%}."
     )
     return Plot(to_svg(figure, "heatmap"), alt)
-
-
-def _cells(axes: Axes, strengths: npt.NDArray[np.float64], texts: Sequence[str]) -> None:
-    """A grid of squares whose ink is as strong as their number."""
-    num_rows, num_columns = strengths.shape
-    axes.grid(visible=False)
-    for place, (strength, text) in enumerate(zip(strengths.ravel(), texts, strict=True)):
-        y, x = divmod(place, num_columns)
-        alpha = 0.0 if np.isnan(strength) else 0.08 + 0.5 * float(strength)
-        axes.fill_between(
-            (x - 0.48, x + 0.48),
-            y - 0.48,
-            y + 0.48,
-            color=STAND_INS["head"],
-            alpha=alpha,
-            linewidth=0,
-        )
-        axes.text(x, y, text, ha="center", va="center", fontsize=11, color=STAND_INS["ink"])
-    axes.set(xlim=(-0.5, num_columns - 0.5), ylim=(num_rows - 0.5, -0.5))
-    axes.spines["bottom"].set_visible(False)
-
-
-def _effect(told: Sequence[tuple[Mapping[str, str], float]], name: str) -> float:
-    """How far the means of a setting's values lie apart."""
-    by_value: dict[str, list[float]] = {}
-    for row, value in told:
-        by_value.setdefault(row[name], []).append(value)
-    return float(np.ptp([np.mean(values) for values in by_value.values()]))
 
 
 def _accuracy(row: Mapping[str, str]) -> float:
@@ -162,8 +123,9 @@ def _accuracy(row: Mapping[str, str]) -> float:
         return float("nan")
 
 
-def _order(value: str) -> tuple[bool, float, str]:
+def _value(text: str) -> object:
+    """A cell of `results.csv`: a number, or a word as it stands there."""
     try:
-        return False, float(value), value
+        return float(text)
     except ValueError:
-        return True, 0.0, value
+        return text
