@@ -10,7 +10,8 @@ oracle sees the expressions themselves, without error. Test people are nobody of
 
 Prints, for the original recipe and for heads with a metric of their own: triplet accuracy beside
 the oracle's, calibration error against majorities and against the raters' true shares, and how
-often a linear probe on the embedding names the person. Then how often the 95 % intervals cover.
+often a linear probe on the embedding names the person; the same by the number of dimensions. Then
+how often the 95 % intervals cover.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.reliability import reliability
 from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.heads.model import PairHead
-from fec_cache.heads.train import fit
+from fec_cache.heads.train import TrainResult, fit
 from fec_cache.pairs.build import TripletTable
 from fec_cache.sources.raters import count_votes, judge, pair_distances, tied_rows
 
@@ -39,6 +40,7 @@ EXPRESSION, IDENTITY, WIDTH = 6, 16, 128
 FACES_EACH = 10
 LOUDNESS, NOISE = 2.0, 0.5
 CLASSES = 5
+DIMENSIONS = (4, 5, 6, 7, 8, 10, 12, 16)
 _PANEL = 200
 
 
@@ -161,12 +163,42 @@ def heads_of() -> dict[str, tuple[HeadConfig, TrainConfig]]:
     return found
 
 
+def choose_dimension(world: World, sets: list[Planted], test: Planted) -> None:
+    """What `fec grid-search --embedding-dim ... --repeat-seeds 3 --choose one-se` would take.
+
+    The least number of dimensions whose validation is within one standard error of the best: none
+    is left over to keep the person in. Prints each with its accuracies and its probe.
+    """
+    head, train = heads_of()["embedding, odd-one-out"]
+    found: dict[int, tuple[float, float]] = {}
+    for size in DIMENSIONS:
+        runs = []
+        for seed in range(3):
+            settings = dataclasses.replace(head, embedding_dim=size)
+            runs.append(_fit(settings, dataclasses.replace(train, seed=seed), sets))
+        shares = np.array([run.best.val_triplet_accuracy for run in runs])
+        found[size] = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
+        probe = probe_identity(embedding_of(runs[0].head, test.features), test.identity)
+        accuracy = measure(runs[0].head, test).overall.accuracy
+        print(
+            f"  {size:2d} dimensions: validation {shares.mean():.1%} +- {found[size][1]:.1%}, test "
+            f"{accuracy:.1%}, identity probe {probe:.1%}",
+            flush=True,
+        )
+    best, error = max(found.values())
+    print(f"  within one standard error: {min(d for d in found if found[d][0] >= best - error)}")
+
+
 def train_head(head: HeadConfig, train: TrainConfig, world: World, sets: list[Planted]) -> PairHead:
     """A head trained on the first set and validated on the second."""
+    return _fit(head, train, sets).head
+
+
+def _fit(head: HeadConfig, train: TrainConfig, sets: list[Planted]) -> TrainResult:
     first, second = sets
     features = np.concatenate([first.features, second.features])
     validation = dataclasses.replace(second.table, rows=second.table.rows + len(first.features))
-    return fit(features, first.table, validation, head, train).head
+    return fit(features, first.table, validation, head, train)
 
 
 def measure(head: PairHead, test: Planted) -> Evaluation:
@@ -263,6 +295,7 @@ def main() -> None:
     ]
     test = sets[2]
     heads = _heads(world, sets, test, options.seed)
+    choose_dimension(world, sets[:2], test)
     started = time.perf_counter()
     good, bad = heads["embedding, odd-one-out"], heads["original recipe"]
     for words, people, triplets, each in (
