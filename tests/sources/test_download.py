@@ -118,17 +118,18 @@ def test_transient_failures_are_tried_again_by_the_next_run(server, tmp_path):
         assert [tries[url] for url in urls] == [4, 1, 2]
 
 
-def test_a_pause_that_one_answer_asks_for_holds_for_the_whole_host(server, tmp_path):
-    urls = [server.url("limited", 1, "one.example")]
+@pytest.mark.parametrize("behaviour", ["limited", "busy"])
+def test_a_pause_that_one_answer_asks_for_holds_for_the_whole_host(server, tmp_path, behaviour):
+    urls = [server.url(behaviour, 1, "one.example")]
     urls += [server.url("ok", n, "one.example") for n in range(30)]
     urls += [server.url("ok", 100 + n, "two.example") for n in range(30)]
     with closing(fetch(tmp_path, urls, per_host=1, concurrency=4)) as ledger:
         assert set(states(ledger).values()) == {""}
     times = dict(reversed(server.times))
     last = dict(server.times)
-    told = times["/limited/1.jpg"]
+    told = times[f"/{behaviour}/1.jpg"]
     assert all(times[f"/ok/{n}.jpg"] >= told + 1.0 for n in range(30))
-    assert last["/limited/1.jpg"] >= told + 1.0
+    assert last[f"/{behaviour}/1.jpg"] >= told + 1.0
     # More of the other host than were under way already.
     meanwhile = [n for n in range(30) if told < times[f"/ok/{100 + n}.jpg"] < told + 1.0]
     assert len(meanwhile) > 4
@@ -156,6 +157,14 @@ def test_a_placeholder_is_found_by_its_many_photos_and_its_files_go(server, tmp_
         assert (progress.ok, progress.total) == (0, 3)
         again(ledger, tmp_path, retry_failed="all", placeholder_urls=0)
         assert set(states(ledger).values()) == {""}
+
+
+def test_a_placeholder_is_known_to_later_runs(server, tmp_path):
+    fetch(tmp_path, [server.url("placeholder", n) for n in range(6)]).close()
+    new = server.url("placeholder", 7)
+    with closing(fetch(tmp_path, [new, server.url("ok", 1), server.url("ok", 2)])) as ledger:
+        assert states(ledger)[new] == "placeholder"
+    assert not (tmp_path / "images" / url_path(new)).exists()
 
 
 def test_one_photo_on_many_hosts_is_no_placeholder(server, tmp_path):
