@@ -30,9 +30,8 @@ class Window:
 def crop_window(box: Box, size: tuple[int, int]) -> Window:
     """The part of a picture that holds a face with 40 % margin on each side.
 
-    It begins at even pixels, so that a centre between two pixels is rounded to the same side in
-    the part as in the whole. What floating point still turns is mended by moving the box by less
-    than a thousandth of a pixel.
+    A square whose corner lies so close to the edge of rounding that floating point turns it in
+    the part is mended by moving the box by less than a thousandth of a pixel.
 
     Args:
         box: the face, as fractions of the picture: left, right, top, bottom.
@@ -41,8 +40,7 @@ def crop_window(box: Box, size: tuple[int, int]) -> Window:
     width, height = size
     left, top, side = square_of(box, size, KEPT_MARGIN)
     # One pixel more on each side: the squares of smaller margins may be rounded outwards.
-    first_x, first_y = max(0, left - 1) // 2 * 2, max(0, top - 1) // 2 * 2
-    first_x, first_y = min(first_x, (width - 1) // 2 * 2), min(first_y, (height - 1) // 2 * 2)
+    first_x, first_y = min(max(0, left - 1), width - 1), min(max(0, top - 1), height - 1)
     last_x = max(first_x + 1, min(width, left + side + 1))
     last_y = max(first_y + 1, min(height, top + side + 1))
     pixels = (first_x, first_y, last_x, last_y)

@@ -22,6 +22,7 @@ from fec_cache.features.fusion import fused
 
 log = logging.getLogger(__name__)
 
+_DEVICES = ("cpu", "cuda", "mps")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Forward = Callable[[Tensor], Mapping[str, Tensor]]
 View = tuple[str, bool]
@@ -212,6 +213,10 @@ def choose_device(wanted: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if wanted.partition(":")[0] not in _DEVICES:
+        raise BadOption(
+            f"device {wanted!r} cannot be used here: expected auto, cpu, cuda, cuda:1 or mps."
+        )
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)

@@ -106,8 +106,8 @@ def _failure(path: Path, size_bytes: int, error: OSError) -> StorageFailed:
         try:
             free = f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free. "
         except OSError:
-            free = "the folder cannot be reached. "
+            free = "The folder cannot be reached. "
     return StorageFailed(
-        f"{path} ({size_bytes / 1e6:.1f} MB) could not be written: {error.strerror or error}; "
+        f"{path} ({size_bytes / 1e6:.1f} MB) could not be written: {error.strerror or error}. "
         f"{free}Everything written before is safe: {system_advice(error)}"
     )

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import importlib.metadata
+import pickle
 import re
 import urllib.request
 import uuid
@@ -153,7 +154,9 @@ def read_state(path: Path) -> "OrderedDict[str, Tensor]":
             content = torch.load(path, map_location="cpu", weights_only=True)
     # Bytes that are no pickle can fail in any way: UnpicklingError, KeyError, UnicodeError...
     except Exception as error:
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0][:200]
+        reason = (str(error) or "no reason told").strip().splitlines()[0][:200]
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "not tensors alone"  # torch would have it read with code and all
         raise WeightsMismatch(
             f"{path} cannot be read as weights ({type(error).__name__}: {reason}). "
             f"A state dict is expected, saved by torch.save (.pth, .pt) or as .safetensors."

@@ -95,7 +95,7 @@ def repair(console: Console, workspace: Workspace, names: Sequence[str]) -> None
     "kind",
     default=None,
     metavar="FORMAT",
-    help="hdf5, npz or parquet. [default: by the file's ending, else hdf5]",
+    help="hdf5, npz or parquet. [default: by the file's ending]",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @console_options

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fec_cache.errors import FecError, MissingData
+from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.faces.table import Face, FaceTable
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.catalogue import select_cache
@@ -16,6 +16,8 @@ from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import read_splits, table_of_faces
+
+_ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
 
 
 def run_repair(cache_dir: Path, folders: Sequence[Path], console: Console) -> Told:
@@ -60,8 +62,12 @@ def run_export(
 ) -> Told:
     """Write a cache as one file."""
     cache = select_cache(workspace.cache_dir, features)
-    endings = {suffix: name for name, suffix in SUFFIXES.items()}
-    kind = kind or endings.get(out.suffix.lower(), "hdf5")
+    kind = kind or _ENDINGS.get(out.suffix.lower())
+    if kind is None:
+        raise BadOption(
+            f"{out} has an ending of no known format; expected {', '.join(filter(None, _ENDINGS))},"
+            " or a format by --format."
+        )
     try:
         faces: Sequence[Face] = _faces(workspace, console).present
     except MissingData as error:

@@ -82,6 +82,26 @@ def test_a_kept_crop_gives_the_same_pixels_as_the_whole_picture(x, y, width, hei
     np.testing.assert_array_equal(crop_face(whole.crop(window.pixels), window.box, crop), expected)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "size", "margin"),
+    [
+        (0.4762816855616718, 0.9275550782604436, (104, 35), 0.3),
+        (0.4134873898737281, 0.8895133203535446, (33, 81), 0.4),
+        (0.4390001249002329, 0.8036397533166788, (136, 74), 0.25),
+    ],
+)
+def test_a_box_on_the_very_edge_of_rounding_is_moved_to_give_the_same_pixels(
+    left, right, size, margin
+):
+    pixels, box = Image.fromarray(noise(*size)), (left, right, 0.4, 0.41)
+    window = crop_window(box, size)
+    plain = (left * size[0] - window.pixels[0]) / (window.pixels[2] - window.pixels[0])
+    assert 0 < abs(window.box[0] - plain) < 1e-4
+    crop = CropConfig(input_size=24, margin=margin)
+    given = crop_face(pixels.crop(window.pixels), window.box, crop)
+    np.testing.assert_array_equal(given, crop_face(pixels, box, crop))
+
+
 def test_crops_come_back_as_they_were_cut():
     pixels = noise(300, 200)
     boxes = ((0.4, 0.6, 0.3, 0.6), (0.0, 0.2, 0.0, 0.3))

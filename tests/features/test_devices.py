@@ -94,3 +94,5 @@ def test_devices_are_counted_before_they_are_used(monkeypatch):
         check_devices(("cuda:0", "cuda:2"))
     with pytest.raises(BadOption, match="'nope' cannot be used here"):
         check_devices(("cpu", "nope"))
+    with pytest.raises(BadOption, match="expected auto, cpu, cuda, cuda:1 or mps"):
+        check_devices(("meta",))

@@ -175,7 +175,7 @@ def test_a_file_size_limit_keeps_what_is_sealed(processes, tmp_path, images_dir,
     error = (cache_dir / "error.txt").read_text()
     assert error.startswith("StorageFailed: ")
     assert "00002.h5" in error
-    assert "could not be written: File too large;" in error
+    assert "could not be written: File too large. " in error
     assert "MB are free. Everything written before is safe:" in error
     assert "\n" not in error
     assert leftovers(cache_dir) == []
@@ -200,7 +200,9 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_sealed(small_disk, images_dir, faces, unbroken):
-    with pytest.raises(StorageFailed, match=r"No space left on device; 0\.0 MB are free") as caught:
+    with pytest.raises(
+        StorageFailed, match=r"No space left on device\. 0\.0 MB are free"
+    ) as caught:
         toy.run_toy(small_disk, images_dir, faces)
     assert "\n" not in str(caught.value)
     assert 0 < sealed_rows(small_disk) < NUM_FACES - 1

@@ -121,5 +121,5 @@ def test_devices():
     assert choose_device("cpu") == CPU
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     for wanted in ("gpu", "cuda:99", ""):
-        with pytest.raises(BadOption, match=rf"device '{wanted}' cannot be used here: .* Try cpu"):
+        with pytest.raises(BadOption, match=rf"device '{wanted}' cannot be used here: .*cpu"):
             choose_device(wanted)

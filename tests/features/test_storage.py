@@ -58,7 +58,7 @@ def test_failing_disk_leaves_what_was_there_and_no_litter(tmp_path, monkeypatch,
     with pytest.raises(StorageFailed) as caught:
         write_atomically(path, b"new")
     assert str(caught.value).startswith(
-        f"{path} (0.0 MB) could not be written: Input/output error; "
+        f"{path} (0.0 MB) could not be written: Input/output error. "
     )
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["file"]

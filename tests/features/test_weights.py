@@ -234,6 +234,13 @@ def test_pickle_that_runs_code_is_refused_unrun(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+def test_nobody_is_told_to_read_a_table_with_its_code(tmp_path):
+    (tmp_path / "x.pth").write_text("image,identity\na.jpg,ann\n")
+    with pytest.raises(WeightsMismatch, match="not tensors alone") as caught:
+        read_state(tmp_path / "x.pth")
+    assert "weights_only" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "content",
     [

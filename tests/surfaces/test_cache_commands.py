@@ -108,6 +108,9 @@ def test_export_writes_one_file_and_replaces_none(place, name):
     assert found["format"] == {".npz": "npz", ".parquet": "parquet"}.get(name[3:], "hdf5")
     assert "or replace it: --force" in place.fails("cache", "export", "--out", name)
     place.ok("cache", "export", "--out", name, "--force")
+    assert "faces.csv has an ending of no known format; expected .h5, .npz, .parquet, .hdf5" in (
+        place.misused("cache", "export", "--out", "faces.csv")
+    )
 
 
 def test_export_needs_no_data_folder(place):
