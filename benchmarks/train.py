@@ -1,21 +1,24 @@
 """Stage two against the loops that tutorials show, interleaved in one run, on a generated cache.
 
-    python benchmarks/train.py single                # one head, an epoch, batches of 32 and 512
-    python benchmarks/train.py stacked               # K = 1, 8, 32, 128 heads side by side
-    python benchmarks/train.py grid                  # 32 points, with and without halving
-    python benchmarks/train.py full --size fec       # embedding head at FEC's size; evaluation
+    python benchmarks/train.py single  # one head, an epoch, batches of 32 and 512
+    python benchmarks/train.py stacked  # K = 1, 8, 32, 128 heads side by side
+    python benchmarks/train.py grid --size tiny  # 32 points, with and without halving
+    python benchmarks/train.py full --size fec  # embedding head at FEC's size; evaluation
 
 The reference is a Dataset of two rows and a label, DataLoader, Adam and the usual five lines. The
 limit counts 6 floating-point operations a weight and pair, as forward and both backward products
 would need, and 28 bytes a weight and step for Adam; it is measured by a large product and by a sum
 of vectors of the weights' size, on all threads. Ours leaves out the product that would reach the
-features, so its share of the limit may pass 100 %.
+features, so its share of the limit may pass 100 %. What would take minutes (scikit-learn, many
+heads side by side) runs on some of the pairs, its time scaled to all of them: a star says so.
 """
 
 import argparse
+import math
+import multiprocessing
 import platform
-import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +30,21 @@ from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, Dataset
 
 from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.heads.crew import Crew
 from fec_cache.heads.model import build_head
 from fec_cache.heads.planning import plan_stacks
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.heads.stack import Job, Stack
 from fec_cache.heads.train import fit
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+from fec_cache.pairs.split import Split
+from fec_cache.search.engine import ONE_BY_ONE, Engine
+from fec_cache.search.halving import Halving
+from fec_cache.search.ledger import Ledger
+from fec_cache.search.proposals import GRID, make_proposer
+from fec_cache.search.results import Ranked, rank
+from fec_cache.search.run import Search
+from fec_cache.search.space import Space
+from fec_cache.search.values import parse_axis
 
 # Faces and triplets for training, faces and triplets for validation.
 SIZES = {
@@ -43,6 +54,16 @@ SIZES = {
 }
 EVALUATED = (45_000, 51_060)
 HIDDEN = 256
+# So many heads get all pairs; more of them, and scikit-learn, a part.
+_WHOLE_HEADS = 8
+_OF_SCIKIT_LEARN = 10
+# 32 points: four step sizes, four weight decays, two dropout rates.
+POINTS = {
+    "head": "concat",
+    "lr": "1e-4,3e-4,1e-3,3e-3",
+    "weight_decay": "0,1e-5,1e-4,1e-3",
+    "dropout": "0,0.3",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,10 @@ class Bench:
     def num_pairs(self) -> int:
         """Training pairs."""
         return 3 * len(self.train)
+
+    def part(self, share: int) -> "Bench":
+        """One in `share` of the training triplets."""
+        return replace(self, train=self.train.take(np.arange(0, len(self.train), share)))
 
 
 def generated(size: str, width: int) -> Bench:
@@ -175,9 +200,12 @@ def single(bench: Bench, options: argparse.Namespace) -> None:
             "fec train-head": lambda job=job: one_epoch(bench, [job], options.device),
         }
         seconds = medians(jobs, options.rounds)
-        if options.scikit_learn:
-            name = "scikit-learn MLPClassifier (once)"
-            seconds[name] = _seconds(lambda b=batch_size: scikit_learn(bench, b))
+        few = bench.part(_OF_SCIKIT_LEARN)
+        seconds["scikit-learn MLPClassifier, once *"] = (
+            _seconds(lambda b=batch_size, few=few: scikit_learn(few, b))
+            * bench.num_pairs
+            / few.num_pairs
+        )
         title = f"One head, one epoch of {bench.num_pairs:,} pairs, batch {batch_size}"
         show(title, seconds, limit_s(bench, batch_size))
 
@@ -191,96 +219,118 @@ def stacked(bench: Bench, options: argparse.Namespace) -> None:
         print(f"  DataLoader loop   {reference:>8.2f} s")
         for num_heads in options.heads:
             jobs = [Job(HeadConfig(), replace(plain, seed=seed)) for seed in range(num_heads)]
-            spent = one_epoch(bench, jobs, options.device) / num_heads
-            share = limit_s(bench, batch_size) / spent
-            print(f"  K = {num_heads:<14}{spent:>8.2f} s{reference / spent:>8.2f} x{share:>8.0%}")
+            some = (
+                bench.part(max(1, num_heads // _WHOLE_HEADS)) if options.device == "cpu" else bench
+            )
+            spent = one_epoch(some, jobs, options.device) / num_heads
+            spent *= bench.num_pairs / some.num_pairs
+            share, star = limit_s(bench, batch_size) / spent, "" if some is bench else " *"
+            words = f"{spent:>8.2f} s{reference / spent:>8.2f} x{share:>8.0%}{star}"
+            print(f"  K = {num_heads:<14}{words}")
 
 
-def grid_jobs(epochs: int) -> list[Job]:
-    """32 points: four step sizes, four weight decays, two dropout rates."""
-    return [
-        Job(HeadConfig(dropout=drop), TrainConfig(lr=lr, weight_decay=decay, epochs=epochs))
-        for lr in (1e-4, 3e-4, 1e-3, 3e-3)
-        for decay in (0.0, 1e-5, 1e-4, 1e-3)
-        for drop in (0.0, 0.3)
-    ]
-
-
-def halving(crew: Crew, epochs: int) -> None:
-    """One epoch for all, a quarter goes on to a quarter of the epochs, a quarter of it to all."""
-    done = 0
-    for rung, share in ((1, 4), (max(2, epochs // 4), 4), (epochs, 1)):
-        crew.advance(rung - done)
-        done = rung
-        accuracy = [max(e.val_triplet_accuracy for e in history) for history in crew.histories]
-        best = sorted(range(len(accuracy)), key=lambda place: -accuracy[place])
-        crew.keep(best[: max(1, len(best) // share)])
+def searched(
+    bench: Bench, epochs: int, device: str, halving: Halving | None
+) -> tuple[tuple[Ranked, ...], str]:
+    """A search of 32 points from nothing: settings by rank, and what the plan said."""
+    axes = {**POINTS, "epochs": str(epochs)}
+    space = Space(tuple(parse_axis(name, text) for name, text in axes.items()))
+    split = Split(bench.train, bench.validation, "faces", 0)
+    with tempfile.TemporaryDirectory() as folder:
+        search = Search(
+            space=space,
+            propose=lambda: make_proposer(space, GRID, None, 0),
+            scope="benchmark",
+            engine=Engine(bench.features, split, ONE_BY_ONE, device),
+            ledger=Ledger(Path(folder)),
+            halving=halving,
+        )
+        jobs = [Job(point.head, point.train) for point in space.points()]
+        plan = plan_stacks(bench.features, bench.train, bench.validation, jobs, device)
+        search.engine = replace(search.engine, plan=plan)
+        search.run()
+        return rank(tuple(search.ledger.outcomes().values())), plan.sentence
 
 
 def grid(bench: Bench, options: argparse.Namespace) -> None:
     """32 points at batch 32 against 32 DataLoader loops (one is run, its time is multiplied)."""
-    jobs = grid_jobs(options.epochs)
-    plan = plan_stacks(bench.features, bench.train, bench.validation, jobs, options.device)
-    print(plan.sentence)
-    best: dict[str, float] = {}
+    found: dict[str, tuple[tuple[Ranked, ...], str]] = {}
 
-    def run(name: str, prune: bool) -> None:
-        """The whole grid, starting and ending of processes included."""
-        data = (bench.features, bench.train, bench.validation)
-        crew = Crew(*data, jobs, plan, options.device)
-        if prune:
-            halving(crew, options.epochs)
-        else:
-            crew.advance(options.epochs)
-        results = [r for r in crew.finish() if not isinstance(r, Exception)]
-        crew.close()
-        best[name] = max(result.best.val_triplet_accuracy for result in results)
+    def run(name: str, halving: Halving | None) -> None:
+        """The whole search: calibration, starting and ending of processes included."""
+        found[name] = searched(bench, options.epochs, options.device, halving)
 
-    one = medians({"": lambda: dataloader_loop(bench, 32, options.epochs)}, options.rounds)[""]
-    seconds = {"32 DataLoader loops": 32 * one}
-    for name, prune in (("all points", False), ("halving", True)):
-        seconds[name] = _seconds(lambda name=name, prune=prune: run(name, prune))
+    jobs: dict[str, Callable[[], float | None]] = {
+        "32 DataLoader loops": lambda: (
+            32 * _seconds(lambda: dataloader_loop(bench, 32, options.epochs))
+        ),
+        "all points": lambda: run("all points", None),
+        "halving": lambda: run("halving", Halving()),
+    }
+    seconds = medians(jobs, options.rounds)
+    print(found["all points"][1])
     title = f"32 points, batch 32, {options.epochs} epochs of {bench.num_pairs:,} pairs"
     show(title, seconds, options.epochs * limit_s(bench, 32, 32))
-    error = (best["all points"] * (1 - best["all points"]) / len(bench.validation)) ** 0.5
+    whole, halved = (found[name][0] for name in ("all points", "halving"))
+    best = whole[0].val_triplet_accuracy
+    (own,) = (entry for entry in whole if entry.settings == halved[0].settings)
+    error = math.sqrt(best * (1 - best) / len(bench.validation))
     print(
-        f"  winners: {best['all points']:.4f} of all points, {best['halving']:.4f} by halving; "
-        f"one standard error is {error:.4f}"
+        f"  winners, both trained to the end: {best:.4f} of all points, "
+        f"{own.val_triplet_accuracy:.4f} by halving (rank {whole.index(own) + 1}); one standard "
+        f"error is {error:.4f}"
     )
 
 
 def full(bench: Bench, options: argparse.Namespace) -> None:
-    """An embedding head with odd-one-out loss, then a full evaluation; time and memory."""
-    held = _resident_gb()
-    config = TrainConfig(loss="odd-one-out", batch_size=1024, epochs=options.epochs)
-    head_config = HeadConfig("embedding")
-    data = (bench.features, bench.train, bench.validation)
+    """An embedding head with odd-one-out loss, then a full evaluation; time and memory.
+
+    In a fresh process that does nothing else, so that its memory is that of the training.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        for part, table in (("train", bench.train), ("validation", bench.validation)):
+            np.savez(Path(name) / part, **vars(table))
+        np.save(Path(name) / "features", bench.features)
+        process = multiprocessing.get_context("spawn").Process(
+            target=full_in, args=(Path(name), options.epochs, options.device)
+        )
+        process.start()
+        process.join()
+
+
+def full_in(folder: Path, epochs: int, device: str) -> None:
+    """The process of `full`, on what that has written to a folder."""
+    features = np.load(folder / "features.npy")
+    train, validation = (
+        TripletTable(**np.load(folder / f"{part}.npz")) for part in ("train", "validation")
+    )
+    held = _memory_gb("VmRSS")
+    config = TrainConfig(loss="odd-one-out", batch_size=1024, epochs=epochs)
     started = time.perf_counter()
-    result = fit(*data, head_config, config, options.device)
+    result = fit(features, train, validation, HeadConfig("embedding"), config, device)
     spent = time.perf_counter() - started
     print(
-        f"Embedding head {bench.features.shape[1]}-{HIDDEN}-16, odd-one-out, batch 1024, "
-        f"{options.epochs} epochs of {len(bench.train):,} triplets: {spent:.1f} s, validation "
-        f"{result.best.val_triplet_accuracy:.3f}; memory beside the features at its peak "
-        f"{_peak_gb() - held:.2f} GB"
+        f"Embedding head {features.shape[1]}-{HIDDEN}-16, odd-one-out, batch 1024, "
+        f"{epochs} epochs of {len(train):,} triplets: {spent:.1f} s, validation "
+        f"{result.best.val_triplet_accuracy:.3f}; memory beside the features (of "
+        f"{features.nbytes / 2**30:.2f} GB) at its peak {_memory_gb('VmHWM') - held:.2f} GB",
+        flush=True,
     )
     rng = np.random.default_rng(1)
-    num_faces = min(EVALUATED[0], len(bench.features))
+    num_faces = min(EVALUATED[0], len(features))
     rows = rng.integers(0, num_faces, (EVALUATED[1], 3))
     for kind in ("concat", "symmetric", "embedding"):
-        head = build_head(HeadConfig(kind), bench.features.shape[1])
-        seconds = [_seconds(lambda h=head: similarity_of(h, bench.features, rows)) for _ in "123"]
+        head = build_head(HeadConfig(kind), features.shape[1])
+        seconds = [_seconds(lambda h=head: similarity_of(h, features, rows)) for _ in "123"]
         spent = statistics.median(seconds)
         print(f"Evaluation of {len(rows):,} triplets, {num_faces:,} faces, {kind}: {spent:.2f} s")
 
 
-def _resident_gb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**30
-
-
-def _peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def _memory_gb(name: str) -> float:
+    """Resident memory of this process: `VmRSS` now, `VmHWM` at its peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(name + ":"))
+    return int(line.split()[1]) / 2**20
 
 
 def _numbers(text: str) -> list[int]:
@@ -301,7 +351,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--scikit-learn", action="store_true", help="slow: 20 s and more")
     options = parser.parse_args()
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {platform.machine()}, {options.size}")

@@ -90,9 +90,13 @@ def test_one_standard_error_takes_the_cheapest_that_is_near():
 
 def test_halving_by_hand():
     halving = Halving(3)
-    assert halving.num_rungs(9, 20) == 2
+    assert halving.num_rungs(9, 20) == 1
     assert halving.num_rungs(2, 20) == halving.num_rungs(9, 2) == 0
-    assert [halving.epochs_at(rung, 2, 20) for rung in (0, 1)] == [2, 7]
+    assert halving.epochs_at(0, 1, 20) == 7
+    # Never before a sixth of the epochs, unless eta alone says so.
+    assert Halving(2).num_rungs(1000, 1000) == 2
+    assert [Halving(2).epochs_at(rung, 2, 20) for rung in (0, 1)] == [5, 10]
+    assert Halving(9).num_rungs(32, 20) == 1
     figures = {"a": [0.1, 0.9], "b": [0.6, 0.6], "c": [0.9, math.nan], "d": [0.5, 0.5]}
     assert halving.survivors(figures) == ("a", "b")
     assert halving.survivors({"x": [0.5], "y": [0.5]}) == ("x",)

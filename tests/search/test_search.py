@@ -177,11 +177,11 @@ class TestHalving:
     )
 
     def test_every_point_is_in_the_ledger_with_its_last_figure(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, halving=Halving(3))
+        search = run_in(tmp_path, self.SPACE, halving=Halving(2))
         outcomes = outcomes_of(search)
         assert len(outcomes) == 20
-        # Ten settings of two seeds: 4 go on after 1 epoch, 2 after 3 epochs.
-        assert sorted(o.epochs for o in outcomes) == [1] * 12 + [3] * 4 + [9] * 4
+        # Ten settings of two seeds: 5 go on after 2 epochs, 3 after 4 epochs.
+        assert sorted(o.epochs for o in outcomes) == [2] * 10 + [4] * 4 + [9] * 6
         assert {o.status for o in outcomes if o.epochs == 9} == {DONE}
         assert {o.status for o in outcomes if o.epochs < 9} == {PRUNED}
         full = run_in(tmp_path / "full", self.SPACE)
@@ -193,12 +193,12 @@ class TestHalving:
     def test_the_best_after_each_rung_go_on(self, tmp_path):
         search = run_in(tmp_path, self.SPACE, halving=Halving(3))
         pruned = [e for e in rank(outcomes_of(search)) if e.status == PRUNED]
-        full = run_in(tmp_path / "one", space_of({**dict_of(self.SPACE), "epochs": [1]}))
+        full = run_in(tmp_path / "three", space_of({**dict_of(self.SPACE), "epochs": [3]}))
         first = [entry.settings["lr"] for entry in rank(outcomes_of(full))]
         heads = [entry.settings["head"] for entry in rank(outcomes_of(full))]
         wanted = set(zip(heads[4:], first[4:], strict=True))
         found = {
-            (e.settings["head"], e.settings["lr"]) for e in pruned if e.outcomes[0].epochs == 1
+            (e.settings["head"], e.settings["lr"]) for e in pruned if e.outcomes[0].epochs == 3
         }
         assert found == wanted
 
@@ -209,9 +209,9 @@ class TestHalving:
         assert outcomes_of(again) == outcomes_of(first)
 
     def test_a_full_search_finishes_what_was_pruned(self, tmp_path):
-        run_in(tmp_path, self.SPACE, halving=Halving(3))
+        run_in(tmp_path, self.SPACE, halving=Halving(2))
         full = search_in(tmp_path, self.SPACE)
-        assert full.survey().num_open == 16
+        assert full.survey().num_open == 14
         assert full.run() == 0
         assert {o.status for o in outcomes_of(full)} == {DONE}
 
