@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from fec_cache.config import check_choice, check_range
 from fec_cache.faces.table import Face
@@ -135,15 +136,24 @@ class Run:
 
     def _ready_network(self, options: PipelineOptions) -> Network:
         if self._network is None:
-            flip = any(recipe.flip for recipe in self._recipes)
-            precision = self._recipes[0].precision
-            self._network = Network(self._backbone, self._device, precision, flip=flip)
-            self._compiler = Compiler(
-                self._network, self._options.compile, self._batch_size, options.num_threads
-            )
-            self._compiler.prepare()
+            threads = torch.get_num_threads()
+            if self._device.type == "cpu":
+                # Short passes: several threads would wait for each other longer than they work.
+                torch.set_num_threads(options.num_threads)
+            try:
+                self._network, self._compiler = self._prepared(options)
+            finally:
+                torch.set_num_threads(threads)
             self._started = time.monotonic()
         return self._network
+
+    def _prepared(self, options: PipelineOptions) -> tuple[Network, Compiler]:
+        flip = any(recipe.flip for recipe in self._recipes)
+        precision = self._recipes[0].precision
+        network = Network(self._backbone, self._device, precision, flip=flip)
+        compiler = Compiler(network, self._options.compile, self._batch_size, options.num_threads)
+        compiler.prepare()
+        return network, compiler
 
     def record(self, cache: FeatureCache) -> None:
         """Note in a cache's provenance that this run took place, if it had work to do."""
