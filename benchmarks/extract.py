@@ -2,6 +2,7 @@
 
     python benchmarks/extract.py                                    # the whole thing
     python benchmarks/extract.py --faces 400 --rounds 1 --no-memory # in a minute
+    python benchmarks/extract.py --passes                           # eager, fused and torch.compile
 
 The reference: DataLoader with worker processes, Pillow, torchvision's transform, eager fp32 batches
 of 32, appended to an HDF5 file. Ours: `extract`, from the files to sealed shards. Beside both, in
@@ -42,9 +43,11 @@ from fec_cache.faces.table import Face, FaceTable, identify_faces
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.batches import Decoder, StageSeconds, usable_cores
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.compiled import fuse_network
+from fec_cache.features.compiled import compile_network, fuse_network
 from fec_cache.features.extract import ExtractOptions, extract
-from fec_cache.features.network import Network, choose_device
+from fec_cache.features.fusion import smallest_cosine
+from fec_cache.features.network import FixedPass, Network, choose_device
+from fec_cache.features.precision import LEAST_COSINE
 from fec_cache.features.recipes import recipes_of
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.sources.emotions import EMOTIONS, vary
@@ -259,6 +262,40 @@ def child(options: argparse.Namespace) -> None:
     print(json.dumps({"peak_gb": peak / 1e9}))
 
 
+def compare_passes(options: argparse.Namespace) -> None:
+    """One thread's pass as it is loaded, fused and compiled: its speed, and that it is the same."""
+    backbone = load_backbone(options.backbone, options.weights)
+    device = choose_device(options.device)
+    num_rows = 16 if device.type == "cpu" else 128
+    side, drawn = backbone.input_size, np.random.default_rng(0)
+    pictures = drawn.integers(0, 256, (num_rows, side, side, 3), dtype=np.uint8)
+    torch.set_num_threads(1)
+    plain = Network(backbone, device, plain=True).features(pictures)["avgpool"]
+    for precision in options.precision:
+        networks: dict[str, Network] = {}
+        for name in ("folded", "fused", "compiled"):
+            started = time.perf_counter()
+            network = networks[name] = Network(backbone, device, precision)
+            reason = fuse_network(network, num_rows) if name == "fused" else ""
+            if name == "compiled":
+                network.fixed = FixedPass(num_rows, compile_network(network, num_rows, 1))
+            print(
+                f"{precision}, {name}: ready after {time.perf_counter() - started:.1f} s {reason}"
+            )
+        lanes = {name: network.lane() for name, network in networks.items()}
+        spent: dict[str, list[float]] = {name: [] for name in lanes}
+        for _ in range(8):
+            for name, lane in lanes.items():
+                started = time.thread_time()
+                found = lane.features(pictures)["avgpool", False]
+                spent[name].append(time.thread_time() - started)
+                cosine = smallest_cosine(torch.from_numpy(found), torch.from_numpy(plain))
+                assert cosine >= LEAST_COSINE, (precision, name, cosine)
+        for name, times in spent.items():
+            told = f"{1000 * statistics.median(times[2:]) / num_rows:.2f} ms of core time a face"
+            print(f"{precision}, {name}: {told}")
+
+
 def measure(options: argparse.Namespace, folder: Path) -> None:
     """All figures."""
     bench = Bench(options, folder)
@@ -327,12 +364,18 @@ def main() -> None:
     parser.add_argument("--reference-workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="keep the JPEGs here")
     parser.add_argument("--no-memory", action="store_true", help="leave the memory unmeasured")
+    parser.add_argument(
+        "--passes", action="store_true", help="only compare the folded, fused and compiled pass"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:
         child(options)
         return
     print(f"torch {torch.__version__}, {usable_cores()} cores, {platform.machine()}")
+    if options.passes:
+        compare_passes(options)
+        return
     with faces_folder(options) as folder:
         measure(options, folder)
 
