@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from fec_cache.features.recipe_file import (
     recipe_bytes,
     write_recipe,
 )
-from fec_cache.features.shards import Shard, read_shard, write_shard
+from fec_cache.features.shards import Shard, read_faces, read_shard, write_shard
 
 _LOCK_NAME = ".lock"
 
@@ -124,8 +124,25 @@ class FeatureCache:
             )
         return shard
 
-    def load(self) -> FeatureMatrix:
-        """Read the whole matrix into memory, every byte checked.
+    def parts(self, wanted: Collection[str] | None = None) -> Iterator[Shard]:
+        """Shard by shard the rows of wanted faces, every byte checked; None wants all.
+
+        Raises:
+            CacheDamaged: a shard is not what was sealed.
+        """
+        recipe = self.recipe
+        for entry in self.manifest().shards:
+            if wanted is None or not entry.rows:
+                yield self.read(entry)
+            else:
+                path = self.folder / entry.file
+                yield read_faces(path, entry.sha256, recipe.fingerprint, wanted, recipe.store_dtype)
+
+    def load(self, wanted: Collection[str] | None = None) -> FeatureMatrix:
+        """Read the matrix into memory, every byte checked.
+
+        Args:
+            wanted: ids of the faces to read, those that are not here left out; None reads all.
 
         Raises:
             CacheDamaged: a shard is not what was sealed.
@@ -138,12 +155,14 @@ class FeatureCache:
                 f"{self.recipe.backbone} --layer {self.recipe.layer}"
             )
         # Filled shard by shard: joining them at the end would need the memory twice.
-        features = np.empty((manifest.num_faces, self.recipe.width), self.recipe.store_dtype)
+        most = manifest.num_faces if wanted is None else min(manifest.num_faces, len(wanted))
+        features = np.empty((most, self.recipe.width), self.recipe.store_dtype)
         face_ids: list[str] = []
-        for shard in map(self.read, manifest.shards):
-            features[len(face_ids) : len(face_ids) + len(shard.face_ids)] = shard.features
-            face_ids.extend(shard.face_ids)
-        return FeatureMatrix(self.recipe, tuple(face_ids), features)
+        for shard in self.parts(wanted):
+            if shard.face_ids:
+                features[len(face_ids) : len(face_ids) + len(shard.face_ids)] = shard.features
+                face_ids.extend(shard.face_ids)
+        return FeatureMatrix(self.recipe, tuple(face_ids), features[: len(face_ids)])
 
     def seal(
         self,

@@ -1,6 +1,6 @@
 """Several caches side by side: one matrix whose rows hold each face's features of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,35 +57,43 @@ class CacheSet:
         """Width of each cache's part of a row; empty where there is one cache only."""
         return blocks_of(self.recipes)
 
-    def load(self) -> JoinedMatrix:
+    def load(self, wanted: Collection[str] | None = None) -> JoinedMatrix:
         """Read the features of all faces that every cache holds, every byte checked.
 
-        Rows are in the order of the first cache. The store's dtype is kept where the caches agree
-        on it. Beside the matrix itself, memory is needed for one shard.
+        With `wanted` only the faces of these ids, as far as they are there. Rows are in the order
+        of the first cache. The store's dtype is kept where the caches agree on it. Beside the
+        matrix itself, memory is needed for one shard.
 
         Raises:
             CacheDamaged: a shard is not what was sealed.
             CacheNotFound: a cache has no features yet, or no face is in all of them.
         """
         if len(self.caches) == 1:
-            matrix = self.caches[0].load()
+            matrix = self.caches[0].load(wanted)
             return JoinedMatrix(matrix.face_ids, matrix.features)
         widths = [recipe.width for recipe in self.recipes]
         dtype = np.result_type(*(np.dtype(recipe.store_dtype) for recipe in self.recipes))
-        features = np.empty((_num_faces(self.caches[0]), sum(widths)), dtype)
+        most = _num_faces(self.caches[0])
+        most = most if wanted is None else min(most, len(wanted))
+        features = np.empty((most, sum(widths)), dtype)
         num_parts = np.zeros(len(features), np.int64)
         row_of: dict[str, int] = {}
         elsewhere: set[str] = set()
         for block, cache in enumerate(self.caches):
             part = features[:, sum(widths[:block]) : sum(widths[: block + 1])]
-            for shard in map(cache.read, cache.manifest().shards):
+            for shard in cache.parts(wanted):
                 if not block:
                     row_of.update((name, len(row_of)) for name in shard.face_ids)
                 rows = np.array([row_of.get(name, -1) for name in shard.face_ids], np.int64)
                 elsewhere.update(shard.face_ids[place] for place in np.flatnonzero(rows < 0))
-                part[rows[rows >= 0]] = shard.features[rows >= 0]
+                if len(rows):
+                    part[rows[rows >= 0]] = shard.features[rows >= 0]
                 num_parts[rows[rows >= 0]] += 1
         kept = np.flatnonzero(num_parts == len(widths))
+        if wanted is None and not len(kept):
+            raise CacheNotFound(
+                f"No face is in all of {self.names}. Extract each of them from the same --data."
+            )
         return self._complete(features, kept, tuple(row_of), len(elsewhere))
 
     def _complete(
@@ -96,16 +104,12 @@ class CacheSet:
         num_elsewhere: int,
     ) -> JoinedMatrix:
         """The rows that every cache filled, moved together in place."""
-        if not len(kept):
-            raise CacheNotFound(
-                f"No face is in all of {self.names}. Extract each of them from the same --data."
-            )
+        num_incomplete = len(face_ids) - len(kept) + num_elsewhere
         if len(kept) < len(features):
             for start in range(0, len(kept), _COPIED_AT_ONCE):
                 rows = kept[start : start + _COPIED_AT_ONCE]
                 features[start : start + len(rows)] = features[rows]
             face_ids = tuple(face_ids[row] for row in kept.tolist())
-        num_incomplete = len(features) - len(kept) + num_elsewhere
         return JoinedMatrix(face_ids, features[: len(kept)], num_incomplete)
 
 

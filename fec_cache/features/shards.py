@@ -2,13 +2,14 @@
 
 Layout (docs/cache-format.md): root attributes `format_version`, `fingerprint`; dataset `face_id`
 [n] S32; dataset `features` [n, D] float16 or float32; both with Fletcher32 checksums. Behind the
-HDF5 file, where HDF5 does not look, stands the sha256 of it: a shard can be checked without the
-manifest, and before HDF5, which crashes on some damage, reads a byte.
+HDF5 file, where HDF5 does not look, stand a table of its rows (see `shard_rows`) and the sha256 of
+both: a shard can be checked without the manifest, and before HDF5, which crashes on some damage,
+reads a byte.
 """
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from fec_cache.errors import CacheDamaged
 from fec_cache.faces.table import FACE_ID_LENGTH
+from fec_cache.features.shard_rows import read_rows, row_table
 from fec_cache.features.storage import write_atomically
 
 FORMAT_VERSION = 1
@@ -25,7 +27,7 @@ FACE_ID_DTYPE = f"S{FACE_ID_LENGTH}"
 _CHUNK_BYTES = 1 << 20
 _SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 SEAL_BYTES = 73
-"""Length of the line behind the HDF5 file."""
+"""Length of the line at the end."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,25 @@ def read_shard(path: Path, sha256: str, fingerprint: str) -> Shard:
         CacheDamaged: missing, altered, truncated, or of another recipe.
     """
     return _parsed(path, checked_bytes(path, sha256), fingerprint)
+
+
+def read_faces(
+    path: Path, sha256: str, fingerprint: str, wanted: Collection[str], dtype: str
+) -> Shard:
+    """The rows of some faces, after checking every byte that is given out.
+
+    Where more than half of a shard is wanted, and where there is no sound table of its rows, the
+    shard is read whole.
+
+    Raises:
+        CacheDamaged: as `read_shard` does.
+    """
+    found = read_rows(path, SEAL_BYTES, fingerprint, wanted, dtype)
+    if found is not None:
+        return Shard(*found)
+    shard = read_shard(path, sha256, fingerprint)
+    rows = [row for row, face_id in enumerate(shard.face_ids) if face_id in wanted]
+    return Shard(tuple(shard.face_ids[row] for row in rows), shard.features[rows])
 
 
 def sealed_shard(path: Path, fingerprint: str) -> tuple[str, Shard]:
@@ -132,7 +153,8 @@ def _build(fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.f
         )
         file.create_dataset("features", data=features, chunks=(rows, width), fletcher32=True)
         file.flush()
-        return bytes(file.id.get_file_image())
+        table = row_table(file["features"], fingerprint, face_ids, features)
+        return bytes(file.id.get_file_image()) + table
 
 
 def _damage(path: Path, problem: str) -> str:

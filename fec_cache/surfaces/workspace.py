@@ -110,7 +110,7 @@ def load_labelled(
     rejected_path = workspace.runs_dir / f"rejected-{split}.csv"
     write_rejected(rejected_path, annotations.rejected)
     faces = table_of_faces(workspace, [annotations], console)
-    matrix = caches.load()
+    matrix = caches.load(set(faces.ids().values()))
     if matrix.num_incomplete:
         console.warn(
             f"{counted(matrix.num_incomplete, 'face')} in some of {caches.names} and not in all: "
