@@ -20,7 +20,7 @@ from fec_cache.faces.table import FACE_ID_LENGTH
 _DIGEST_BYTES = 16
 _ROW = np.dtype([("face_id", f"S{FACE_ID_LENGTH}"), ("place", "<u8"), ("digest", "V16")])
 _END = re.compile(rb"\nrows ([0-9]{12}) ([0-9a-f]{64})\n")
-_END_BYTES = 83
+_END_BYTES = 84
 
 
 def row_table(
@@ -80,7 +80,9 @@ def read_rows(
         return None
     if [_digest(part) for part in parts] != [bytes(digest) for digest in some["digest"]]:
         return None
-    features = np.frombuffer(b"".join(parts), dtype).reshape(len(parts), -1 if parts else 0)
+    features = np.empty((len(parts), row_bytes // np.dtype(dtype).itemsize), dtype)
+    for row, part in zip(features, parts, strict=True):
+        row[:] = np.frombuffer(part, dtype)
     return tuple(name.decode() for name in some["face_id"]), features
 
 

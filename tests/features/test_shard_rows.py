@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fec_cache.errors import CacheDamaged
-from fec_cache.features import shard_rows
+from fec_cache.features import shard_rows, shards
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.joined import CacheSet
 from fec_cache.features.plan import WorkItem
 from fec_cache.features.recipes import recipes_of
-from fec_cache.features.shards import read_faces, sealed_shard, write_shard
+from fec_cache.features.shards import SEAL_BYTES, read_faces, sealed_shard, write_shard
 
 FINGERPRINT = "ab" * 32
 
@@ -29,10 +29,14 @@ def features_of(num, width, dtype=np.float16):
 @pytest.fixture
 def counted(monkeypatch):
     """Bytes that were read of shards, by either way."""
-    sizes, read = [], shard_rows._read
-    monkeypatch.setattr(
-        shard_rows, "_read", lambda file, place, size: sizes.append(size) or read(file, place, size)
-    )
+    sizes, read, whole = [], shard_rows._read, shards._bytes_of
+
+    def counting(content):
+        sizes.append(len(content))
+        return content
+
+    monkeypatch.setattr(shard_rows, "_read", lambda *asked: counting(read(*asked)))
+    monkeypatch.setattr(shards, "_bytes_of", lambda path: counting(whole(path)))
     return sizes
 
 
@@ -81,7 +85,8 @@ def test_no_flipped_bit_is_given_out(tmp_path):
     content = path.read_bytes()
     rng, num_named = np.random.default_rng(0), 0
     table = content.rindex(FINGERPRINT.encode())
-    places = [*rng.integers(0, len(content), 150), *range(table, len(content))]
+    row = content.index(features[1].tobytes())
+    places = [*range(0, table, 29), *range(row, row + 10), *range(table, len(content))]
     for place in places:
         damaged = bytearray(content)
         damaged[place] ^= 1 << int(rng.integers(8))
@@ -93,8 +98,8 @@ def test_no_flipped_bit_is_given_out(tmp_path):
             continue
         assert found.face_ids == (ids(6)[1], ids(6)[4])
         assert np.array_equal(found.features, features[[1, 4]])
-    # Every byte of the table counts, and of the line behind it.
-    assert num_named >= len(content) - table - 80
+    # Every byte of a wanted row counts, and of the table and its last line; not those of the seal.
+    assert num_named >= 10 + len(content) - table - SEAL_BYTES
 
 
 def test_a_shard_cut_short_or_gone_or_of_another_recipe_is_named(tmp_path):
@@ -116,7 +121,7 @@ def test_a_shard_without_a_table_is_read_whole(tmp_path, monkeypatch, counted):
     sha256 = write_shard(path, FINGERPRINT, ids(9), features_of(9, 5))
     found = read_faces(path, sha256, FINGERPRINT, {ids(9)[2]}, "float16")
     assert np.array_equal(found.features, features_of(9, 5)[[2]])
-    assert sum(counted) < 200
+    assert sum(counted) == path.stat().st_size + 84
 
 
 def caches(tmp_path, *nums):
@@ -138,7 +143,10 @@ def caches(tmp_path, *nums):
 def test_a_cache_gives_wanted_faces_only(tmp_path, counted):
     (cache,) = caches(tmp_path, 35)
     wanted = [*ids(1, 31), *ids(2, 8), "e" * 32]
+    counted.clear()
     matrix = cache.load(wanted)
+    sizes = [path.stat().st_size for path in sorted((cache.folder / "shards").iterdir())]
+    assert sum(counted) < sum(sizes) / 4
     assert matrix.face_ids == (*ids(2, 8), *ids(1, 31))
     assert matrix.features[:, 0].tolist() == [8, 9, 31]
     assert cache.load(()).features.shape == (0, 3)
