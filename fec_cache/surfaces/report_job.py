@@ -86,7 +86,7 @@ def _gather(
 ) -> ReportData:
     folder = folders[0]
     config = load_config(folder)
-    outcome = _evaluate(workspace, folder, allow_overlap, console)
+    outcome, reason = _evaluate(workspace, folder, allow_overlap, console)
     seeds = baseline = None
     if outcome is not None:
         named = folders if len(folders) > 1 else find_seeds(workspace, folder)
@@ -101,7 +101,7 @@ def _gather(
         baseline=baseline,
         results=_results(folder, console),
         picture=_pictures(workspace, outcome),
-        notes=_notes(config, outcome),
+        notes=_notes(config, outcome, reason),
         face_map=_face_map(folder, outcome),
         words=_expressions(workspace, outcome),
         extraction=_extraction(workspace, config, outcome),
@@ -125,12 +125,14 @@ def _check_out(path: Path) -> None:
 
 def _evaluate(
     workspace: Workspace, folder: Path, allow_overlap: bool, console: Console
-) -> EvaluateOutcome | None:
+) -> tuple[EvaluateOutcome | None, str]:
+    """The figures, or none and why."""
     try:
-        return run_evaluate(workspace, folder, allow_overlap, console)
+        return run_evaluate(workspace, folder, allow_overlap, console), ""
     except (MissingData, CacheMismatch, CacheNotFound) as error:
-        console.warn(f"The report has no test figures: {error}")
-        return None
+        reason = f"The report has no test figures: {error}"
+        console.warn(reason)
+        return None, reason
 
 
 def _baseline(
@@ -204,8 +206,8 @@ def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
     return picture
 
 
-def _notes(config: RunConfig, outcome: EvaluateOutcome | None) -> tuple[str, ...]:
-    notes = [str(config.data.get("origin") or ""), *random_weights_notes(config.recipes)]
+def _notes(config: RunConfig, outcome: EvaluateOutcome | None, reason: str) -> tuple[str, ...]:
+    notes = [reason, str(config.data.get("origin") or ""), *random_weights_notes(config.recipes)]
     if outcome is not None:
         notes += [*outcome.overlap.in_words(), *outcome.evaluation.warnings]
     return tuple(note for note in notes if note)

@@ -148,7 +148,9 @@ def test_report_of_an_unevaluated_grid_and_without_test_split(place):
     (place.folder / "data" / "test.csv").unlink()
     result = place.ok("report", "--run", "grid", "--out", "half.html")
     assert "no test figures" in result.stderr
-    assert "fec evaluate" in (place.folder / "half.html").read_text()
+    page = (place.folder / "half.html").read_text()
+    assert "fec evaluate" in page
+    assert "<b>Mind:</b> The report has no test figures: " in page
 
 
 def test_heads_train_without_the_images(place):
