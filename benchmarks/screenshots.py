@@ -41,7 +41,7 @@ SHOTS = {
     "report-400-dark": (400, "dark", 1560),
 }
 WHOLE = {"report-whole-1400": (1400, "light"), "report-whole-400": (400, "dark")}
-_QUALITY = 82
+_QUALITY, _WHOLE_QUALITY = 82, 30
 
 
 def make(work: Path) -> Path:
@@ -86,7 +86,7 @@ def shoot(page: Path, out: Path) -> int:
             _save(browser.picture(below=below), out / f"{name}.webp")
         for name, (width, scheme) in WHOLE.items():
             browser.open(page, width, scheme)
-            _save(browser.picture(), out / f"{name}.webp", 60)
+            _save(browser.picture(), out / f"{name}.webp", _WHOLE_QUALITY)
     return outside
 
 
