@@ -5,11 +5,13 @@ threads of the parent's to trip over.
 """
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -24,12 +26,14 @@ from torch import nn
 
 from fec_cache.errors import CacheNotFound, FecError
 from fec_cache.faces.digests import ImageDigests
-from fec_cache.faces.table import identify_faces
-from fec_cache.features import failpoints
+from fec_cache.faces.table import FaceTable, identify_faces
+from fec_cache.features import devices, failpoints
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.extract import ExtractOptions, extract
+from fec_cache.features.devices import BackboneSource
+from fec_cache.features.extract import ExtractOptions, ExtractSummary, extract
 from fec_cache.features.recipes import recipes_of
+from fec_cache.features.run import ProgressCallback
 from fec_cache.features.verify import verify_cache, verify_index
 from fec_cache.features.weights import WeightsOrigin
 from fec_cache.sources.annotations import FaceRef
@@ -74,6 +78,55 @@ def toy_backbone(layers: Sequence[str], delay_s: float = 0.0) -> Backbone:
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )
+
+
+@dataclass(frozen=True)
+class DoomedSource(BackboneSource):
+    """The toy for one process of several; the first to load it is killed.
+
+    At a step of writing if a failpoint says which, else after `after_s` seconds.
+    """
+
+    flag: Path
+    failpoint: str
+    after_s: float
+    delay_s: float
+
+    def load(self) -> Backbone:
+        """The toy; whoever comes first is marked."""
+        try:
+            os.close(os.open(self.flag, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return toy_backbone(self.layers, self.delay_s)
+        failpoints.arm(self.failpoint)
+        if not self.failpoint:
+            threading.Timer(self.after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return toy_backbone(self.layers, self.delay_s)
+
+
+def extract_by_two(source: DoomedSource) -> Callable[..., ExtractSummary]:
+    """What `extract` does, by two processes of which one is doomed."""
+
+    def run(
+        faces: FaceTable,
+        images_dir: Path,
+        backbone: Backbone,
+        caches: Sequence[FeatureCache],
+        options: ExtractOptions,
+        on_progress: ProgressCallback,
+    ) -> ExtractSummary:
+        del backbone
+        # Forked they start in milliseconds; the parent has no threads, and how they start is not
+        # what is looked at.
+        fork = multiprocessing.get_context("fork")
+        devices.multiprocessing.get_context = lambda _: fork  # type: ignore[assignment]
+        devices.log.warning = lambda *_: source.flag.write_text("lost")  # type: ignore[method-assign,assignment]
+        names = ("cpu", "cpu")
+        return devices.extract_on_devices(
+            faces, images_dir, source, caches, options, names, on_progress
+        )
+
+    return run
 
 
 @dataclass
@@ -185,6 +238,7 @@ class Lab:
         prepare: Callable[[], None] | None = None,
         user: int = 0,
         timeout_s: float = LONG_TIMEOUT_S,
+        run: Callable[..., ExtractSummary] = extract,
     ) -> Running:
         """Fork a process that brings a cache up to all pictures."""
         sys.stdout.flush()
@@ -199,7 +253,7 @@ class Lab:
                 os.setgid(user)
                 os.setuid(user)
             code = self._live(
-                writer, cache_dir, layers, failpoint, delay_s, images_dir, prepare, timeout_s
+                writer, cache_dir, layers, failpoint, delay_s, images_dir, prepare, timeout_s, run
             )
         except BaseException:
             code = 1
@@ -215,6 +269,7 @@ class Lab:
         images_dir: Path | None,
         prepare: Callable[[], None] | None,
         timeout_s: float,
+        run: Callable[..., ExtractSummary],
     ) -> int:
         def tell(**fields: Any) -> None:
             os.write(pipe, json.dumps(fields).encode() + b"\n")
@@ -231,7 +286,7 @@ class Lab:
             recipes = recipes_of(backbone, 0.1, "float16")
             caches = [FeatureCache.create(cache_dir, recipe) for recipe in recipes]
             options = ExtractOptions("cpu", 2, 2, SHARD_FACES, image_timeout_s=timeout_s)
-            summary = extract(
+            summary = run(
                 faces, images_dir, backbone, caches, options, lambda p: tell(done=p.faces_done)
             )
             tell(computed=summary.num_computed)

@@ -237,6 +237,27 @@ def crowd(this: Round) -> None:
     this.heal(0)
 
 
+def child_of_two_devices(this: Round) -> None:
+    """`--devices cpu,cpu`, and one of the two processes is killed: the other does its share."""
+    this.begin("empty", "half")
+    kill = f"*:*:{this.dice.randrange(1, _STEPS // 2)}:kill" if this.dice.random() < 0.7 else ""
+    source = fault_lab.DoomedSource(
+        *("toy", None, this.layers, "sha256:" + "5" * 64),
+        *(this.cache_dir / "doomed", kill, this.dice.random() * 0.2, this.dice.random() * 0.004),
+    )
+    run = fault_lab.extract_by_two(source)
+    life = this.lab.start(this.cache_dir, this.layers, run=run).finish()
+    is_lost = life.exit_code == 3 or source.flag.read_text() == "lost"
+    this.counts["devices that lost a process"] += is_lost
+    source.flag.unlink()
+    if life.exit_code not in (0, 3):
+        raise Failure(f"ended with {life.exit_code}: {life.error}")
+    if life.exit_code and not ("died" in life.error and "run the same command again" in life.error):
+        raise Failure(f"a lost process is told otherwise: {life.error}")
+    this.check_after_crash(life)
+    this.heal(0)
+
+
 def ctrl_c(this: Round) -> None:
     this.begin("empty", "half")
     running = this.lab.start(this.cache_dir, this.layers, delay_s=0.002)
@@ -355,6 +376,7 @@ FAULTS: dict[Fault, int] = {
     truncated_file: 6,
     removed_file: 2,
     crowd: 8,
+    child_of_two_devices: 4,
     ctrl_c: 4,
     picture_that_hangs: 1,
     decoder_that_hangs_or_dies: 2,

@@ -17,6 +17,7 @@ from itertools import starmap
 from pathlib import Path
 
 from fec_cache.faces.files import read_regular
+from fec_cache.faces.patience import TooSlow, each_in_time
 
 INDEX_NAME = "images.index"
 _CHECK_DIGITS = 16
@@ -87,11 +88,13 @@ def write_index(path: Path, index: DigestIndex) -> None:
 class ImageDigests:
     """The index of one cache folder.
 
-    With `rehash` every image is read again, whatever its size and mtime say.
+    With `rehash` every image is read again, whatever its size and mtime say. One that takes longer
+    than `limit_s` seconds to read, as in a file system that hangs, counts as one that cannot be.
     """
 
     cache_dir: Path
     rehash: bool = False
+    limit_s: float = 60.0
 
     @property
     def path(self) -> Path:
@@ -124,16 +127,26 @@ class ImageDigests:
         known = {} if self.rehash else index.entries
         found: dict[str, tuple[str, str]] = {}
         fresh: list[bytes] = []
+
+        def look(image: str) -> _Entry | str:
+            """The image's entry, or why there is none."""
+            try:
+                return _entry(images_dir / image, known.get((folder, image)))
+            except (OSError, ValueError) as error:
+                return _reason(error)
+
         try:
-            for number, image in enumerate(images, start=1):
-                before = known.get((folder, image))
-                try:
-                    entry = _entry(images_dir / image, before)
+            looks = each_in_time(images, look, self.limit_s)
+            for number, (image, entry) in enumerate(looks, start=1):
+                if isinstance(entry, TooSlow):
+                    found[image] = ("", f"could not be read within {self.limit_s:g} s")
+                    log.warning("%s %s: it is left", image, found[image][1])
+                elif isinstance(entry, str):
+                    found[image] = ("", entry)
+                else:
                     found[image] = (entry[2], "")
-                    if entry is not before:
+                    if entry is not known.get((folder, image)):
                         fresh.append(_line((folder, image), entry))
-                except (OSError, ValueError) as error:
-                    found[image] = ("", _reason(error))
                 if len(fresh) >= _COMMIT_EVERY:
                     self._append(fresh)
                 if on_progress is not None:

@@ -34,4 +34,5 @@ def test_forty_rounds_of_faults_break_no_promise(open_folder):
     figures = json.loads(done.stdout)
     assert (figures["rounds"], figures["failures"]) == (40, 0)
     assert (figures["flips_found"], figures["flips_missed"]) == (100, [])
+    assert figures["rounds_by_fault"]["child_of_two_devices"] >= 1
     assert list(open_folder.iterdir()) == []
