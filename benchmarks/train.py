@@ -219,12 +219,11 @@ def stacked(bench: Bench, options: argparse.Namespace) -> None:
         print(f"  DataLoader loop   {reference:>8.2f} s")
         for num_heads in options.heads:
             jobs = [Job(HeadConfig(), replace(plain, seed=seed)) for seed in range(num_heads)]
-            some = (
-                bench.part(max(1, num_heads // _WHOLE_HEADS)) if options.device == "cpu" else bench
-            )
+            one_in = max(1, num_heads // _WHOLE_HEADS) if options.device == "cpu" else 1
+            some = bench.part(one_in)
             spent = one_epoch(some, jobs, options.device) / num_heads
             spent *= bench.num_pairs / some.num_pairs
-            share, star = limit_s(bench, batch_size) / spent, "" if some is bench else " *"
+            share, star = limit_s(bench, batch_size) / spent, "" if one_in == 1 else " *"
             words = f"{spent:>8.2f} s{reference / spent:>8.2f} x{share:>8.0%}{star}"
             print(f"  K = {num_heads:<14}{words}")
 

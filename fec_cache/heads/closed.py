@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from dataclasses import replace
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
 from fec_cache.heads.losses import bce_loss
 from fec_cache.heads.model import COMPONENTS, EmbeddingHead, PairHead, ScatterHead, build_head
 from fec_cache.heads.resident import check_features
-from fec_cache.heads.scatter import SHRINKAGES, find_scatter
+from fec_cache.heads.scatter import SHRINKAGES, Scatters, find_scatter, pair_scatters
 from fec_cache.heads.scoring import triplet_logits
 from fec_cache.pairs.build import TripletTable
 
@@ -27,6 +28,19 @@ _SAMPLE = 65536
 _LEAST_SCALE = 1e-3
 
 
+@dataclass
+class ScatterBench:
+    """What scatter heads of one preparation share, on the same features and triplets.
+
+    Only the last preparation is kept: a grid varies shrinkage and components fastest.
+    """
+
+    key: Hashable = None
+    preparation: dict[str, Tensor] = field(default_factory=dict)
+    prepared: Tensor = field(default_factory=lambda: torch.empty(0))
+    scatters: Scatters | None = None
+
+
 def fit_scatter(
     features: npt.NDArray[np.floating],
     train: TripletTable,
@@ -34,6 +48,7 @@ def fit_scatter(
     config: HeadConfig,
     device: str = "cpu",
     on_epoch: EpochCallback | None = None,
+    bench: ScatterBench | None = None,
 ) -> TrainResult:
     """Work the scatter head out: shrinkage and components by validation, then the calibration.
 
@@ -44,18 +59,23 @@ def fit_scatter(
         config: of a scatter head; what it leaves open is chosen.
         device: in torch's words.
         on_epoch: told once, as if it were the first epoch.
+        bench: what earlier heads on the same features and triplets left, and this one leaves.
 
     Raises:
         NothingToTrain: a side is empty, or features are not finite, or not one varies.
         BadOption: more components are asked for than there are.
     """
     started = time.perf_counter()
-    check_features(features, train, validation)
+    bench = bench or ScatterBench()
     head = build_head(config, features.shape[1]).to(device)
     assert isinstance(head, ScatterHead)
     with torch.inference_mode():
-        prepared = _prepared(head, torch.from_numpy(features.astype(np.float32)).to(device), train)
-        accuracy = _project(head, prepared, train, validation)
+        if bench.key != _key(head):
+            check_features(features, train, validation)
+            _lay_out(bench, head, torch.from_numpy(features.astype(np.float32)).to(device), train)
+        head.preparation.load_state_dict(bench.preparation)
+        prepared = bench.prepared
+        accuracy = _project(head, bench, train, validation)
         projected = nn.functional.normalize(prepared @ head.projection, dim=-1)
     logits = _logits(head.eval(), projected, validation)
     fit_calibration(head, logits.flatten(), _similar(validation).flatten())
@@ -66,22 +86,31 @@ def fit_scatter(
     return TrainResult(head.cpu(), (epoch,), epoch, epoch.seconds)
 
 
-def _prepared(head: ScatterHead, matrix: Tensor, train: TripletTable) -> Tensor:
-    """All faces before the projection, [N, K], by the preparation of the training faces."""
+def _key(head: ScatterHead) -> Hashable:
+    """What heads must have in common to share a bench."""
+    return head.config.preparation_for(head.width), head.config.blocks
+
+
+def _lay_out(bench: ScatterBench, head: ScatterHead, matrix: Tensor, train: TripletTable) -> None:
+    """All faces before the projection, by the preparation of the training faces; their scatters."""
     faces = torch.from_numpy(np.unique(train.rows)).to(matrix.device)
+    bench.key = None
     head.fit_preparation(matrix[faces])
-    prepared: Tensor = head.preparation(matrix)
-    return prepared
+    bench.prepared = head.preparation(matrix)
+    bench.scatters = pair_scatters(bench.prepared, train)
+    bench.preparation = head.preparation.state_dict()
+    bench.key = _key(head)
 
 
 def _project(
-    head: ScatterHead, prepared: Tensor, train: TripletTable, validation: TripletTable
+    head: ScatterHead, bench: ScatterBench, train: TripletTable, validation: TripletTable
 ) -> float:
     """Fill in the best projection; its validation triplet accuracy."""
     config = head.config
     shrinkages = SHRINKAGES if config.shrinkage is None else (config.shrinkage,)
     components = COMPONENTS if config.components is None else (config.components,)
-    found = find_scatter(prepared, train, validation, shrinkages, components)
+    data = bench.prepared, train, validation
+    found = find_scatter(*data, shrinkages, components, bench.scatters)
     count = found.projection.shape[1]
     log.info("scatter: shrinkage %g, %d directions", found.shrinkage, count)
     head.projection[:, :count].copy_(found.projection)

@@ -27,6 +27,8 @@ from fec_cache.heads.scoring import odd_accuracy
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
 SHRINKAGES = (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+# Of similar and of different pairs.
+Scatters = tuple[Tensor, Tensor]
 _BATCH = 8192
 # Directions along which similar pairs never differ would get endless weight.
 _FLOOR = 1e-7
@@ -47,6 +49,7 @@ def find_scatter(
     validation: TripletTable,
     shrinkages: Sequence[float] = SHRINKAGES,
     components: Sequence[int] = COMPONENTS,
+    scatters: Scatters | None = None,
 ) -> Scatter:
     """The best projection of a grid by validation triplet accuracy.
 
@@ -58,11 +61,12 @@ def find_scatter(
         validation: triplets to choose by.
         shrinkages: shares of the identity, in [0, 1].
         components: numbers of directions; those beyond K count as K.
+        scatters: what `pair_scatters` gives of the training triplets, where it is known.
     """
     counts = sorted({min(count, prepared.shape[1]) for count in components})
     rows, places = _compact(validation, prepared.device)
     faces, odd = prepared[rows], torch.from_numpy(validation.odd).to(prepared.device)
-    similar, different = pair_scatters(prepared, train)
+    similar, different = scatters or pair_scatters(prepared, train)
     best: Scatter | None = None
     for shrinkage in sorted(shrinkages, reverse=True):
         projection = contrast_directions(similar, different, shrinkage, counts[-1])
@@ -75,7 +79,7 @@ def find_scatter(
     return best
 
 
-def pair_scatters(prepared: Tensor, train: TripletTable) -> tuple[Tensor, Tensor]:
+def pair_scatters(prepared: Tensor, train: TripletTable) -> Scatters:
     """Mean of (a - b)(a - b)' over similar and over different pairs: [K, K] float64 on the CPU.
 
     A pair counts as similar by the share of the raters who called it so, and as different by the

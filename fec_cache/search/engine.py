@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.heads.closed import ScatterBench, fit_scatter
 from fec_cache.heads.crew import Crew, DoneCallback, StackPlan
 from fec_cache.heads.history import Epoch, TrainResult
 from fec_cache.heads.planning import plan_stacks
 from fec_cache.heads.stack import Job, stack_key
-from fec_cache.heads.train import fit, seconds_per_epoch
+from fec_cache.heads.train import seconds_per_epoch
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
 
@@ -58,6 +59,7 @@ class Engine:
     plan: StackPlan
     device: str = "cpu"
     group_points: int = GROUP_POINTS
+    bench: ScatterBench = field(default_factory=ScatterBench, compare=False, repr=False)
 
     def groups(self, points: Sequence[Point]) -> list[tuple[Point, ...]]:
         """Points that are trained together, in an order that depends on points and plan only."""
@@ -121,7 +123,9 @@ class ClosedTraining:
         train, validation = engine.split.train, engine.split.validation
         for place in range(len(self._results), len(self._points)):
             point = self._points[place]
-            result = fit(engine.features, train, validation, point.head, point.train, engine.device)
+            result = fit_scatter(
+                engine.features, train, validation, point.head, engine.device, bench=engine.bench
+            )
             self._results.append(result)
             if on_epoch is not None:
                 on_epoch(place, result.best)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from fec_cache.errors import TrainingDiverged
 from fec_cache.heads.crew import StackPlan
@@ -169,6 +170,34 @@ class TestFailures:
         outcomes = outcomes_of(run_in(tmp_path, space))
         assert sorted(o.status for o in outcomes) == [DONE, FAILED]
         assert "Try a smaller --lr" in " ".join(o.error for o in outcomes)
+
+
+def test_scatter_heads_of_a_grid_share_their_scatters(tmp_path, monkeypatch):
+    """Each equals the head that is worked out alone, and pairs are summed once a preparation."""
+    from fec_cache.heads import closed
+    from fec_cache.heads.train import fit
+
+    found, real = [], closed.pair_scatters
+    monkeypatch.setattr(closed, "pair_scatters", lambda *a: found.append(1) or real(*a))
+    values = {
+        "head": ["embedding", "scatter"],
+        "hidden": [(8,)],
+        "epochs": [1],
+        "prepare": ["standardize", "pca:4"],
+        "shrinkage": [0.1, 0.5],
+        "components": [1, 2],
+    }
+    search = run_in(tmp_path, space_of(values))
+    outcomes = {o.key: o for o in outcomes_of(search)}
+    assert len(outcomes) == 2 + 8
+    assert len(found) == 2
+    split = search.engine.split
+    for point in (point for point in grid(values) if point.is_closed):
+        alone = fit(search.engine.features, split.train, split.validation, point.head, point.train)
+        ours = search.train(point)
+        assert outcomes[point.key("s")].val_triplet_accuracy == alone.best.val_triplet_accuracy
+        for name, value in alone.head.state_dict().items():
+            assert torch.equal(ours.head.state_dict()[name], value)
 
 
 class TestHalving:
