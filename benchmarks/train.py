@@ -215,7 +215,8 @@ def stacked(bench: Bench, options: argparse.Namespace) -> None:
     for batch_size in options.batch_sizes:
         plain = TrainConfig(batch_size=batch_size)
         print(f"K heads, one epoch of {bench.num_pairs:,} pairs each, batch {batch_size}, per head")
-        reference = _seconds(lambda b=batch_size: dataloader_loop(bench, b))
+        loop = {"": lambda b=batch_size: dataloader_loop(bench, b)}
+        reference = medians(loop, options.rounds)[""]
         print(f"  DataLoader loop   {reference:>8.2f} s")
         for num_heads in options.heads:
             jobs = [Job(HeadConfig(), replace(plain, seed=seed)) for seed in range(num_heads)]

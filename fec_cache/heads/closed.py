@@ -70,13 +70,9 @@ def fit_scatter(
     head = build_head(config, features.shape[1]).to(device)
     assert isinstance(head, ScatterHead)
     with torch.inference_mode():
-        if bench.key != _key(head):
-            check_features(features, train, validation)
-            _lay_out(bench, head, torch.from_numpy(features.astype(np.float32)).to(device), train)
-        head.preparation.load_state_dict(bench.preparation)
-        prepared = bench.prepared
+        _lay_out(bench, head, features, train, validation)
         accuracy = _project(head, bench, train, validation)
-        projected = nn.functional.normalize(prepared @ head.projection, dim=-1)
+        projected = nn.functional.normalize(bench.prepared @ head.projection, dim=-1)
     logits = _logits(head.eval(), projected, validation)
     fit_calibration(head, logits.flatten(), _similar(validation).flatten())
     epoch = Epoch(1, _loss(head, projected, train), _loss(head, projected, validation), accuracy, 0)
@@ -86,20 +82,25 @@ def fit_scatter(
     return TrainResult(head.cpu(), (epoch,), epoch, epoch.seconds)
 
 
-def _key(head: ScatterHead) -> Hashable:
-    """What heads must have in common to share a bench."""
-    return head.config.preparation_for(head.width), head.config.blocks
-
-
-def _lay_out(bench: ScatterBench, head: ScatterHead, matrix: Tensor, train: TripletTable) -> None:
+def _lay_out(
+    bench: ScatterBench,
+    head: ScatterHead,
+    features: npt.NDArray[np.floating],
+    train: TripletTable,
+    validation: TripletTable,
+) -> None:
     """All faces before the projection, by the preparation of the training faces; their scatters."""
-    faces = torch.from_numpy(np.unique(train.rows)).to(matrix.device)
-    bench.key = None
-    head.fit_preparation(matrix[faces])
-    bench.prepared = head.preparation(matrix)
-    bench.scatters = pair_scatters(bench.prepared, train)
-    bench.preparation = head.preparation.state_dict()
-    bench.key = _key(head)
+    key = head.config.preparation_for(head.width), head.config.blocks
+    if bench.key != key:
+        check_features(features, train, validation)
+        matrix = torch.from_numpy(features.astype(np.float32)).to(head.projection.device)
+        head.fit_preparation(matrix[torch.from_numpy(np.unique(train.rows)).to(matrix.device)])
+        bench.key = None
+        bench.prepared = head.preparation(matrix)
+        bench.scatters = pair_scatters(bench.prepared, train)
+        bench.preparation = head.preparation.state_dict()
+        bench.key = key
+    head.preparation.load_state_dict(bench.preparation)
 
 
 def _project(
