@@ -11,14 +11,23 @@ from fec_cache.heads.train import fit
 from tests.heads.planted import planted_split
 
 
+def bent(head, logit):
+    """The calibrated log odds of one logit: along the first slope, then on from knot to knot."""
+    slope, offset = head.calibration.tolist()
+    found, before = slope * logit + offset, 1.0
+    for knot, ratio in head.bends.tolist():
+        found += slope * (ratio - before) * max(logit - knot, 0.0)
+        before = ratio
+    return found
+
+
 def by_hand(head, features, table):
     """Fifteen bins of equally many pairs, pair by pair."""
     pairs = []
     for rows, odd in zip(table.rows, table.odd, strict=True):
         for left_out in range(3):
             a, b = (features[None, row] for place, row in enumerate(rows) if place != left_out)
-            slope, offset = head.calibration.tolist()
-            logit = slope * pair_logits(head, a, b)[0] + offset
+            logit = bent(head, float(pair_logits(head, a, b)[0]))
             pairs.append((1.0 / (1.0 + np.exp(-logit)), left_out == odd))
     pairs.sort()
     bins = np.array_split(np.array(pairs, float), 15)
