@@ -91,13 +91,15 @@ def run_train(
     if request.name is not None:
         _check_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, console)
-    point = point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
+    ignored = unread_defaults(point.head.head)
+    point = point.replaced(ignored).on(labelled.caches.blocks)
+    num_epochs = 1 if "epochs" in ignored else point.train.epochs
     with console.progress("Training", "epochs") as step:
 
         def on_epoch(epoch: Epoch) -> None:
             """Move the bar and tell the accuracy."""
             accuracy = percent(epoch.val_triplet_accuracy)
-            step(epoch.epoch, point.train.epochs, f"validation triplet accuracy {accuracy}")
+            step(epoch.epoch, num_epochs, f"validation triplet accuracy {accuracy}")
 
         result = fit(
             labelled.matrix.features,
