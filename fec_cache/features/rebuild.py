@@ -70,8 +70,6 @@ def clear_away(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
     for path in found:
         log.info("%s stands in no manifest and is removed", path)
         remove_quietly(path)
-    for place in (folder, folder / SHARDS_NAME):
-        remove_leftovers(place)
     return found
 
 
@@ -79,5 +77,6 @@ def leftovers(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
     """What killed runs left in a cache folder."""
     named = {folder / entry.file for entry in manifest.shards}
     strays = [path for path in shard_paths(folder) if path not in named]
-    temporary = [*folder.glob(".tmp-*"), *(folder / SHARDS_NAME).glob(".tmp-*")]
+    pattern = f"{TEMPORARY_PREFIX}*"
+    temporary = [*folder.glob(pattern), *(folder / SHARDS_NAME).glob(pattern)]
     return (*strays, *sorted(temporary))

@@ -142,7 +142,7 @@ def no_usable_row(path: Path, num_rows: int, first: Sequence[RejectedRow]) -> Ba
     """The error for a file of which not one row can be used."""
     example = "".join(f" The first: line {row.line}: {row.reason}." for row in first)
     return BadAnnotations(
-        f"{path} has no usable row ({num_rows} rows read).{example} Expected FEC's format: three "
+        f"{path} has no usable row (rows read: {num_rows}).{example} Expected FEC's format: three "
         "times URL, left, right, top, bottom, then the type, then rater and answer, repeated."
     )
 

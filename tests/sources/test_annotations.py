@@ -163,7 +163,7 @@ def test_any_bytes_are_used_or_reported(tmp_path, content):
     try:
         found = read(tmp_path, content)
     except BadAnnotations as error:
-        assert f"({num_lines} rows read)" in str(error)
+        assert f"(rows read: {num_lines})" in str(error)
         return
     assert found.num_rows == num_lines == len(found.triplets) + len(found.rejected)
 
@@ -269,8 +269,8 @@ def test_repeated_faces_and_answers_are_one_object(tmp_path):
 def test_no_usable_row_tells_the_first_reason(tmp_path):
     with pytest.raises(BadAnnotations) as caught:
         read(tmp_path, "\nurl,left\n" + with_cell(17, "9"))
-    assert "has no usable row (2 rows read). The first: line 2: 2 columns" in str(caught.value)
-    with pytest.raises(BadAnnotations, match=r"no usable row \(0 rows read\)\. Expected"):
+    assert "has no usable row (rows read: 2). The first: line 2: 2 columns" in str(caught.value)
+    with pytest.raises(BadAnnotations, match=r"no usable row \(rows read: 0\)\. Expected"):
         read(tmp_path, "")
 
 

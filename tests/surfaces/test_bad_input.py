@@ -34,7 +34,7 @@ def test_empty_csv(place):
     before = contents(place.folder / "cache")
     (place.folder / "data" / "train.csv").write_text("")
     line = place.fails(*EXTRACT)
-    assert "train.csv has no usable row (0 rows read)" in line
+    assert "train.csv has no usable row (rows read: 0)" in line
     assert "Expected FEC's format" in line
     assert contents(place.folder / "cache") == before
 
@@ -42,7 +42,7 @@ def test_empty_csv(place):
 def test_csv_with_only_bad_rows(place):
     (place.folder / "data" / "train.csv").write_text("a,b\nc,d\n")
     line = place.fails("train-head")
-    assert "2 rows read" in line
+    assert "rows read: 2" in line
     assert "The first: line 1: 2 columns" in line
 
 
