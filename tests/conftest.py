@@ -1,5 +1,6 @@
 """What all tests share: fixed seeds, one thread a process, no time limit on drawn examples."""
 
+import logging
 import os
 import random
 import signal
@@ -18,6 +19,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
 # Started in the background, pytest and the processes it starts would be deaf to interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """A command that was quiet leaves the next test its log lines."""
+    logger = logging.getLogger("fec_cache")
+    before = logger.level, logger.handlers[:]
+    yield
+    logger.level, logger.handlers[:] = before
+    logger.manager._clear_cache()
 
 
 @pytest.fixture(autouse=True)

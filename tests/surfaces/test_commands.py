@@ -1,9 +1,9 @@
 """The command line itself: help, README, exit codes, no torch for help."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -86,15 +86,17 @@ def test_help_imports_nothing_heavy():
 
 
 def test_help_answers_in_under_half_a_second():
-    # The best of five: a busy machine must not fail the test, a slow import must.
+    # The processor's time: a busy machine must not fail the test, a slow import must.
     times = []
-    for _ in range(5):
-        started = time.perf_counter()
+    for _ in range(3):
+        before = os.times()
         subprocess.run(
             [sys.executable, "cli.py", "--help"], check=True, capture_output=True, cwd=ROOT
         )
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.5
+        after = os.times()
+        spent_s = after.children_user - before.children_user
+        times.append(spent_s + after.children_system - before.children_system)
+    assert 0 < min(times) < 0.5
 
 
 def test_launcher_equals_the_command():
