@@ -23,12 +23,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(autouse=True)
 def own_logging():
-    """A command that was quiet leaves the next test its log lines."""
+    """Whatever command an earlier test ran, however quiet, this one finds the logger as new."""
     logger = logging.getLogger("fec_cache")
-    before = logger.level, logger.handlers[:]
-    yield
-    logger.level, logger.handlers[:] = before
-    logger.manager._clear_cache()
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)
