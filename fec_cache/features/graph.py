@@ -208,8 +208,7 @@ def _is_sum(node: fx.Node) -> bool:
 
 def _may_be_overwritten(other: fx.Node, total: fx.Node) -> bool:
     """Whether a tensor is the graph's own, is seen through no view, and is read by a sum last."""
-    is_own = other.target in _FRESH
-    if not is_own or any(user is not total and user.target not in _FRESH for user in other.users):
+    if not all(_is_fresh(node) for node in (other, *other.users) if node is not total):
         return False
     after = total.next
     while after.op != "root":
@@ -219,15 +218,20 @@ def _may_be_overwritten(other: fx.Node, total: fx.Node) -> bool:
     return True
 
 
+# By name: a torch without oneDNN does not have them all.
 _FRESH = {
-    _ATEN.convolution.default,
-    _ATEN.relu.default,
-    _ATEN._to_copy.default,
-    _ONEDNN._convolution_pointwise.default,
-    _ONEDNN._convolution_pointwise.binary,
-    _ONEDNN._convolution_pointwise_.binary,
-    strided_max,
+    "aten.convolution.default",
+    "aten.relu.default",
+    "aten._to_copy.default",
+    "mkldnn._convolution_pointwise.default",
+    "mkldnn._convolution_pointwise.binary",
+    "mkldnn._convolution_pointwise_.binary",
 }
+
+
+def _is_fresh(node: fx.Node) -> bool:
+    """Whether a node gives a tensor of its own, no view of what it reads."""
+    return node.target is strided_max or str(node.target) in _FRESH
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:
