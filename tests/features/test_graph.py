@@ -143,7 +143,7 @@ def by_its_numbers(maps):
     [(by_its_numbers, ""), (torch.sigmoid, "its activations and sums do not follow")],
 )
 def test_what_cannot_be_fused_stays_as_it_is(forward, reason, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="fec_cache.features.compiled")
     network = a_network(forward)
     compiler = Compiler(network, "off", 2, 1)
     compiler.prepare()
