@@ -200,3 +200,10 @@ def test_a_handful_of_people_is_not_redrawn():
     assert found.redrawn == "faces (of 7 people only)"
     assert found.num_redrawn == len(np.unique(table.rows))
     assert found.identity is not None
+
+
+def test_an_empty_probability_is_told():
+    head, (features, table) = head_of(Distance), planted_set()
+    head.calibration.copy_(torch.tensor([1e-9, -0.7]))
+    found = evaluate_head(head, features, table)
+    assert "says the same P(similar) of every pair" in found.warnings[0]

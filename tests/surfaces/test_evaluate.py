@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from fec_cache.features.joined import JoinedMatrix
 from tests.surfaces.conftest import NUM_TRIPLETS
@@ -111,6 +112,19 @@ def test_features_that_are_no_numbers_are_refused_by_every_command(place, monkey
 
     monkeypatch.setattr(JoinedMatrix, "__init__", spoil)
     assert "features that are not finite" in place.fails(*command)
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("compare", "first", "first"), ("report",)])
+def test_a_head_that_answers_no_numbers_is_refused_by_every_command(place, command):
+    folder = place.folder / "runs" / "first"
+    weights = load_file(folder / "head.safetensors")
+    name = next(name for name in weights if name.endswith("weight"))
+    save_file({**weights, name: weights[name] * np.nan}, folder / "head.safetensors")
+    fields = json.loads((folder / "config.json").read_text())
+    digest = hashlib.sha256((folder / "head.safetensors").read_bytes()).hexdigest()
+    fields["files"]["head.safetensors"] = digest
+    (folder / "config.json").write_text(json.dumps(fields))
+    assert "Train the head again" in place.fails(*command)
 
 
 def test_json_is_complete_and_the_card_agrees_with_it(place):
