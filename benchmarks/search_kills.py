@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fec_cache.heads.crew import StackPlan
 from fec_cache.pairs.build import TripletTable
@@ -106,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     num_kills, is_equal = parser.parse_args().kills, True
+    torch.set_num_threads(1)  # processes are forked from here
     for mode in MODES:
         with tempfile.TemporaryDirectory() as name:
             whole, broken = Path(name) / "whole", Path(name) / "broken"
