@@ -166,7 +166,7 @@ def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
     whole = getattr(graph, weight.target).detach()
     name = f"weights_of_{node.name}"
     packed = _ONEDNN._reorder_convolution_weight(whole, *order, list(_value(images).shape))
-    setattr(graph, name, packed)
+    graph.register_buffer(name, packed, persistent=False)
     with graph.graph.inserting_before(node):
         weights = graph.graph.create_node("get_attr", name)
     rest = [weights, bias, *order]
