@@ -14,7 +14,8 @@ from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
-from fec_cache.surfaces.evaluate_job import EvaluateOutcome, run_evaluate
+from fec_cache.surfaces.evaluate_job import run_evaluate
+from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.predict_job import Prediction, run_predict

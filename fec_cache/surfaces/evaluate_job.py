@@ -1,12 +1,10 @@
 """Heads on the test split."""
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from fec_cache.errors import MissingData
-from fec_cache.evaluation.report import Evaluation, evaluate_head
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.features.joined import caches_of_recipes
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import (
@@ -15,69 +13,21 @@ from fec_cache.heads.checkpoint import (
     load_seen_faces,
     newest_run,
 )
-from fec_cache.heads.run_config import RunConfig
 from fec_cache.sources.face_labels import read_face_labels
-from fec_cache.surfaces.baseline import Baseline, find_original, measure_baseline
+from fec_cache.surfaces.baseline import find_original, measure_baseline
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.evaluation_words import evaluation_lines
+from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.model_card import CARD_NAME, model_card
-from fec_cache.surfaces.overlap import Overlap, find_overlap, row_labels, warn_of_missing
-from fec_cache.surfaces.survivors import Survivors, read_survivors
+from fec_cache.surfaces.overlap import find_overlap, row_labels, warn_of_missing
+from fec_cache.surfaces.survivors import read_survivors
 from fec_cache.surfaces.workspace import (
-    Labelled,
     load_labelled,
     origin_note,
     warn_of_random_weights,
 )
 
 EVALUATION_NAME = "evaluation.json"
-
-
-@dataclass(frozen=True)
-class EvaluateOutcome:
-    """A head's figures on the test split, and what they are held against.
-
-    `overlap` is what of the test split was seen in training; `baseline` the original recipe on the
-    same triplets, where a run of it is at hand.
-    """
-
-    folder: Path
-    config: RunConfig
-    labelled: Labelled
-    evaluation: Evaluation
-    overlap: Overlap
-    origin: str
-    baseline: Baseline | None = None
-    survivors: Survivors | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For --json and `evaluation.json`."""
-        counts = self.labelled.counts
-        return {
-            "run": str(self.folder),
-            "features": self.config.features,
-            "origin": self.origin,
-            "num_overlap": self.overlap.num_faces,
-            "num_overlapping_people": len(self.overlap.people),
-            "num_triplets": len(self.labelled.table),
-            "rows": counts.in_words(),
-            "row_counts": asdict(counts),
-            "trained_with_min_agreement": self.config.pairs.min_agreement,
-            "test_digest": self.labelled.digest,
-            "survivors": self.survivors.to_dict() if self.survivors else None,
-            **self.evaluation.to_dict(),
-            "baseline": self.baseline.to_dict() if self.baseline else None,
-        }
-
-    def in_words(self) -> str:
-        """For people: tables of triplets and pairs, and what a reader must know beside them."""
-        lines = evaluation_lines(
-            f"{self.folder.name} on {self.config.features}", self.evaluation, self.baseline
-        )
-        lines += self.overlap.in_words()
-        lines += [self.survivors.in_words()] if self.survivors else []
-        return "\n".join([*lines, *([self.origin] if self.origin else [])])
 
 
 def find_run(workspace: Workspace, name: str | None) -> Path:

@@ -2,12 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.evaluation_words import identity_lines, pair_markdown, triplet_markdown
-
-if TYPE_CHECKING:
-    from fec_cache.surfaces.evaluate_job import EvaluateOutcome
 
 CARD_NAME = "model_card.md"
 _SURVIVORS = "survivors.json"
@@ -25,7 +22,7 @@ _USES = """## Meant for
 - Watching people who do not know of it."""
 
 
-def model_card(outcome: "EvaluateOutcome", data_dir: Path) -> str:
+def model_card(outcome: EvaluateOutcome, data_dir: Path) -> str:
     """The card of a measured run, in Markdown."""
     return (
         "\n\n".join(
@@ -55,7 +52,7 @@ def survivors_line(data_dir: Path) -> str:
     return f"Survivor set: {name} ({_SURVIVORS})."
 
 
-def _data(outcome: "EvaluateOutcome", data_dir: Path) -> str:
+def _data(outcome: EvaluateOutcome, data_dir: Path) -> str:
     data, pairs = outcome.config.data, outcome.config.pairs
     lines = [
         "## Data",
@@ -81,7 +78,7 @@ def _data(outcome: "EvaluateOutcome", data_dir: Path) -> str:
     return "\n".join(lines)
 
 
-def _recipe(outcome: "EvaluateOutcome") -> str:
+def _recipe(outcome: EvaluateOutcome) -> str:
     config = outcome.config
     lines = ["## Recipe", ""]
     for recipe in config.recipes:
@@ -94,7 +91,7 @@ def _recipe(outcome: "EvaluateOutcome") -> str:
     return "\n".join([*lines, f"- Head: {head}.", f"- Training: {train}."])
 
 
-def _figures(outcome: "EvaluateOutcome") -> str:
+def _figures(outcome: EvaluateOutcome) -> str:
     found, baseline = outcome.evaluation, outcome.baseline
     other = baseline.evaluation if baseline else None
     parts = [
@@ -113,7 +110,7 @@ def _figures(outcome: "EvaluateOutcome") -> str:
     return "\n\n".join(parts)
 
 
-def _limits(outcome: "EvaluateOutcome") -> str:
+def _limits(outcome: EvaluateOutcome) -> str:
     lines = [
         "## Limits",
         "",

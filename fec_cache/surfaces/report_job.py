@@ -27,7 +27,8 @@ from fec_cache.surfaces.baseline import Baseline, check_seeds, measure_baseline,
 from fec_cache.surfaces.compare_job import find_runs
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.counted import counted
-from fec_cache.surfaces.evaluate_job import EvaluateOutcome, find_run, run_evaluate
+from fec_cache.surfaces.evaluate_job import find_run, run_evaluate
+from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
 from fec_cache.surfaces.search_keeper import RESULTS_NAME

@@ -12,7 +12,7 @@ from fec_cache.heads.history import Epoch
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.surfaces.baseline import recipe_key
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.evaluate_job import EvaluateOutcome
+from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace
 
 # Only the figures of each seed are shown; the interval is that of their mean.
