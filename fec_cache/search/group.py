@@ -111,16 +111,14 @@ class Group:
             FecError, RuntimeError, MemoryError: the group cannot be trained.
         """
         training = self._training or self._begin()
-        points, last = self.alive, time.perf_counter()
+        points = self.alive
 
         def done(places: Sequence[int], results: Sequence[TrainResult | TrainingDiverged]) -> None:
-            """Results -> standings; the time since the last ones is theirs."""
-            nonlocal last
-            spent, last = (time.perf_counter() - last) / len(places), time.perf_counter()
+            """Results -> standings; each head knows its own time, whatever went on beside it."""
             standings = []
             for place, found in zip(places, results, strict=True):
                 point, result = points[place], found if isinstance(found, TrainResult) else None
-                seconds = self._seconds.get(point, 0.0) + spent
+                seconds = result.duration_s if result else self._seconds.get(point, 0.0)
                 problem = "" if found is result else _reason(found)
                 history = training.histories[place]
                 standings.append(Standing(point, num_epochs, history, seconds, problem, result))
