@@ -85,6 +85,15 @@ def test_help_imports_nothing_heavy():
         assert heavy_modules_after(words) == "[]", words
 
 
+def test_a_download_loads_no_torch():
+    code = (
+        "import sys, fec_cache.surfaces.download_job\n"
+        "print(sorted({'torch', 'pandas', 'h5py', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_help_answers_in_under_half_a_second():
     # The processor's time: a busy machine must not fail the test, a slow import must.
     times = []
