@@ -9,7 +9,7 @@ from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 
 from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
-from fec_cache.evaluation.figures import GROUP_NAMES
+from fec_cache.evaluation.figures import type_masks
 
 Floats = npt.NDArray[np.floating]
 
@@ -97,15 +97,13 @@ def compare_by_type(
         types: [T], 0 one-class, 1 two-class, 2 three-class.
         units: [T, 3], the face or the person in each place.
     """
-    masks = {name: types == number for number, name in enumerate(GROUP_NAMES)}
-    masks["all"] = np.ones(len(types), bool)
     return {
         name: compare_credits(
             [credit[mask] for credit in credits_a],
             [credit[mask] for credit in credits_b],
             FaceBootstrap(units[mask]),
         )
-        for name, mask in masks.items()
+        for name, mask in type_masks(types).items()
         if mask.any()
     }
 

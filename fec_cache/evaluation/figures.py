@@ -16,6 +16,16 @@ from fec_cache.evaluation.reliability import Reliability
 GROUP_NAMES = ("one-class", "two-class", "three-class")
 
 
+def type_masks(types: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which triplets are of each type, and `all` of them, which stands last: [T] each.
+
+    Args:
+        types: [T], 0 one-class, 1 two-class, 2 three-class.
+    """
+    masks = {name: types == number for number, name in enumerate(GROUP_NAMES)}
+    return {**masks, "all": np.ones(len(types), bool)}
+
+
 @dataclass(frozen=True)
 class GroupAccuracy:
     """Triplet accuracy of one group with its 95 % interval, and what it is to be held against.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fec_cache.evaluation.bootstrap import ENOUGH_UNITS, FaceBootstrap
 from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
-from fec_cache.evaluation.figures import GROUP_NAMES, Evaluation, GroupAccuracy, PairFigures
+from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures, type_masks
 from fec_cache.evaluation.metrics import (
     CHANCE,
     PAIR_FLOOR,
@@ -110,8 +110,7 @@ def _measure(
     bootstrap: FaceBootstrap,
     min_agreement: float,
 ) -> Evaluation:
-    masks = [(name, table.types == number) for number, name in enumerate(GROUP_NAMES)]
-    masks.append(("all", np.ones(len(table), bool)))
+    masks = list(type_masks(table.types).items())
     if min_agreement > 0.0:
         reached = table.votes.max(axis=1) >= min_agreement * table.votes.sum(axis=1) - 1e-9
         masks.append((f"agreement from {min_agreement:.0%}", reached))

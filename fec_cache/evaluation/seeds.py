@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.compare import add_seeds
-from fec_cache.evaluation.figures import Evaluation
+from fec_cache.evaluation.figures import Evaluation, type_masks
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.pairs.build import TripletTable
 
@@ -34,8 +34,7 @@ def mean_over_seeds(
         table: the T triplets.
         units: [T, 3], the face or the person in each place.
     """
-    masks = [table.types == number for number in range(len(found[0].groups) - 1)]
-    masks.append(np.ones(len(table), bool))
+    masks = list(type_masks(table.types).values())
     credits, bootstrap = np.stack(credits_of(found, table)), FaceBootstrap(units)
     mean = credits.mean(axis=0)
     groups = tuple(
