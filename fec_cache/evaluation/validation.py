@@ -14,8 +14,8 @@ def calibration_error(
 ) -> float:
     """Expected calibration error of P(similar) over the pairs of triplets.
 
-    On validation triplets, by which the calibration's two numbers were chosen, it is a little too
-    good; evaluation says it of test triplets.
+    On validation triplets, by which the calibration was chosen, it is a little too good; evaluation
+    says it of test triplets.
 
     Args:
         head: on the CPU.

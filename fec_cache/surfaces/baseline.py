@@ -105,14 +105,16 @@ def measure_baseline(
         units: [T, 3], what intervals redraw.
     """
     labelled = rivals.labelled
-    found = [
-        evaluate_head(head, labelled.matrix.features, labelled.table, draws=_FEW_DRAWS)
-        for head in rivals.heads.values()
-    ]
+    found = [figures_of(head, labelled) for head in rivals.heads.values()]
     mean = mean_over_seeds(found, labelled.table, units)
     credits = tuple(credits_of(found, labelled.table))
     baseline = Baseline(tuple(rivals.heads), mean, {}, rivals.title, rivals.features, credits)
     return baseline.beside(ours, labelled.table, units)
+
+
+def figures_of(head: PairHead, labelled: Labelled) -> Evaluation:
+    """One seed's figures, for a mean over seeds: its own intervals are from a few draws only."""
+    return evaluate_head(head, labelled.matrix.features, labelled.table, draws=_FEW_DRAWS)
 
 
 def find_original(

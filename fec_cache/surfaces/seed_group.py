@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.errors import FecError
-from fec_cache.evaluation.report import Evaluation, evaluate_head
+from fec_cache.evaluation.report import Evaluation
 from fec_cache.evaluation.seeds import mean_over_seeds
 from fec_cache.heads.checkpoint import CONFIG_NAME, load_config, load_head, load_history
 from fec_cache.heads.history import Epoch
 from fec_cache.heads.run_config import RunConfig
-from fec_cache.surfaces.baseline import recipe_key
+from fec_cache.surfaces.baseline import figures_of, recipe_key
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace
-
-# Only the figures of each seed are shown; the interval is that of their mean.
-_FEW_DRAWS = 50
 
 
 @dataclass(frozen=True)
@@ -83,8 +80,7 @@ def measure_seeds(
             continue
         if config.train.seed in found:
             continue
-        labelled = outcome.labelled
-        evaluation = evaluate_head(head, labelled.matrix.features, labelled.table, draws=_FEW_DRAWS)
+        evaluation = figures_of(head, outcome.labelled)
         found[config.train.seed] = _seed(folder, config, evaluation)
     if len(found) < 2:
         return None
