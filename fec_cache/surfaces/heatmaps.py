@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from fec_cache.surfaces.search_table import value_in_words
+
 # The settings of a point and its accuracy on validation.
 Trial = tuple[Mapping[str, object], float]
 MOST_LEVELS = 12
@@ -116,11 +118,7 @@ def numbers(trials: Sequence[Trial], name: str) -> npt.NDArray[np.float64] | Non
 
 def label(value: object) -> str:
     """A setting's value as it stands on an axis."""
-    if isinstance(value, list):
-        return "-".join(map(str, value)) or "none"
-    if value is None:
-        return "default"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return value_in_words(value, digits=3)
 
 
 def _order(value: object) -> tuple[bool, float, str]:

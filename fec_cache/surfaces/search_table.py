@@ -105,7 +105,10 @@ def table_of(ranked: Sequence[Ranked], num_shown: int) -> tuple[list[str], list[
     rows = [
         [
             str(place),
-            *("-" if _is_unread(n, entry.settings) else _value(entry.settings[n]) for n in names),
+            *(
+                "-" if _is_unread(n, entry.settings) else value_in_words(entry.settings[n])
+                for n in names
+            ),
             percent(entry.val_triplet_accuracy),
             percent(entry.stderr),
             str(entry.num_seeds),
@@ -158,9 +161,10 @@ def _epochs(entry: Ranked) -> str:
     return str(epochs) if entry.status == "done" else f"{epochs} {entry.status}"
 
 
-def _value(value: object) -> str:
+def value_in_words(value: object, digits: int = 4) -> str:
+    """A setting's value for people; numbers with so many digits that count."""
     if isinstance(value, list):
         return "-".join(map(str, value)) or "none"
     if value is None:
         return "default"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
