@@ -20,6 +20,14 @@ from fec_cache.surfaces.options import (
 )
 from fec_cache.surfaces.search_commands import grid_search, leaderboard
 
+_OUT = "Folder to write."
+_faces_option = click.option(
+    "--faces", default=900, show_default=True, help="How many faces to draw."
+)
+_triplets_option = click.option(
+    "--triplets", default=4000, show_default=True, help="How many triplets to judge."
+)
+
 
 @click.group(cls=FecGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fec")
@@ -33,14 +41,10 @@ def fec() -> None:
 
 @fec.command()
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="data",
-    show_default=True,
-    help="Folder to write.",
+    "--out", type=click.Path(path_type=Path), default="data", show_default=True, help=_OUT
 )
-@click.option("--faces", default=900, show_default=True, help="How many faces to draw.")
-@click.option("--triplets", default=4000, show_default=True, help="How many triplets to judge.")
+@_faces_option
+@_triplets_option
 @click.option("--seed", default=0, show_default=True, help="Same seed, same files.")
 @console_options
 def synthesize(console: Console, out: Path, faces: int, triplets: int, seed: int) -> None:
@@ -53,7 +57,7 @@ def synthesize(console: Console, out: Path, faces: int, triplets: int, seed: int
 
 @fec.command("import-folder")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help=_OUT)
 @click.option("--triplets", default=0, help="How many in all. [default: three per picture]")
 @click.option("--test-share", default=0.2, show_default=True, help="Share of people in test.csv.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same files.")
@@ -110,14 +114,10 @@ def report(
 
 @fec.command()
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="demo",
-    show_default=True,
-    help="Folder to write.",
+    "--out", type=click.Path(path_type=Path), default="demo", show_default=True, help=_OUT
 )
-@click.option("--faces", default=900, show_default=True, help="How many faces to draw.")
-@click.option("--triplets", default=4000, show_default=True, help="How many triplets to judge.")
+@_faces_option
+@_triplets_option
 @click.option("--backbone", default=None, help="[default: the best one whose weights are at hand]")
 @console_options
 def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str | None) -> None:
