@@ -3,18 +3,22 @@
 The network is not read, it is run once on tensors without numbers, and what it does is noted down
 (batch normalisation is folded before, see `fusion`). In that list a convolution takes over the
 activation behind it and the sum with a residual branch, its weights are brought into oneDNN's own
-order once and not at every pass, and max pooling is done by strided maxima. The numbers stay the
-same but for roundings that fall away.
+order once and not at every pass, and max pooling is done by strided maxima. In float32, where a
+core's arithmetic is the limit, convolutions of 3 x 3 go by Winograd's algorithm. The numbers
+stay the same but for roundings.
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
+
+from fec_cache.features.pooling import pooled_convolution, rows_at_once, strided_max
+from fec_cache.features.winograd import is_worthwhile, winograd_convolution, winograd_weights
 
 _ATEN: Any = torch.ops.aten
 _ONEDNN: Any = torch.ops.mkldnn
@@ -55,58 +59,10 @@ def use_onednn(graph: fx.GraphModule) -> bool:
         if _is_ours(node):
             num_fused += _fuse(graph, node)
         elif _is_usual_pool(node):
-            images, *sizes = _pool_args(node.args[0])
-            _put(node, node, strided_max, [images, *sizes, _is_rectified(images)])
+            _pool(graph, node)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return 2 * num_fused > sum(_is_convolution(node) for node in nodes)
-
-
-def strided_max(
-    images: Tensor,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    is_rectified: bool,
-) -> Tensor:
-    """Max pooling; torch's own also finds where each maximum stands, and is slower.
-
-    Args:
-        images: [B, C, H, W].
-        kernel: height and width, at least 2 and more than twice the padding.
-        stride: along height and width.
-        padding: on each side of height and width.
-        is_rectified: whether no number is below zero.
-    """
-    dtype = images.dtype
-    if is_rectified:
-        # Floats from zero up stand in the order of their bits, and integers compare faster.
-        images = images.view(torch.int16 if dtype.itemsize == 2 else torch.int32)
-    for dim, size, step, edge in zip((2, 3), kernel, stride, padding, strict=True):
-        images = _max_along(images, dim, size, step, edge)
-    return images.view(dtype)
-
-
-def _max_along(images: Tensor, dim: int, kernel: int, stride: int, padding: int) -> Tensor:
-    length = images.shape[dim]
-    num = (length + 2 * padding - kernel) // stride + 1
-    # For each place inside of the kernel the outputs that it reaches, those that reach all first.
-    spans = []
-    for offset in range(-padding, kernel - padding):
-        first = max(0, -(offset // stride))
-        spans.append((offset, first, min(num, (length - 1 - offset) // stride + 1) - first))
-    spans.sort(key=lambda span: -span[2])
-    parts = [
-        images[(slice(None),) * dim + (slice(first * stride + offset, None, stride),)].narrow(
-            dim, 0, count
-        )
-        for offset, first, count in spans
-    ]
-    result = torch.maximum(parts[0], parts[1])
-    for part, (_, first, count) in zip(parts[2:], spans[2:], strict=True):
-        reached = result.narrow(dim, first, count)
-        torch.maximum(reached, part, out=reached)
-    return result
 
 
 def _args(node: Any) -> list[Any]:
@@ -153,23 +109,36 @@ def _reaches_all(length: int, kernel: int, stride: int, padding: int) -> bool:
     return sum(last + offset < length for offset in range(kernel - padding)) >= 2
 
 
+def _pool(graph: fx.GraphModule, node: fx.Node) -> None:
+    """Pool by strided maxima, at once with the convolution before if nobody else reads that."""
+    images, *sizes = _pool_args(node.args[0])
+    sizes.append(_is_rectified(images))
+    if images.target is not _ONEDNN._convolution_pointwise.default or _only_user(images) is None:
+        _put(node, node, strided_max, [images, *sizes])
+        return
+    pictures, *convolution = _args(images)
+    maps = _value(images)
+    rows = rows_at_once(len(maps), maps[0].numel() * maps.dtype.itemsize)
+    _put(node, node, pooled_convolution, [pictures, rows, convolution, sizes])
+
+
 def _is_rectified(node: Any) -> bool:
     if node.target is _ONEDNN._convolution_pointwise.default:
         return bool(node.args[7] == "relu")
+    if node.target is winograd_convolution:
+        return bool(node.args[4])
     return bool(node.target is _ATEN.relu.default)
 
 
 def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Let a convolution do what stands behind it; whether there was something."""
+    if _suits_winograd(node):
+        return _fuse_winograd(graph, node)
     images, weight, bias, stride, padding, dilation, _, _, groups = _args(node)
     order = (padding, stride, dilation, groups)
     whole = getattr(graph, weight.target).detach()
-    name = f"weights_of_{node.name}"
     packed = _ONEDNN._reorder_convolution_weight(whole, *order, list(_value(images).shape))
-    graph.register_buffer(name, packed, persistent=False)
-    with graph.graph.inserting_before(node):
-        weights = graph.graph.create_node("get_attr", name)
-    rest = [weights, bias, *order]
+    rest = [_weights(graph, node, packed), bias, *order]
     behind = _only_user(node)
     if behind is not None and _is_sum(behind):
         _fuse_sum(node, behind, images, rest)
@@ -181,6 +150,45 @@ def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
         words = [_ACTIVATIONS[last.target], _args(last)[1:], ""]
     _put(node, last, _ONEDNN._convolution_pointwise.default, [images, *rest, *words])
     return last is not node
+
+
+def _suits_winograd(node: fx.Node) -> bool:
+    images, weight, _, stride, padding, dilation, _, _, groups = _args(node)
+    kernel = tuple(_value(weight).shape[2:])
+    is_usual = [kernel, groups] == [(3, 3), 1] and set(stride) == set(padding) == set(dilation) == {
+        1
+    }
+    _, channels, height, width = _value(images).shape
+    outputs = _value(node).shape[1]
+    is_float32 = _value(images).dtype == torch.float32
+    return is_usual and is_float32 and is_worthwhile(channels, outputs, height, width)
+
+
+def _fuse_winograd(graph: fx.GraphModule, node: fx.Node) -> bool:
+    images, weight, bias, *_ = _args(node)
+    inside = winograd_weights(getattr(graph, weight.target).detach())
+    last, other = node, None
+    behind = _only_user(node)
+    if behind is not None and _is_sum(behind):
+        last, other = behind, next(part for part in _args(behind) if part is not node)
+        behind = _only_user(last)
+    has_relu = behind is not None and behind.target is _ATEN.relu.default
+    last = behind if behind is not None and has_relu else last
+    _put(
+        last,
+        last,
+        winograd_convolution,
+        [images, _weights(graph, node, inside), bias, other, has_relu],
+    )
+    return last is not node
+
+
+def _weights(graph: fx.GraphModule, node: fx.Node, values: Tensor) -> fx.Node:
+    """Keep the weights of a convolution in the graph, ready for the operation that takes over."""
+    name = f"weights_of_{node.name}"
+    graph.register_buffer(name, values, persistent=False)
+    with graph.graph.inserting_before(node):
+        return graph.graph.create_node("get_attr", name)
 
 
 def _fuse_sum(node: fx.Node, total: fx.Node, images: fx.Node, rest: list[Any]) -> None:
@@ -231,7 +239,10 @@ _FRESH = {
 
 def _is_fresh(node: fx.Node) -> bool:
     """Whether a node gives a tensor of its own, no view of what it reads."""
-    return node.target is strided_max or str(node.target) in _FRESH
+    return (
+        node.target in (strided_max, pooled_convolution, winograd_convolution)
+        or str(node.target) in _FRESH
+    )
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -1,0 +1,90 @@
+"""Max pooling of a frozen network: maxima only, and not their places."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_ONEDNN: Any = torch.ops.mkldnn
+# Larger maps leave the caches, and from 32 MB the C library asks the system for each of them anew.
+_BYTES_AT_ONCE = 1 << 24
+
+
+def strided_max(
+    images: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    is_rectified: bool,
+) -> Tensor:
+    """Max pooling; torch's own also finds where each maximum stands, and is slower.
+
+    Args:
+        images: [B, C, H, W].
+        kernel: height and width, at least 2 and more than twice the padding.
+        stride: along height and width.
+        padding: on each side of height and width.
+        is_rectified: whether no number is below zero.
+    """
+    dtype = images.dtype
+    if is_rectified:
+        # Floats from zero up stand in the order of their bits, and integers compare faster.
+        images = images.view(torch.int16 if dtype.itemsize == 2 else torch.int32)
+    for dim, size, step, edge in zip((2, 3), kernel, stride, padding, strict=True):
+        images = _max_along(images, dim, size, step, edge)
+    return images.view(dtype)
+
+
+def _max_along(images: Tensor, dim: int, kernel: int, stride: int, padding: int) -> Tensor:
+    length = images.shape[dim]
+    num = (length + 2 * padding - kernel) // stride + 1
+    # For each place inside of the kernel the outputs that it reaches, those that reach all first.
+    spans = []
+    for offset in range(-padding, kernel - padding):
+        first = max(0, -(offset // stride))
+        spans.append((offset, first, min(num, (length - 1 - offset) // stride + 1) - first))
+    spans.sort(key=lambda span: -span[2])
+    parts = [
+        images[(slice(None),) * dim + (slice(first * stride + offset, None, stride),)].narrow(
+            dim, 0, count
+        )
+        for offset, first, count in spans
+    ]
+    result = torch.maximum(parts[0], parts[1])
+    for part, (_, first, count) in zip(parts[2:], spans[2:], strict=True):
+        reached = result.narrow(dim, first, count)
+        torch.maximum(reached, part, out=reached)
+    return result
+
+
+def pooled_convolution(
+    images: Tensor, rows: int, convolution: Sequence[Any], pool: Sequence[Any]
+) -> Tensor:
+    """A convolution and the maxima of what it gives, some pictures at a time.
+
+    The first convolution of a network gives its largest map by far; pooled at once, it never is
+    there as a whole.
+
+    Args:
+        images: [B, C, H, W].
+        rows: pictures at a time, see `rows_at_once`.
+        convolution: what `torch.ops.mkldnn._convolution_pointwise` takes behind the images.
+        pool: what `strided_max` takes behind the images.
+
+    Returns:
+        [B, O, H', W'].
+    """
+    parts = (_ONEDNN._convolution_pointwise(part, *convolution) for part in images.split(rows))
+    return torch.cat([strided_max(part, *pool) for part in parts])
+
+
+def rows_at_once(num: int, num_bytes: int) -> int:
+    """How many pictures of a batch to take at a time, a divisor of their number.
+
+    Args:
+        num: B.
+        num_bytes: of the map of one picture.
+    """
+    most = max(1, min(num, _BYTES_AT_ONCE // num_bytes))
+    return next(rows for rows in range(most, 0, -1) if num % rows == 0)
