@@ -1,6 +1,8 @@
 """The house rules: imports point upstream, modules and functions stay small."""
 
 import ast
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ PACKAGE = ROOT / "fec_cache"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 FLOORS = [
     "errors",
+    "counted",
     "config",
     "sources",
     "faces",
@@ -119,3 +122,19 @@ def test_every_public_name_has_a_docstring(path):
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path}: {node.name}"
+
+
+# A count is a number of things: `len(...)` or a name that begins with num_.
+_IS_COUNT = re.compile(r"^len\(|(^|\.)num_\w+$")
+_ARE_THINGS = re.compile(r"\s(?:[a-z]+ )?[a-z]*[^s\W]s\b(?<! is)(?<! as)(?<! was)(?<! has)")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_numbers_of_things_are_told_by_one_function(path):
+    texts = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.JoinedStr)]
+    for value, following in (pair for text in texts for pair in itertools.pairwise(text.values)):
+        if isinstance(value, ast.FormattedValue) and isinstance(following, ast.Constant):
+            is_count = _IS_COUNT.search(ast.unparse(value.value))
+            assert not (is_count and _ARE_THINGS.match(following.value)), (
+                f"{path}:{value.lineno} says '1{following.value}'; take counted()"
+            )

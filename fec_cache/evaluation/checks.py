@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.counted import counted
 from fec_cache.errors import BadFeatures
 from fec_cache.evaluation.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.figures import GroupAccuracy
@@ -25,7 +26,7 @@ def check_finite(features: npt.NDArray[np.floating], rows: npt.NDArray[np.int64]
     num_bad = int((~np.isfinite(features[used]).all(axis=1)).sum())
     if num_bad:
         raise BadFeatures(
-            f"{num_bad} of the {len(used)} test faces have features that are not finite, so "
+            f"{num_bad} of {counted(len(used), 'test face')} with features that are not finite, so "
             "nothing can be measured on them. Run: fec cache verify, and extract them again, with "
             "--store-dtype float32 if they overflow float16."
         )
@@ -40,8 +41,8 @@ def check_logits(logits: npt.NDArray[np.floating]) -> None:
     num_bad = int((~np.isfinite(logits).all(axis=1)).sum())
     if num_bad:
         raise BadFeatures(
-            f"The head's answers to {num_bad} of {len(logits)} triplets are not finite numbers: "
-            "its weights are spoilt or do not fit these features. Train the head again."
+            f"The head's answers to {num_bad} of {counted(len(logits), 'triplet')} are not finite "
+            "numbers: its weights are spoilt or do not fit these features. Train the head again."
         )
 
 
@@ -61,7 +62,7 @@ def warnings_of(
     if not overall.num_triplets:
         return ("There is not one triplet to measure on.",)
     if overall.num_triplets < ENOUGH_TRIPLETS:
-        told.append(f"{overall.num_triplets} triplets are too few to judge a head by.")
+        told.append(f"{counted(overall.num_triplets, 'triplet')}: too few to judge a head by.")
     is_tied = (similarity == similarity.max(axis=1, keepdims=True)).sum(axis=1) > 1
     if is_tied.mean() > _MOSTLY:
         told.append(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 
+from fec_cache.counted import counted
 from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.figures import type_masks
 
@@ -43,7 +44,7 @@ class Comparison:
         points = 100.0 * abs(self.difference)
         side = "better" if self.difference > 0 else "worse"
         if self.difference == 0.0:
-            return f"no difference on {self.num_triplets} triplets"
+            return f"no difference on {counted(self.num_triplets, 'triplet')}"
         if np.isnan(self.stderr):
             return f"{side} by {points:.1f} points, on too few triplets or faces to judge"
         told = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.2g}"

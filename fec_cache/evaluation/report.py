@@ -6,6 +6,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.counted import counted
 from fec_cache.evaluation.bootstrap import ENOUGH_UNITS, FaceBootstrap
 from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
@@ -89,7 +90,7 @@ def units_of(table: TripletTable, labels: RowLabels | None) -> tuple[npt.NDArray
         num_people = len(np.unique(units))
         if num_people >= ENOUGH_UNITS:
             return units, "people"
-        return table.rows, f"faces (of {num_people} people only)"
+        return table.rows, f"faces (of {counted(num_people, 'person', 'people')} only)"
     return table.rows, "faces"
 
 

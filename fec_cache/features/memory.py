@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.config import FeatureRecipe
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption
 
 _GB = 1_000_000_000
@@ -60,8 +61,8 @@ def plan_memory(
     if given < least:
         raise BadOption(
             f"--memory-gb {memory_gb:g} is too little: batches of {batch_size} and shards of "
-            f"{shard_faces} faces need {least / _GB:.2f}. Give more, or take a smaller "
-            "--batch-size or --shard-faces."
+            f"{counted(shard_faces, 'face')} need {least / _GB:.2f}. Give more, or take a "
+            "smaller --batch-size or --shard-faces."
         )
     left = given - storing - _LEAST_DECODING
     wanted = _AHEAD_BATCHES * batch_size + _AHEAD_PER_WORKER * num_workers

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from fec_cache.config import PRECISIONS, check_choice
+from fec_cache.counted import counted
 from fec_cache.errors import PrecisionLost
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.fusion import smallest_cosine
@@ -96,9 +97,9 @@ def check_features(
     if not cosine >= LEAST_COSINE:
         raise PrecisionLost(
             f"{network.backbone.name} in {network.precision} on {network.device} does not give its "
-            f"own features: the smallest cosine with plain fp32 is {cosine:.5f} over {len(rows)} "
-            f"faces, at least {LEAST_COSINE} is needed. Nothing was stored. Run again with "
-            "--precision fp32 --compile off."
+            f"own features: the smallest cosine with plain fp32 is {cosine:.5f} over "
+            f"{counted(len(rows), 'face')}, at least {LEAST_COSINE} is needed. Nothing was stored. "
+            "Run again with --precision fp32 --compile off."
         )
     return cosine
 

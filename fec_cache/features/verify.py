@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fec_cache.counted import counted
 from fec_cache.errors import CacheDamaged, CacheNotFound
 from fec_cache.faces.digests import INDEX_NAME, read_index
 from fec_cache.features.cache import FeatureCache
@@ -68,7 +69,7 @@ def verify_index(cache_dir: Path) -> tuple[Finding, ...]:
     if not damaged:
         return ()
     first = ", ".join(map(str, damaged[:5]))
-    what = f"{len(damaged)} damaged lines ({first}); they count for nothing"
+    what = f"{counted(len(damaged), 'damaged line')} ({first}), good for nothing"
     return (Finding(INDEX_NAME, what),)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fec_cache.config import HeadConfig
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption
 from fec_cache.heads.calibration import fit_calibration, fit_platt
 from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
@@ -140,8 +141,8 @@ def start_from_scatter(
     size = head.config.embedding_dim
     if size > prepared.shape[1]:
         raise BadOption(
-            f"embedding dim is {size}, but there are only {prepared.shape[1]} prepared features to "
-            f"start from. Ask for {prepared.shape[1]} or fewer."
+            f"embedding dim is {size}, but prepared features have only "
+            f"{counted(prepared.shape[1], 'number')}. Ask for {prepared.shape[1]} or fewer."
         )
     shrinkage = head.config.shrinkage
     shrinkages = SHRINKAGES if shrinkage is None else (shrinkage,)

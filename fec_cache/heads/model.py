@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fec_cache.config import HeadConfig
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption, HeadMismatch
 from fec_cache.heads.preparation import Preparation
 
@@ -32,8 +33,8 @@ class PairHead(nn.Module):
         super().__init__()
         if config.blocks and sum(config.blocks) != width:
             raise HeadMismatch(
-                f"The head was made for blocks of {'+'.join(map(str, config.blocks))} numbers, but "
-                f"features have {width}."
+                f"The head was made for features in blocks of {'+'.join(map(str, config.blocks))}, "
+                f"but these have a width of {width}."
             )
         self.config = config
         self.width = width
@@ -207,8 +208,8 @@ class ScatterHead(PairHead):
         num_kept = config.components or min(COMPONENTS[-1], inner)
         if num_kept > inner:
             raise BadOption(
-                f"components is {num_kept}, but prepared features have only {inner} numbers. Ask "
-                f"for {inner} or fewer."
+                f"components is {num_kept}, but prepared features have only "
+                f"{counted(inner, 'number')}. Ask for {inner} or fewer."
             )
         self.register_buffer("projection", torch.zeros(inner, num_kept))
 

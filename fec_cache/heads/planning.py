@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fec_cache.counted import counted
 from fec_cache.errors import OutOfMemory
 from fec_cache.heads.crew import StackPlan
 from fec_cache.heads.ground import Ground
@@ -32,7 +33,7 @@ class _Trial:
     def in_words(self) -> str:
         """For people."""
         if self.num_processes > 1:
-            return f"in {self.num_processes} processes {self.seconds:.3g} s"
+            return f"in {counted(self.num_processes, 'process', 'processes')} {self.seconds:.3g} s"
         return f"{self.width} side by side {self.seconds:.3g} s"
 
 
@@ -101,9 +102,10 @@ def _sentence(trials: Sequence[_Trial], best: _Trial) -> str:
     alone = f"one head alone {trials[0].seconds:.3g} s an epoch"
     told = ", ".join([alone, *(trial.in_words() for trial in trials[1:])])
     if best.num_processes > 1:
-        choice = f"{best.num_processes} processes of one thread, one head at a time each"
+        choice = counted(best.num_processes, "process", "processes")
+        choice += " of one thread, one head at a time each"
     elif best.width > 1:
-        choice = f"{best.width} heads side by side"
+        choice = f"{counted(best.width, 'head')} side by side"
     else:
         choice = "one head at a time"
     return f"Calibration, per head: {told}. Chosen: {choice}."

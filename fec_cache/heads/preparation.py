@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fec_cache.config import split_preparation
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption, NothingToTrain
 
 # What varies less than this, beside its own size or beside the liveliest feature, is rounding.
@@ -52,8 +53,8 @@ class Preparation(nn.Module):
         self.kind, num_kept = split_preparation(words)
         if num_kept is not None and num_kept > width:
             raise BadOption(
-                f"{words} asks for {num_kept} directions, but these features have only {width} "
-                f"numbers. Ask for {self.kind}:{width} or fewer."
+                f"{words} asks for {counted(num_kept, 'direction')}, but these features have only "
+                f"{counted(width, 'number')}. Ask for {self.kind}:{width} or fewer."
             )
         self.width = width if num_kept is None else num_kept
         self.blocks = blocks
@@ -80,9 +81,9 @@ class Preparation(nn.Module):
         varies = deviation > _STILL * torch.maximum(size, deviation.max())
         if not varies.any():
             raise NothingToTrain(
-                f"None of the {features.shape[1]} features differs between the {len(features)} "
-                "training faces, so nothing can be learned. Look at the pictures, or take another "
-                "--layer."
+                f"Not one of {counted(features.shape[1], 'number')} differs between the features "
+                f"of {counted(len(features), 'training face')}, so nothing can be learned. Look at "
+                "the pictures, or take another --layer."
             )
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(varies, 1.0 / deviation, 0.0))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fec_cache.counted import counted
 from fec_cache.errors import NothingToTrain
 from fec_cache.heads.model import PairHead
 from fec_cache.pairs.build import TripletTable
@@ -104,12 +105,13 @@ def check_features(
     """Raise `NothingToTrain` where a side is empty or a feature is no finite number."""
     if not len(train) or not len(validation):
         raise NothingToTrain(
-            f"{len(train)} training and {len(validation)} validation triplets: both must be there."
+            f"{len(train)} training and {counted(len(validation), 'validation triplet')}: both "
+            "must be there."
         )
     chunks = (features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK))
     bad = sum(int((~np.isfinite(chunk).all(axis=1)).sum()) for chunk in chunks)
     if bad:
         raise NothingToTrain(
-            f"{bad} of {len(features)} features are not finite. Extract them again, "
-            "with --store-dtype float32 if they overflow float16."
+            f"{bad} of {counted(len(features), 'face')} with features that are not finite. Extract "
+            "them again, with --store-dtype float32 if they overflow float16."
         )

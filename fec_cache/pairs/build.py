@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.counted import counted
 from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet
 
 Rows = npt.NDArray[np.int64]
@@ -63,11 +64,13 @@ class TripletCounts:
             (self.num_rejected, "rejected"),
             (self.num_without_feature, "without a feature"),
             (self.num_same_face, "with one face twice"),
-            (self.num_ties, "tied between raters"),
+            (self.num_ties, "without a majority"),
             (self.num_below_agreement, "below the asked agreement"),
         )
         told = ", ".join(f"{count} {words}" for count, words in losses if count)
-        return f"{self.num_rows} rows: {self.num_used} used" + (f", {told}" if told else "")
+        return f"{counted(self.num_rows, 'row')}: {self.num_used} used" + (
+            f", {told}" if told else ""
+        )
 
 
 def build_triplets(

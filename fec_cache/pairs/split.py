@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fec_cache.counted import counted
 from fec_cache.errors import NothingToTrain
 from fec_cache.pairs.build import TripletTable
 
@@ -52,8 +53,9 @@ def split_triplets(table: TripletTable, validation_share: float, seed: int) -> S
         split = _one_component_if_better(table, components, wanted, split)
     if not len(split.train) or not len(split.validation):
         raise NothingToTrain(
-            f"{len(table)} usable triplets cannot be parted into training and validation without "
-            "sharing faces. More triplets are needed, or another --validation-share."
+            f"{counted(len(table), 'usable triplet')} cannot be parted into "
+            "training and validation without sharing faces. More triplets are needed, or another "
+            "--validation-share."
         )
     return split
 

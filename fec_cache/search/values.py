@@ -9,6 +9,7 @@ import typing
 from dataclasses import dataclass
 
 from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption
 
 RANGE_COUNT = 5
@@ -72,7 +73,7 @@ class Range:
         count = int(self.high - self.low) + 1
         if count > _MOST_VALUES:
             raise BadOption(
-                f"The range {self.low:g}..{self.high:g} holds {count} whole numbers. "
+                f"The range {self.low:g}..{self.high:g} holds {counted(count, 'whole number')}. "
                 f"Say how many of them, as {self.low:g}..{self.high:g}:int:10."
             )
         return count

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from fec_cache.counted import counted
 from fec_cache.errors import BadAnnotations, MissingData, StorageFailed, system_advice
 from fec_cache.sources.image_paths import is_url, url_path
 
@@ -242,7 +243,8 @@ def _parse_row(cells: list[str], memo: _Memo) -> Triplet:
     num_cells = len(cells)
     if num_cells < _FIRST_ANSWER + 2 or num_cells % 2:
         raise ValueError(
-            f"{num_cells} columns, expected 16 and two for each rater (18, 20, ... 28, ...)"
+            f"{counted(num_cells, 'column')}, expected 16 and two for each rater (18, 20, ... "
+            "28, ...)"
         )
     first = _parse_face(cells[0:5], memo)
     second = _parse_face(cells[5:10], memo)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpcore
 
+from fec_cache.counted import counted
 from fec_cache.errors import NetworkDown
 from fec_cache.sources.download_check import Box, Examine, is_quick
 from fec_cache.sources.download_config import DownloadConfig, FetchFailed
@@ -219,7 +220,7 @@ class _Run:
         self._num_down += 1
         if self._num_down >= _MOST_DOWN and not self._progress.ok:
             raise NetworkDown(
-                f"{self._num_down} hosts were asked and none could be reached; the last: "
+                f"Not one of {counted(self._num_down, 'host')} could be reached; the last: "
                 f"{failure.detail}. Check the connection and run the same command again."
             )
 

@@ -13,6 +13,7 @@ import anyio
 import httpcore
 import httpx
 
+from fec_cache.counted import counted
 from fec_cache.sources.download_check import check_place
 from fec_cache.sources.download_config import DownloadConfig, FetchFailed
 from fec_cache.sources.download_safety import check_url
@@ -115,14 +116,16 @@ class Fetcher:
         most = self._config.max_bytes
         announced = response.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
-            raise FetchFailed("too-large", f"{announced} bytes announced, {most} allowed", 200)
+            raise FetchFailed(
+                "too-large", f"{counted(int(announced), 'byte')} announced, {most} allowed", 200
+            )
         decoder = _Decoder(response.headers.get("content-encoding", ""), most)
         chunks: list[bytes] = []
         size = 0
         async for raw in response.stream:  # type: ignore[union-attr]
             size += len(raw)
             if size > most:
-                raise FetchFailed("too-large", f"more than {most} bytes", 200)
+                raise FetchFailed("too-large", f"more than {counted(most, 'byte')}", 200)
             chunks.append(decoder.decode(raw))
         chunks.append(decoder.finish())
         return b"".join(chunks)

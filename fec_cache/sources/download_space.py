@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fec_cache.counted import counted
 from fec_cache.errors import StorageFailed
 from fec_cache.sources.download_config import DownloadConfig
 from fec_cache.sources.download_ledger import Ledger
@@ -52,7 +53,7 @@ class SpaceGuard:
         if expected + self._reserve > free:
             room = max(free - self._reserve, 0)
             raise StorageFailed(
-                f"{num_pending} pictures will take about {in_words(expected)}, but "
+                f"{counted(num_pending, 'picture')} will take about {in_words(expected)}, but "
                 f"{self._data_dir} has room for {in_words(room)} ({in_words(free)} free, "
                 f"{in_words(self._reserve)} of it kept back). Make room, name another folder with "
                 f"--data DIR, or fetch a part with --max-gb {max(room * 0.9 / GB, 0.001):.3f}."

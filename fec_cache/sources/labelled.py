@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fec_cache.counted import counted
 from fec_cache.errors import BadAnnotations, MissingData
 from fec_cache.sources.annotations import (
     RejectedRow,
@@ -154,7 +155,9 @@ def _from_table(path: Path) -> Iterator[LabelledFace | RejectedRow]:
 def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     # A comma too many shifts every cell behind it: such a row cannot be trusted.
     if len(cells) != len(header):
-        raise ValueError(f"{len(cells)} columns, expected {len(header)} as in the first line")
+        raise ValueError(
+            f"{counted(len(cells), 'column')}, expected {len(header)} as in the first line"
+        )
     return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption
 
 FEC_TRIPLETS = {"train": (152_674, 150_234, 146_235), "test": (17_059, 17_107, 16_894)}
@@ -54,8 +55,9 @@ class TripletPicker:
                 first, second, third = (int(face) for face in self._rng.permutation(faces))
                 return first, second, third
         raise BadOption(
-            f"After {len(self._seen)} triplets, the {len(self._classes)} faces of a split give no "
-            f"new {TYPES[num_classes - 1]}. Ask for fewer triplets or for more faces."
+            f"A split of {counted(len(self._classes), 'face')} gives no new "
+            f"{TYPES[num_classes - 1]} after {counted(len(self._seen), 'triplet')}. Ask for fewer "
+            "triplets or for more faces."
         )
 
     def _propose(self, num_classes: int, shuffle: float) -> list[int] | None:

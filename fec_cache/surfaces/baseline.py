@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import FeatureRecipe
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption, FecError
 from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
@@ -56,7 +57,8 @@ class Baseline:
     @property
     def name(self) -> str:
         """`original recipe`, with the number of seeds where there are several."""
-        return self.title if len(self.runs) == 1 else f"{self.title}, {len(self.runs)} seeds"
+        num_seeds = len(self.runs)
+        return self.title if num_seeds == 1 else f"{self.title}, {counted(num_seeds, 'seed')}"
 
     @property
     def where(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.faces.table import Face, FaceTable
 from fec_cache.features.cache import FeatureCache
@@ -13,7 +14,6 @@ from fec_cache.features.prune import prune_cache, remove_cache, remove_half_remo
 from fec_cache.features.repair import RepairReport, repair_cache, repair_index
 from fec_cache.surfaces.cache_job import Told, size_of
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import read_splits, table_of_faces
 

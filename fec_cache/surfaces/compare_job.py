@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.counted import counted
 from fec_cache.errors import BadOption, MissingData
 from fec_cache.evaluation.checks import check_finite, check_logits
 from fec_cache.evaluation.compare import Comparison, compare_by_type
@@ -81,7 +82,9 @@ class CompareOutcome:
                 f"p = {overall.mcnemar_p:.2g}"
             )
         if self.num_left_out:
-            lines.append(f"{self.num_left_out} triplets have features for one of them only.")
+            lines.append(
+                f"{counted(self.num_left_out, 'triplet')} left out: features for one of them only."
+            )
         return "\n".join([*lines, *self.overlap, *([self.origin] if self.origin else [])])
 
 

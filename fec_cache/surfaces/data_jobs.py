@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fec_cache.counted import counted
 from fec_cache.sources.folder import FolderConfig, FolderSummary, import_folder
 from fec_cache.sources.synthetic import SyntheticConfig, SyntheticSummary, synthesize
 from fec_cache.surfaces.console import Console, duration, percent
-from fec_cache.surfaces.counted import counted
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SynthesizeOutcome:
             f"{made.out}: {counted(made.num_faces, 'synthetic face')} of "
             f"{counted(made.num_identities, 'person', 'people')} on "
             f"{counted(made.num_images, 'picture')}, {made.num_train_triplets} training and "
-            f"{made.num_test_triplets} test triplets in {duration(made.duration_s)}\n"
+            f"{counted(made.num_test_triplets, 'test triplet')} in {duration(made.duration_s)}\n"
             f"The average simulated rater agrees with the majority in {percent(made.agreement)}; "
             f"{counted(made.num_ties, 'triplet')} tied\n"
             f"Truth behind every face: {made.out / 'truth.csv'}"
@@ -48,10 +48,12 @@ class ImportOutcome:
         """For people."""
         made = self.summary
         words = ", ".join(f"{word} {count}" for word, count in made.expressions.items())
+        num_people = made.num_identities
+        people = counted(num_people, "person", "people") if num_people else "unknown people"
         lines = [
             f"{made.out}: {counted(made.num_faces, 'face')} ({words}) of "
-            f"{made.num_identities or 'unknown'} people, {made.num_train_triplets} training and "
-            f"{made.num_test_triplets} test triplets, made from labels",
+            f"{people}, {made.num_train_triplets} training and "
+            f"{counted(made.num_test_triplets, 'test triplet')}, made from labels",
         ]
         if made.num_unused:
             lines.append(f"{counted(made.num_unused, 'face')} in no triplet")

@@ -8,6 +8,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from fec_cache.counted import counted
 from fec_cache.errors import AlreadyRunning, MissingData, StorageFailed
 from fec_cache.faces.examine import examine
 from fec_cache.features.storage import write_atomically
@@ -30,7 +31,6 @@ from fec_cache.sources.download_status import DownloadStatus, status_of
 from fec_cache.sources.download_store import PictureStore
 from fec_cache.sources.image_paths import CROPPED_NAME, SURVIVORS_NAME
 from fec_cache.surfaces.console import Console, table
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.download_crops import write_cropped_csv
 from fec_cache.surfaces.folders import Workspace
 
@@ -75,7 +75,7 @@ class StatusOutcome:
             self._hosts(),
             self._failures(),
             self._triplets(),
-            f"Survivors: {status.survivors['images']} distinct images, set "
+            f"Survivors: {counted(status.survivors['images'], 'distinct image')}, set "
             f"{status.survivors['survivors'][:16]} ({self.data_dir / SURVIVORS_NAME})",
         ]
         return "\n".join(part for part in parts if part)
@@ -88,7 +88,7 @@ class StatusOutcome:
         if len(rows) > _MOST_HOSTS:
             others = hosts[_MOST_HOSTS:]
             sums = [sum(getattr(h, name) for h in others) for name in ("ok", "failed", "pending")]
-            rows = [*rows[:_MOST_HOSTS], [f"{len(others)} other hosts", *map(str, sums)]]
+            rows = [*rows[:_MOST_HOSTS], [counted(len(others), "other host"), *map(str, sums)]]
         return table("By host", ["host", "ok", "failed", "pending"], rows)
 
     def _failures(self) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+from fec_cache.counted import counted
 from fec_cache.evaluation.bootstrap import Interval
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
 from fec_cache.evaluation.people import IdentityFigures
@@ -25,6 +26,7 @@ _PAIR_COLUMNS = ("constant answer", "original", "this head", "ceiling")
 def evaluation_lines(title: str, found: Evaluation, baseline: Baseline | None) -> list[str]:
     """Tables and remarks, a line or a table each."""
     other = baseline.evaluation if baseline else None
+    pairs = counted(found.pairs.num_pairs, "pair")
     lines = [
         table(
             f"{title}: triplet accuracy",
@@ -33,7 +35,7 @@ def evaluation_lines(title: str, found: Evaluation, baseline: Baseline | None) -
         ),
         _legend(found, baseline),
         table(
-            f"{found.pairs.num_pairs} pairs, {percent(found.pairs.base_rate)} of them similar",
+            f"{pairs}, {percent(found.pairs.base_rate)} of them similar",
             ["pairs", *_PAIR_COLUMNS],
             pair_rows(found.pairs, other.pairs if other else None),
         ),
@@ -106,13 +108,14 @@ def identity_lines(found: IdentityFigures) -> list[str]:
     if near and near.num_with_person:
         lines.append(
             f"Nearest face is the same person: {percent(near.same_person)} of "
-            f"{near.num_with_person} faces (chance {percent(near.same_person_chance)})."
+            f"{counted(near.num_with_person, 'face')} (chance {percent(near.same_person_chance)})."
         )
     if near and near.num_with_expression:
         told = ", ".join(f"{k}: {percent(share)}" for k, share in near.precision.items())
         lines.append(
             f"Same expression among the nearest faces of other people, precision at {told} "
-            f"(chance {percent(near.precision_chance)}; {near.num_with_expression} faces)."
+            f"(chance {percent(near.precision_chance)}; "
+            f"{counted(near.num_with_expression, 'face')})."
         )
     return lines
 
@@ -160,8 +163,8 @@ def _contradictions(pairs: PairFigures) -> str:
         return "No pair stands in two triplets, so contradictions set no ceiling to pairs."
     share = best.num_contradicting / best.num_repeated
     return (
-        f"{best.num_contradicting} of {best.num_repeated} pairs that stand in several triplets "
-        f"({percent(share)}) are similar in one and different in another."
+        f"Similar in one triplet and different in another: {best.num_contradicting} of "
+        f"{counted(best.num_repeated, 'pair')} in several triplets ({percent(share)})."
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.counted import counted
 from fec_cache.faces.table import FaceTable
 from fec_cache.features.architectures import find_architecture
 from fec_cache.features.backbones import Backbone, load_backbone
@@ -17,7 +18,6 @@ from fec_cache.features.recipes import recipes_of
 from fec_cache.features.run import ProgressCallback
 from fec_cache.sources.annotations import write_rejected
 from fec_cache.surfaces.console import Console, duration
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import (
     read_splits,

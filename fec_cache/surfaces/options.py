@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from fec_cache.config import PairConfig
+from fec_cache.counted import counted
 from fec_cache.surfaces.console import Console, set_up_logging
 from fec_cache.surfaces.folders import Workspace
 
@@ -154,7 +155,8 @@ def box_sides(text: str) -> tuple[float, float, float, float]:
     sides = float_list(text)
     if len(sides) != len(_SIDES):
         raise click.BadParameter(
-            f"{text!r} has {len(sides)} numbers, expected four: left, right, top, bottom."
+            f"{text!r} has {counted(len(sides), 'number')}, expected four: left, right, top, "
+            "bottom."
         )
     for name, side in zip(_SIDES, sides, strict=True):
         if not 0 <= side <= 1:

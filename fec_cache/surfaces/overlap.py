@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fec_cache.counted import counted
 from fec_cache.errors import FacesLeak
 from fec_cache.evaluation.people import RowLabels, people_on_both_sides
 from fec_cache.faces.digests import ImageDigests
@@ -11,7 +12,6 @@ from fec_cache.pairs.build import TripletCounts
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.sources.face_labels import FaceLabel
 from fec_cache.surfaces.console import Console, percent
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import Labelled
 
@@ -94,7 +94,7 @@ def warn_of_missing(counts: TripletCounts, console: Console) -> None:
     share = counts.num_without_feature / max(1, counts.num_rows)
     if share > _MISSING:
         console.warn(
-            f"{counts.num_without_feature} of {counts.num_rows} test triplets ({percent(share)}) "
-            "have a face without a feature and are not measured: figures describe the others, and "
-            "compare only with figures on the same ones."
+            f"{counts.num_without_feature} of {counted(counts.num_rows, 'test triplet')} "
+            f"({percent(share)}) not measured, for want of a face's feature: figures describe the "
+            "others, and compare only with figures on the same ones."
         )

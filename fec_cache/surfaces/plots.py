@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
+from fec_cache.counted import counted
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.heads.train import Epoch
 
@@ -100,7 +101,7 @@ def loss_plot(
     _mark_kept(axes, history, kept, kept.val_loss)
     axes.set_ylabel("mean loss")
     alt = (
-        f"Curves of loss over {len(history)} epochs: training ends at {train[-1]:.3f}, "
+        f"Curves of loss over {counted(len(history), 'epoch')}: training ends at {train[-1]:.3f}, "
         f"validation at {validation[-1]:.3f}."
     )
     return Plot(to_svg(figure, "loss"), alt)
@@ -126,7 +127,7 @@ def progress_plot(
     drawn = [*accuracies, *(epoch.val_triplet_accuracy for other in others for epoch in other)]
     axes.set_ylim(min(0.3, min(drawn) - 0.03), max(drawn) + 0.05)
     alt = (
-        f"Curve of validation triplet accuracy over {len(history)} epochs, best "
+        f"Curve of validation triplet accuracy over {counted(len(history), 'epoch')}, best "
         f"{kept.val_triplet_accuracy:.1%} at epoch {kept.epoch}."
     )
     return Plot(to_svg(figure, "progress"), alt)

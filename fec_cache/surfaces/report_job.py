@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.counted import counted
 from fec_cache.errors import (
     BadImage,
     CacheMismatch,
@@ -26,7 +27,6 @@ from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.baseline import Baseline, check_seeds, measure_baseline, named_rivals
 from fec_cache.surfaces.compare_job import find_runs
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.evaluate_job import find_run, run_evaluate
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.counted import counted
 from fec_cache.evaluation.face_map import FaceMap
 from fec_cache.evaluation.report import Evaluation
 from fec_cache.heads.run_config import RunConfig
@@ -123,6 +124,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(
         percent=percent,
+        counted=functools.partial(counted, form=","),
         interval=interval,
         signed=signed,
         p_words=p_words,

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from fec_cache.counted import counted
 from fec_cache.evaluation.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.compare import Comparison
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
@@ -35,7 +36,7 @@ def key_figures(
         seeds: of the recipe.
     """
     ours = evaluation.overall
-    name = f"this recipe, mean of {len(seeds.seeds)} seeds" if seeds else "this head"
+    name = f"this recipe, mean of {counted(len(seeds.seeds), 'seed')}" if seeds else "this head"
     found = [KeyFigure(percent(ours.accuracy), name, f"95{THIN_SPACE}%: {interval(ours)}", True)]
     if baseline:
         theirs, lead = baseline.evaluation.overall, baseline.comparison
@@ -56,9 +57,9 @@ def verdict(evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup 
     group = evaluation.overall
     if group.num_triplets < ENOUGH_TRIPLETS:
         return (
-            f"On only {group.num_triplets} test triplets, too few to judge it by, this head finds "
-            f"the face that the raters set apart in {percent(group.accuracy)} of cases; chance is "
-            f"{percent(evaluation.chance)}."
+            f"On only {counted(group.num_triplets, 'test triplet')}, too few to judge it by, "
+            f"this head finds the face that the raters set apart in {percent(group.accuracy)} of "
+            f"cases; chance is {percent(evaluation.chance)}."
         )
     clauses = [_beside_chance(group, evaluation.chance)]
     if baseline is not None:
@@ -68,10 +69,14 @@ def verdict(evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup 
     if seeds:
         single = [one.overall.accuracy for one in seeds.evaluations]
         told += f"; single seeds {100 * min(single):.1f} to {percent(max(single))}"
-    who = f"this recipe, in the mean of {len(seeds.seeds)} seeds," if seeds else "this head"
+    who = (
+        f"this recipe, in the mean of {counted(len(seeds.seeds), 'seed')},"
+        if seeds
+        else "this head"
+    )
     return (
-        f"On {group.num_triplets:,} test triplets {who} finds the face that the raters set "
-        f"apart in {percent(group.accuracy)} of cases ({told}): "
+        f"On {counted(group.num_triplets, 'test triplet', form=',')} {who} finds the face that the "
+        f"raters set apart in {percent(group.accuracy)} of cases ({told}): "
         f"{', '.join(clauses[:-1])}, and {clauses[-1]}."
     )
 
@@ -113,7 +118,7 @@ def _beside_baseline(baseline: Baseline) -> str:
     # two overlapping intervals can hide a difference that is certain.
     found = baseline.comparison
     name = f"the {baseline.title}{baseline.where} ({percent(found.accuracy_b)}"
-    name += f", {len(baseline.runs)} seeds" if len(baseline.runs) > 1 else ""
+    name += f", {counted(len(baseline.runs), 'seed')}" if len(baseline.runs) > 1 else ""
     if math.isnan(found.low):
         return f"beside {name})"
     if found.low <= 0.0 <= found.high:

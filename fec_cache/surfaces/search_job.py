@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fec_cache.counted import counted
 from fec_cache.features.network import choose_device
 from fec_cache.heads.crew import StackPlan
 from fec_cache.search.choice import BEST, check_rule
@@ -19,7 +20,6 @@ from fec_cache.search.run import Search, Survey
 from fec_cache.search.scope import Scope, split_digest, trainer_digest
 from fec_cache.search.space import Space
 from fec_cache.surfaces.console import Console, duration, percent, table
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
 from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
@@ -135,7 +135,7 @@ class SearchOutcome:
         first = self.winner.first
         seed = f"seed {first.settings['seed']}"
         if self.winner.num_seeds > 1:
-            seed += f", the first and not the luckiest of {self.winner.num_seeds} seeds"
+            seed += f", the first and not the luckiest of {counted(self.winner.num_seeds, 'seed')}"
         return f"Saved: the {why} setting's head of {seed}: {percent(first.val_triplet_accuracy)}"
 
 
@@ -189,11 +189,12 @@ def begin_search(search: Search, wanted: SearchRequest, console: Console) -> Sur
     space, num_distinct = wanted.space, len(wanted.space.settings())
     if space.num_combinations > num_distinct and wanted.sampler == GRID:
         console.say(
-            f"{space.num_combinations} combinations are {num_distinct} distinct heads: the others "
-            "differ only in options that their head ignores"
+            f"{counted(space.num_combinations, 'combination')} are "
+            f"{counted(num_distinct, 'distinct head')}: the others differ only in options that "
+            "their head ignores"
         )
     expected = search.seconds_expected(survey)
-    several = f" ({len(space.seeds)} seeds each)" if len(space.seeds) > 1 else ""
+    several = f" ({counted(len(space.seeds), 'seed')} each)" if len(space.seeds) > 1 else ""
     pruned = ", less what is pruned" if search.halving and survey.num_open else ""
     console.say(
         f"{counted(survey.num_points, 'point')}{several}, {survey.num_known} of them done before; "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.config import PairConfig
+from fec_cache.counted import counted
 from fec_cache.errors import FecError, NothingToTrain
 from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import load_head
@@ -17,7 +18,6 @@ from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank, results_csv
 from fec_cache.search.run import Search
 from fec_cache.search.space import Point, key_of, point_of
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.train_job import save_head
 from fec_cache.surfaces.workspace import Labelled

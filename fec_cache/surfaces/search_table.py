@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fec_cache.counted import counted
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank
 from fec_cache.search.space import UNREAD
@@ -79,7 +80,7 @@ class PlainSearch:
 
 def headline(progress: SearchProgress, elapsed_s: float) -> str:
     """Points, rate, time left and what is in training, in one line."""
-    parts = [f"{progress.num_done}/{progress.num_points} points"]
+    parts = [f"{progress.num_done}/{counted(progress.num_points, 'point')}"]
     num_new = progress.num_done - progress.num_known
     if num_new and elapsed_s > 0:
         parts.append(rate_in_words(num_new, elapsed_s))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fec_cache.counted import counted
 from fec_cache.sources.image_paths import SURVIVORS_NAME
-from fec_cache.surfaces.counted import counted
 
 
 @dataclass(frozen=True)

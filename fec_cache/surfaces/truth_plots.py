@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.counted import counted
 from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.reliability import Reliability
 from fec_cache.surfaces.heatmaps import draw_cells, draw_heatmap, levels, parts, two_strongest
@@ -29,8 +30,8 @@ def reliability_plot(found: Reliability) -> Plot:
     axes.xaxis.set_major_formatter(PERCENT)
     axes.yaxis.set_major_formatter(PERCENT)
     alt = (
-        f"Calibration curve over {len(found.counts)} bins of pairs: predicted and observed shares "
-        f"of similar pairs lie {100 * found.error:.1f} points apart in the mean."
+        f"Calibration curve over {counted(len(found.counts), 'bin')} of pairs: predicted and "
+        f"observed shares of similar pairs lie {100 * found.error:.1f} points apart in the mean."
     )
     return Plot(to_svg(figure, "reliability"), alt)
 
@@ -86,8 +87,8 @@ def confusion_plot(counts: Sequence[Sequence[int]], words: Sequence[str]) -> Plo
     )
     right = float(np.trace(table) / table.sum())
     alt = (
-        f"Table of {len(names)} expression words: the nearest face of another person shows the "
-        f"same word in {right:.1%} of cases."
+        f"Table of {counted(len(names), 'expression word')}: the nearest face of another person "
+        f"shows the same word in {right:.1%} of cases."
     )
     return Plot(to_svg(figure, "confusion"), alt)
 

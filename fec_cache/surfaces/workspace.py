@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fec_cache.config import FeatureRecipe, PairConfig
+from fec_cache.counted import counted
 from fec_cache.errors import MissingData, NothingToTrain
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
@@ -26,7 +27,6 @@ from fec_cache.sources.annotations import (
 )
 from fec_cache.sources.image_paths import is_url
 from fec_cache.surfaces.console import Console, percent
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.folders import Workspace
 
 FEWEST_VALIDATION, ENOUGH_VALIDATION = 5, 200
@@ -87,7 +87,8 @@ def table_of_faces(
         first = faces.missing[0]
         fetch = f" Fetch them: fec download --data {workspace.data_dir}"
         raise MissingData(
-            f"None of the {len(refs)} faces has an image. The first, {first.ref.image_path}: "
+            f"Not one of {counted(len(refs), 'face')} has an image. The first, "
+            f"{first.ref.image_path}: "
             f"{first.reason}. Expected the images in {workspace.images_dir}."
             f"{fetch if is_url(first.ref.image) else ''}"
         )
@@ -163,8 +164,9 @@ def load_training(
     labelled = load_labelled(workspace, "train", caches, pairs.min_agreement, console)
     split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
     console.say(
-        f"Split by {split.method}: {len(split.train)} training and {len(split.validation)} "
-        f"validation triplets ({percent(_share(split))}), {split.num_dropped} dropped between them"
+        f"Split by {split.method}: {len(split.train)} training and "
+        f"{counted(len(split.validation), 'validation triplet')} ({percent(_share(split))}), "
+        f"{split.num_dropped} dropped between them"
     )
     _judge_split(split, pairs, console)
     return labelled, split

@@ -133,7 +133,7 @@ def test_features_that_are_no_numbers_are_refused():
     features, table = planted_set()
     features[table.rows[:3, 0], 0] = np.nan
     num_bad = len(np.unique(table.rows[:3, 0]))
-    with pytest.raises(BadFeatures, match=f"{num_bad} of the .* not finite"):
+    with pytest.raises(BadFeatures, match=f"{num_bad} of .* not finite"):
         evaluate_head(head_of(Distance), features, table)
     features, table = planted_set()
     unused = np.concatenate([features, np.full((1, 12), np.nan, np.float32)])
@@ -190,7 +190,7 @@ def test_few_triplets_have_no_interval():
     found = evaluate_head(head_of(Distance), features, table.take(np.arange(20)))
     assert found.overall.is_too_few
     assert math.isnan(found.overall.low)
-    assert found.warnings == ("20 triplets are too few to judge a head by.",)
+    assert found.warnings == ("20 triplets: too few to judge a head by.",)
 
 
 def test_a_handful_of_people_is_not_redrawn():

@@ -162,6 +162,6 @@ def test_damaged_lines_of_the_index_are_named_and_struck(tmp_path, images_dir, f
     flip(index_dir / "images.index")
     (finding,) = verify_index(index_dir)
     assert finding.file == "images.index"
-    assert finding.what.startswith("1 damaged lines (")
+    assert finding.what.startswith("1 damaged line (")
     assert repair_index(index_dir)
     assert verify_index(index_dir) == ()

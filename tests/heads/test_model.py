@@ -121,7 +121,7 @@ def test_each_block_of_features_gives_the_same_share(prepare):
 def test_joined_features_are_never_left_as_they_are_by_default():
     assert HeadConfig("concat").preparation_for(5) == "none"
     assert HeadConfig("concat", blocks=(2, 3)).preparation_for(5) == "standardize"
-    with pytest.raises(HeadMismatch, match=r"blocks of 2\+3 numbers, but features have 24"):
+    with pytest.raises(HeadMismatch, match=r"in blocks of 2\+3, but these have a width of 24"):
         made("concat", blocks=(2, 3))
 
 

@@ -182,5 +182,5 @@ def test_starts_that_cannot_be():
         HeadConfig("embedding", (31,), init="scatter")
     features, train, validation = planted_split()
     config = HeadConfig("embedding", (), init="scatter")
-    with pytest.raises(BadOption, match="embedding dim is 16, but there are only 12"):
+    with pytest.raises(BadOption, match="prepared features have only 12 numbers"):
         fit(features, train, validation, config, TrainConfig())

@@ -61,8 +61,8 @@ def test_a_hand_counted_table():
         num_below_agreement=0, num_used=3,
     )  # fmt: skip
     assert counts.in_words() == (
-        "13 rows: 3 used, 5 rejected, 2 without a feature, 1 with one face twice, 2 tied between "
-        "raters"
+        "13 rows: 3 used, 5 rejected, 2 without a feature, 1 with one face twice, 2 without a "
+        "majority"
     )
 
 

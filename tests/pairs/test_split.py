@@ -129,7 +129,8 @@ def test_one_seed_one_split():
 def test_what_cannot_be_parted_is_nothing_to_train(rows, share):
     with pytest.raises(NothingToTrain) as caught:
         split_triplets(table_of(rows), share, seed=0)
-    assert str(caught.value).startswith(f"{len(rows)} usable triplets cannot be parted")
+    things = "triplet" if len(rows) == 1 else "triplets"
+    assert str(caught.value).startswith(f"{len(rows)} usable {things} cannot be parted")
 
 
 @settings(max_examples=200, deadline=None)

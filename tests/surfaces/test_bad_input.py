@@ -235,7 +235,7 @@ def test_a_test_split_of_ties_only(place):
     head = head.split(",THREE_CLASS")[0]
     path.write_text(f"{head},ONE_CLASS_TRIPLET,r1,1,r2,2\n")
     line = place.fails("evaluate", "--run", "first")
-    assert "1 tied between raters" in line
+    assert "1 without a majority" in line
     assert "Triplets with a majority are needed" in line
 
 

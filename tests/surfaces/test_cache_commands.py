@@ -87,7 +87,7 @@ def test_damage_is_found_named_repaired_and_redone(place, folder):
     result = place.run("cache", "verify")
     assert result.exit_code == 1
     assert f"{folder.name}/shards/00000.h5: Shard" in result.stdout
-    assert "images.index: 1 damaged lines" in result.stdout
+    assert "images.index: 1 damaged line (" in result.stdout
     result = place.run("cache", "verify", "--json")
     assert result.exit_code == 1
     assert [p["file"] for p in json.loads(result.stdout)["caches"][0]["problems"]] == [

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from fec_cache.counted import counted
 from fec_cache.features.joined import select_caches
 from fec_cache.heads.checkpoint import load_head
-from fec_cache.surfaces.counted import counted
 from tests.surfaces.conftest import BACKBONE
 
 GRID, POOL = f"{BACKBONE}:layer3:grid4", f"{BACKBONE}:avgpool"

@@ -1,4 +1,4 @@
-from fec_cache.surfaces.counted import counted
+from fec_cache.counted import counted
 
 
 def test_one_thing_is_no_things():
