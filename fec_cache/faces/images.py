@@ -110,7 +110,7 @@ class Picture:
         Raises:
             BadImage: no picture, or more than `MAX_PIXELS` pixels.
         """
-        self._content, self._name = content, name
+        self._content, self.name = content, name
         self._decoded: dict[int, Pixels] = {}
         self._turn, self._is_jpeg = 1, True
         size = _size_of_plain_jpeg(content)
@@ -121,7 +121,7 @@ class Picture:
 
     def _look(self) -> None:
         """Let Pillow read the head."""
-        content, name = self._content, self._name
+        content, name = self._content, self.name
         with _naming_damage(content, name), without_warnings():
             image = _open(content, name)
             self._turn = image.getexif().get(_ORIENTATION, 1)
@@ -164,8 +164,8 @@ class Picture:
                 return upright(pixels, self._turn)
             except ValueError:
                 # What libjpeg finds fault with, Pillow judges, and the whole of it.
-                return decode_image(self._content, self._name)
-        return decode_image(self._content, self._name)
+                return decode_image(self._content, self.name)
+        return decode_image(self._content, self.name)
 
 
 def _size_of_plain_jpeg(content: bytes) -> tuple[int, int] | None:

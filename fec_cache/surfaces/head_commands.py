@@ -13,9 +13,9 @@ from fec_cache.config import (
     PairConfig,
     TrainConfig,
 )
+from fec_cache.counted import counted
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.counted import counted
 from fec_cache.surfaces.failures import INTERRUPTED
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
@@ -212,12 +212,13 @@ def predict(
 ) -> None:
     """Say whether two pictures show similar or different expressions."""
     from fec_cache.surfaces.evaluate_job import find_run
-    from fec_cache.surfaces.predict_job import boxes_of_pictures, run_predict
+    from fec_cache.surfaces.predict_job import boxes_of_pictures, open_pictures, run_predict
 
     if len(boxes) > 2:
         raise click.UsageError("--box may be given once for both pictures, or once for each.")
     folder = find_run(workspace, run_name)
-    pictures = (picture_a, picture_b)
-    chosen = boxes or boxes_of_pictures(workspace, pictures, console)
+    paths = (picture_a, picture_b)
+    pictures = open_pictures(paths)
+    chosen = boxes or boxes_of_pictures(workspace, paths, console)
     outcome = run_predict(folder, pictures, chosen, weights, device)
     console.result(outcome.in_words(), outcome.to_dict())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig
+from fec_cache.counted import counted
 from fec_cache.errors import FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
 from fec_cache.faces.images import Picture, read_picture
@@ -64,9 +65,19 @@ class Prediction:
         )
 
 
+def open_pictures(paths: tuple[Path, Path]) -> tuple[Picture, Picture]:
+    """Read two picture files.
+
+    Raises:
+        BadImage: one is not there, or is no picture.
+    """
+    first, second = (Picture(read_picture(path), str(path)) for path in paths)
+    return first, second
+
+
 def run_predict(
     folder: Path,
-    pictures: tuple[Path, Path],
+    pictures: tuple[Picture, Picture],
     boxes: Sequence[Box],
     weights: Sequence[str],
     device: str,
@@ -75,27 +86,26 @@ def run_predict(
 
     Args:
         folder: the run.
-        pictures: two image files.
+        pictures: see `open_pictures`.
         boxes: of the faces, none (whole pictures), one (for both) or two.
         weights: the backbones' weights files, if they are not where they are looked for.
         device: in torch's words, or `auto`.
 
     Raises:
-        BadImage: a picture cannot be used.
+        BadImage: a picture is damaged.
         WeightsNotFound, WeightsMismatch: the head's backbone is not at hand.
     """
     head, config = load_head(folder)
     first, second = ((list(boxes) or [WHOLE_PICTURE]) * 2)[:2]
-    images = [Picture(read_picture(path), str(path)) for path in pictures]
 
     def cropped(crop: CropConfig) -> list[npt.NDArray[np.uint8]]:
         """Both faces as a backbone sees them."""
-        return [image.cut(box, crop) for image, box in zip(images, (first, second), strict=True)]
+        return [image.cut(box, crop) for image, box in zip(pictures, (first, second), strict=True)]
 
     features = features_by_recipes(config.recipes, cropped, weights, device)
     logit = pair_logits(head, features[:1], features[1:])
     return Prediction(
-        pictures=(str(pictures[0]), str(pictures[1])),
+        pictures=(pictures[0].name, pictures[1].name),
         boxes=(first, second),
         probability=float(probability_of(head, logit)[0]),
         threshold=DECISION_THRESHOLD,
@@ -123,7 +133,8 @@ def boxes_of_pictures(
     for name in dict.fromkeys(names):
         if len(known[name]) > 1:
             console.warn(
-                f"{len(known[name])} faces stand on {name}; the largest is taken, or say --box."
+                f"{counted(len(known[name]), 'face')} on {name}: the largest is taken, or say "
+                "--box."
             )
     boxes = tuple(max(known[name], key=_area) for name in names)
     told = " and ".join(",".join(f"{side:g}" for side in box) for box in boxes)

@@ -58,7 +58,7 @@ def test_of_several_faces_on_a_picture_the_largest_is_taken_and_told(place, face
     picture = f"data/images/{name}"
     result = place.ok("predict", picture, picture, "--json")
     assert json.loads(result.stdout)["boxes"][0] == [left, right, top, bottom]
-    assert f"2 faces stand on {name}; the largest is taken" in result.stderr
+    assert f"2 faces on {name}: the largest is taken" in result.stderr
 
 
 def test_other_pictures_are_taken_whole_and_that_is_told(place, faces):
@@ -71,6 +71,17 @@ def test_other_pictures_are_taken_whole_and_that_is_told(place, faces):
     quiet = place.ok("predict", *pair, "-q")
     assert quiet.stderr == ""
     assert len(quiet.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("bad", ["nowhere.jpg", "text.jpg"])
+def test_a_picture_that_is_none_is_refused_before_anything_is_said_of_boxes(place, bad):
+    Image.new("RGB", (90, 80), "white").save(place.folder / "own.png")
+    (place.folder / "text.jpg").write_text("no picture")
+    for pair in (["own.png", bad], [bad, "own.png"]):
+        result = place.run("predict", *pair)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"Error: {bad} ")
+        assert len(result.stderr.splitlines()) == 1
 
 
 def test_damaged_annotations_do_not_stand_in_the_way(place, faces):
