@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fec_cache.config import check_range
+from fec_cache.counted import counted
 from fec_cache.errors import BadAnnotations, MissingData, OutputExists, StorageFailed, system_advice
 from fec_cache.sources.annotations import (
     SPLITS,
@@ -31,6 +32,7 @@ from fec_cache.sources.labelled import (
     without_copies,
 )
 from fec_cache.sources.labelled_triplets import LabelTriplet, sample_triplets
+from fec_cache.sources.out_folder import check_out
 
 MARKER = "imported.json"
 LABELS = "labels.csv"
@@ -135,12 +137,7 @@ def _summarise(out: Path, labelled: LabelledSet, triplets: _Triplets) -> FolderS
 
 
 def _check_out(out: Path, source: Path, faces: Sequence[LabelledFace]) -> None:
-    if out.exists() and not out.is_dir():
-        raise OutputExists(f"{out} is a file. Name a folder with --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise OutputExists(
-            f"{out} is not empty and was not made by import-folder. Name a new folder with --out."
-        )
+    check_out(out, MARKER, "fec import-folder")
     target = out.resolve()
     # What an earlier import wrote is deleted before the pictures are copied.
     if any(folder.resolve().is_relative_to(target) for folder in {f.path.parent for f in faces}):
@@ -160,9 +157,10 @@ def _draw_triplets(source: Path, faces: Sequence[LabelledFace], config: FolderCo
     for split, found in triplets.items():
         if not found:
             raise BadAnnotations(
-                f"{source} gives no {split} triplet from its {len(faces)} usable pictures: two "
-                "expressions are needed, one of them from two different people, among the people "
-                "of that split. Add pictures, or try another --test-share or more --triplets."
+                f"{source} gives no {split} triplet from "
+                f"{counted(len(faces), 'usable picture')}: two expressions are "
+                "needed, one of them from two different people, among the people of that split. "
+                "Add pictures, or try another --test-share or more --triplets."
             )
     return triplets
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
-from fec_cache.errors import OutputExists, StorageFailed, system_advice
+from fec_cache.errors import StorageFailed, system_advice
 from fec_cache.sources.emotions import EMOTIONS, UNIT_NAMES
+from fec_cache.sources.out_folder import check_out
 from fec_cache.sources.portrait import draw_people
 from fec_cache.sources.synthetic_plan import (
     Picture,
@@ -84,7 +85,7 @@ def synthesize(
     # Everything is planned before the first byte is written: a bad request leaves no trace.
     plan = plan_set(config)
     try:
-        _check_out(out)
+        check_out(out, MARKER, "fec synthesize")
         _prepare(out, config)
         _draw(out / "images", plan.pictures, config.jpeg_quality, progress)
         _write_tables(out, plan)
@@ -108,16 +109,6 @@ def _summarise(out: Path, plan: Plan, duration_s: float) -> SyntheticSummary:
         rater_noise=plan.judgements.noise,
         duration_s=duration_s,
     )
-
-
-def _check_out(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise OutputExists(f"{out} is a file, but a folder is to be written. Name another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise OutputExists(
-            f"{out} is not empty and holds no {MARKER}, so it was not made by this command. "
-            "Name a new or empty folder with --out."
-        )
 
 
 def _prepare(out: Path, config: SyntheticConfig) -> None:

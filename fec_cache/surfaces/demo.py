@@ -1,5 +1,6 @@
 """The whole job on synthetic faces: what `fec demo` and `make demo` show."""
 
+import json
 import logging
 import time
 from dataclasses import dataclass
@@ -7,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
+from fec_cache.counted import counted
 from fec_cache.errors import WeightsNotFound
+from fec_cache.features.architectures import find_architecture
 from fec_cache.features.backbones import load_backbone, weights_at_hand
 from fec_cache.features.extract import ExtractOptions
+from fec_cache.features.storage import write_atomically
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.sources.annotations import FaceRef
+from fec_cache.sources.out_folder import check_out
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
 from fec_cache.surfaces.evaluate_job import run_evaluate
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.predict_job import Prediction, run_predict
+from fec_cache.surfaces.predict_job import Prediction, open_pictures, run_predict
 from fec_cache.surfaces.report_job import run_report
 from fec_cache.surfaces.search_job import SearchRequest, run_search
 from fec_cache.surfaces.train_job import HeadRequest, run_train
@@ -27,6 +32,7 @@ log = logging.getLogger(__name__)
 
 FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
 LAYER = "avgpool"
+MARKER = "demo.json"
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,8 @@ class DemoOutcome:
         groups = [group.name for group in self.best.evaluation.groups]
         overall = self.best.evaluation.overall
         title = (
-            f"Triplet accuracy on {overall.num_triplets} test triplets of synthetic faces, "
-            f"{self.best.config.features}"
+            f"Triplet accuracy on {counted(overall.num_triplets, 'test triplet')} of synthetic "
+            f"faces, {self.best.config.features}"
         )
         return "\n".join(
             [
@@ -82,13 +88,26 @@ def run_demo(
 ) -> DemoOutcome:
     """Synthesize, extract, train, search, evaluate, predict, report.
 
+    Args:
+        out: the folder; new, empty, or made by this function before.
+        faces: how many to draw.
+        triplets: how many to judge.
+        backbone: by name; without one see `choose_backbone`.
+        console: for what is told on the way.
+
     Raises:
+        UnknownBackbone: there is none of that name.
+        OutputExists: `out` holds something else, as a set of the user's own.
         WeightsNotFound: no backbone's weights are at hand.
         FecError: see the stages.
     """
     started = time.perf_counter()
+    check_out(out, MARKER, "fec demo")
     workspace = Workspace(out / "data", out / "cache", out / "runs")
+    if backbone:
+        find_architecture(backbone)
     chosen = backbone or choose_backbone(console)
+    _mark(out, {"faces": faces, "triplets": triplets, "backbone": chosen})
     console.say(run_synthesize(workspace.data_dir, faces, triplets, 0, console).in_words())
     extracted = run_extract(workspace, _extraction(chosen), console)
     console.say(extracted.in_words())
@@ -131,6 +150,12 @@ def choose_backbone(console: Console) -> str:
     return FIRST_CHOICE
 
 
+def _mark(out: Path, settings: dict[str, Any]) -> None:
+    """Make the folder, and mark it as the demo's own: only such a one is written into again."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / MARKER, (json.dumps(settings, indent=1) + "\n").encode())
+
+
 def _extraction(backbone: str) -> ExtractRequest:
     return ExtractRequest(
         backbone=backbone,
@@ -159,7 +184,7 @@ def _predict_two(
 
 def _predict(workspace: Workspace, folder: Path, first: FaceRef, second: FaceRef) -> Prediction:
     paths = (workspace.images_dir / first.image_path, workspace.images_dir / second.image_path)
-    return run_predict(folder, paths, (first.box, second.box), (), "auto")
+    return run_predict(folder, open_pictures(paths), (first.box, second.box), (), "auto")
 
 
 def _accuracies(outcome: EvaluateOutcome) -> list[str]:

@@ -239,7 +239,7 @@ def test_too_many_triplets_leave_no_trace(tmp_path):
 
 def test_strangers_folder_is_not_touched(tmp_path):
     (tmp_path / "train.csv").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputExists, match="not made by this command"):
+    with pytest.raises(OutputExists, match="not made by fec synthesize"):
         synthesize(tmp_path, SyntheticConfig(faces=18, triplets=6))
     assert [path.name for path in tmp_path.iterdir()] == ["train.csv"]
     with pytest.raises(OutputExists, match="is a file"):
