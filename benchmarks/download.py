@@ -12,6 +12,7 @@ Nothing but loopback is connected to. `speed` needs `pip install requests`.
 import argparse
 import os
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -22,6 +23,8 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+from peak_memory import peak_until_end_gb
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -150,11 +153,14 @@ def timed(command: list[str]) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds and peak MB of a command."""
     started = time.perf_counter()
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak = peak_until_end_gb(process)
+    if process.returncode:
         raise SystemExit(f"failed: {command}")
     seconds = time.perf_counter() - started
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, busy, 1000.0 * peak
 
 
 def fec(folder: Path) -> list[str]:

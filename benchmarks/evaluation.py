@@ -10,11 +10,11 @@ included.
 
 import argparse
 import multiprocessing
-import resource
 import time
 
 import numpy as np
 import torch
+from peak_memory import peak_gb
 
 from fec_cache.config import HEADS, HeadConfig
 from fec_cache.evaluation.report import evaluate_head
@@ -40,7 +40,7 @@ def measure(name: str, num_triplets: int, num_faces: int, width: int) -> tuple[f
     wall, processor = time.perf_counter(), time.process_time()
     evaluate_head(head, features, table, draws=DRAWS)
     spent = time.perf_counter() - wall, time.process_time() - processor
-    return *spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return *spent, peak_gb()
 
 
 def main() -> None:

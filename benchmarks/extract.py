@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from peak_memory import peak_gb
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
@@ -257,9 +257,7 @@ def peak_memory_gb(options: argparse.Namespace, folder: Path, precision: str) ->
 def child(options: argparse.Namespace) -> None:
     """Extract once and tell the memory."""
     Bench(options, options.child).ours(options.precision[0])
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    print(json.dumps({"peak_gb": peak / 1e9}))
+    print(json.dumps({"peak_gb": peak_gb()}))
 
 
 def compare_passes(options: argparse.Namespace) -> None:
