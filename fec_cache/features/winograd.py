@@ -30,8 +30,7 @@ _WEIGHT = torch.tensor(
         [1 / 24, 1 / 12, 1 / 6],
         [1 / 24, -1 / 12, 1 / 6],
         [0, 0, 1],
-    ],
-    dtype=torch.float64,
+    ]
 )
 _OUTPUT = torch.tensor(
     [
@@ -41,7 +40,7 @@ _OUTPUT = torch.tensor(
         [0, 1, -1, 8, -8, 1],
     ]
 )
-_INPUT_2D = torch.kron(_INPUT, _INPUT)
+_INPUT_2D, _WEIGHT_2D = torch.kron(_INPUT, _INPUT), torch.kron(_WEIGHT, _WEIGHT)
 _OUTPUT_2D = torch.kron(_OUTPUT, _OUTPUT)
 # The second column of `_OUTPUT` is ones: what is added at its place reaches all outputs alike.
 _PLACE_OF_BIAS = _PATCH + 1
@@ -64,8 +63,9 @@ def is_worthwhile(channels_in: int, channels_out: int, height: int, width: int) 
 
 def winograd_weights(weight: Tensor) -> Tensor:
     """Weights of a convolution, [O, C, 3, 3] float32, in the other basis: [36, C, O] float32."""
-    inside = torch.einsum("ir,ocrs,js->ijco", _WEIGHT, weight.double(), _WEIGHT)
-    return inside.reshape(_PATCH * _PATCH, weight.shape[1], weight.shape[0]).float().contiguous()
+    outputs, channels = weight.shape[:2]
+    inside = torch.mm(_WEIGHT_2D, weight.permute(2, 3, 1, 0).reshape(9, -1))
+    return inside.view(_PATCH * _PATCH, channels, outputs)
 
 
 def winograd_convolution(
