@@ -25,8 +25,9 @@ from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.console import Console, percent, table
 from fec_cache.surfaces.evaluate_job import find_run
 from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.origin import origin_of
 from fec_cache.surfaces.overlap import find_overlap, row_labels, warn_of_missing
-from fec_cache.surfaces.workspace import Labelled, load_labelled, origin_note
+from fec_cache.surfaces.workspace import Labelled, load_labelled
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _outcome(
         num_left_out=max(len(one.credit) for one in [*a, *b]) - len(kept),
         redrawn=redrawn,
         overlap=warned,
-        origin=origin_note(workspace.data_dir),
+        origin=origin_of(workspace.data_dir).note,
     )
 
 

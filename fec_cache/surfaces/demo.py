@@ -64,7 +64,7 @@ class DemoOutcome:
             ["chance", *["33.3 %"] * len(raters)],
             ["original recipe", *_accuracies(self.original)],
             [named, *_accuracies(self.best)],
-            ["raters, leave one out", *raters],
+            [f"{self.best.origin.many}, leave one out", *raters],
         ]
         groups = [group.name for group in self.best.evaluation.groups]
         overall = self.best.evaluation.overall
@@ -170,7 +170,7 @@ def _extraction(backbone: str) -> ExtractRequest:
 def _predict_two(
     workspace: Workspace, outcome: EvaluateOutcome, console: Console
 ) -> tuple[Prediction, ...]:
-    """The pair that the raters of the first test triplet call similar, and one they do not."""
+    """The pair that is similar in the first test triplet, and one that is not."""
     triplet, odd = outcome.labelled.table.rows[0].tolist(), int(outcome.labelled.table.odd[0])
     alike = [row for place, row in enumerate(triplet) if place != odd]
     predictions = []
@@ -178,7 +178,9 @@ def _predict_two(
         first, second = (outcome.labelled.picture_of[row] for row in rows)
         prediction = _predict(workspace, outcome.folder, first, second)
         predictions.append(prediction)
-        console.say(f"Two test faces that raters call {name}: {prediction.in_words()}")
+        console.say(
+            f"Two test faces that {outcome.origin.many} call {name}: {prediction.in_words()}"
+        )
     return tuple(predictions)
 
 

@@ -19,11 +19,11 @@ from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.model_card import CARD_NAME, model_card
+from fec_cache.surfaces.origin import origin_of
 from fec_cache.surfaces.overlap import find_overlap, row_labels, warn_of_missing
 from fec_cache.surfaces.survivors import read_survivors
 from fec_cache.surfaces.workspace import (
     load_labelled,
-    origin_note,
     warn_of_random_weights,
 )
 
@@ -82,7 +82,7 @@ def run_evaluate(
         labelled,
         evaluation,
         overlap,
-        origin_note(workspace.data_dir),
+        origin_of(workspace.data_dir),
         measure_baseline(original, [evaluation], evaluation.units) if original else None,
         read_survivors(workspace.data_dir),
     )

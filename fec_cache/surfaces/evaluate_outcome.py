@@ -8,6 +8,7 @@ from fec_cache.evaluation.report import Evaluation
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.evaluation_words import evaluation_lines
+from fec_cache.surfaces.origin import Origin
 from fec_cache.surfaces.overlap import Overlap
 from fec_cache.surfaces.survivors import Survivors
 from fec_cache.surfaces.workspace import Labelled
@@ -18,7 +19,7 @@ class EvaluateOutcome:
     """A head's figures on the test split, and what they are held against.
 
     `overlap` is what of the test split was seen in training; `baseline` the original recipe on the
-    same triplets, where a run of it is at hand.
+    same triplets, where a run of it is at hand; `origin` tells who set the faces apart.
     """
 
     folder: Path
@@ -26,7 +27,7 @@ class EvaluateOutcome:
     labelled: Labelled
     evaluation: Evaluation
     overlap: Overlap
-    origin: str
+    origin: Origin
     baseline: Baseline | None = None
     survivors: Survivors | None = None
 
@@ -36,7 +37,8 @@ class EvaluateOutcome:
         return {
             "run": str(self.folder),
             "features": self.config.features,
-            "origin": self.origin,
+            "origin": self.origin.note,
+            "answers_from": self.origin.many,
             "num_overlap": self.overlap.num_faces,
             "num_overlapping_people": len(self.overlap.people),
             "num_triplets": len(self.labelled.table),
@@ -52,8 +54,11 @@ class EvaluateOutcome:
     def in_words(self) -> str:
         """For people: tables of triplets and pairs, and what a reader must know beside them."""
         lines = evaluation_lines(
-            f"{self.folder.name} on {self.config.features}", self.evaluation, self.baseline
+            f"{self.folder.name} on {self.config.features}",
+            self.evaluation,
+            self.baseline,
+            self.origin,
         )
         lines += self.overlap.in_words()
         lines += [self.survivors.in_words()] if self.survivors else []
-        return "\n".join([*lines, *([self.origin] if self.origin else [])])
+        return "\n".join([*lines, *([self.origin.note] if self.origin.note else [])])

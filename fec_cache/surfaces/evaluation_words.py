@@ -9,38 +9,32 @@ from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
 from fec_cache.evaluation.people import IdentityFigures
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.console import percent, table
+from fec_cache.surfaces.origin import Origin
 
-_TRIPLET_COLUMNS = (
-    "number",
-    "chance",
-    "floor",
-    "original",
-    "this head",
-    "95 %",
-    "rater",
-    "ceiling",
-)
+_TRIPLET_COLUMNS = ("number", "chance", "floor", "original", "this head", "95 %")
 _PAIR_COLUMNS = ("constant answer", "original", "this head", "ceiling")
 
 
-def evaluation_lines(title: str, found: Evaluation, baseline: Baseline | None) -> list[str]:
+def evaluation_lines(
+    title: str, found: Evaluation, baseline: Baseline | None, origin: Origin
+) -> list[str]:
     """Tables and remarks, a line or a table each."""
     other = baseline.evaluation if baseline else None
     pairs = counted(found.pairs.num_pairs, "pair")
     lines = [
         table(
             f"{title}: triplet accuracy",
-            ["triplets", *_TRIPLET_COLUMNS],
-            triplet_rows(found, other),
+            _triplet_columns(origin),
+            triplet_rows(found, other, origin),
         ),
-        _legend(found, baseline),
+        _legend(found, baseline, origin),
         table(
             f"{pairs}, {percent(found.pairs.base_rate)} of them similar",
             ["pairs", *_PAIR_COLUMNS],
             pair_rows(found.pairs, other.pairs if other else None),
         ),
         _contradictions(found.pairs),
-        _votes(found.overall),
+        _votes(found.overall, origin),
     ]
     if baseline:
         lines.append(
@@ -51,7 +45,7 @@ def evaluation_lines(title: str, found: Evaluation, baseline: Baseline | None) -
     return [line for line in lines if line]
 
 
-def triplet_rows(found: Evaluation, other: Evaluation | None) -> list[list[str]]:
+def triplet_rows(found: Evaluation, other: Evaluation | None, origin: Origin) -> list[list[str]]:
     """Rows of the triplet table: types, all, macro average, and what reaches an agreement."""
     groups = list(found.groups)
     others: list[GroupAccuracy | None] = list(other.groups) if other else [None] * len(groups)
@@ -61,7 +55,14 @@ def triplet_rows(found: Evaluation, other: Evaluation | None) -> list[list[str]]
         rows.append(_macro_row(found.macro, mate, found.chance))
     if found.agreed:
         rows.append(_row(found.agreed, None, found.chance))
-    return rows
+    num_columns = len(_triplet_columns(origin))
+    return [row[:num_columns] for row in rows]
+
+
+def _triplet_columns(origin: Origin) -> list[str]:
+    """Names of the triplet table's columns: labels have no others to be held against."""
+    people = [origin.one, "ceiling"] if origin.are_people else []
+    return ["triplets", *_TRIPLET_COLUMNS, *people]
 
 
 def pair_rows(pairs: PairFigures, other: PairFigures | None) -> list[list[str]]:
@@ -146,14 +147,19 @@ def _interval(num: int, low: float, high: float) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def _legend(found: Evaluation, baseline: Baseline | None) -> str:
+def _legend(found: Evaluation, baseline: Baseline | None, origin: Origin) -> str:
     original = (
         baseline.name + baseline.where if baseline else "original recipe: no run of it is at hand"
     )
+    people = (
+        f"{origin.one}: one against the others; ceiling: who knows what most {origin.crowd} would "
+        "say; "
+        if origin.are_people
+        else f"the {origin.many} are one a triplet, so there is no rater and no ceiling; "
+    )
     return (
-        f"floor: always the face in the same place; original: {original}; rater: one against the "
-        "others; ceiling: who knows what most people would say; intervals redraw "
-        f"{found.num_redrawn} {found.redrawn}"
+        f"floor: always the face in the same place; original: {original}; {people}intervals "
+        f"redraw {found.num_redrawn} {found.redrawn}"
     )
 
 
@@ -168,9 +174,10 @@ def _contradictions(pairs: PairFigures) -> str:
     )
 
 
-def _votes(group: GroupAccuracy) -> str:
+def _votes(group: GroupAccuracy, origin: Origin) -> str:
+    votes = f"{origin.many}' votes" if origin.are_people else origin.many
     return (
-        f"Of all raters' votes {percent(group.vote_agreement)} agree with the head; log loss "
+        f"Of all {votes} {percent(group.vote_agreement)} agree with the head; log loss "
         f"against their shares {_plain(group.vote_log_loss)} nats (a guess {math.log(3):.3f}, at "
         f"least {_plain(group.vote_entropy)})."
     )
@@ -186,9 +193,9 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def triplet_markdown(found: Evaluation, other: Evaluation | None) -> str:
+def triplet_markdown(found: Evaluation, other: Evaluation | None, origin: Origin) -> str:
     """The triplet table in Markdown."""
-    return markdown_table(["triplets", *_TRIPLET_COLUMNS], triplet_rows(found, other))
+    return markdown_table(_triplet_columns(origin), triplet_rows(found, other, origin))
 
 
 def pair_markdown(found: Evaluation, other: Evaluation | None) -> str:

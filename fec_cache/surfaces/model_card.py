@@ -16,7 +16,7 @@ _USES = """## Meant for
 
 ## Not for
 
-- Saying what a person feels, thinks or intends: raters judged how alike two expressions look.
+- Saying what a person feels, thinks or intends: {deed}.
 - Recognising people, or deciding anything about them: work, school, border, police, insurance,
   credit, health.
 - Watching people who do not know of it."""
@@ -35,7 +35,7 @@ def model_card(outcome: EvaluateOutcome, data_dir: Path) -> str:
                 _recipe(outcome),
                 _figures(outcome),
                 _limits(outcome),
-                _USES,
+                _USES.format(deed=outcome.origin.deed),
             ]
         )
         + "\n"
@@ -68,10 +68,10 @@ def _data(outcome: EvaluateOutcome, data_dir: Path) -> str:
     if pairs.min_agreement:
         lines.append(
             f"- Training used triplets of at least {pairs.min_agreement:.0%} agreement between "
-            "raters. The test triplets are all there; those of that agreement have a row of their "
-            "own."
+            f"{outcome.origin.many}. The test triplets are all there; those of that agreement have "
+            "a row of their own."
         )
-    lines += [f"- {outcome.origin}"] if outcome.origin else []
+    lines += [f"- {outcome.origin.note}"] if outcome.origin.note else []
     lines += [f"- {line}" for line in outcome.overlap.in_words()]
     if not outcome.overlap.in_words():
         lines.append("- No test face was seen in training, and no test person, where known.")
@@ -98,7 +98,7 @@ def _figures(outcome: EvaluateOutcome) -> str:
         "## Figures",
         f"Triplet accuracy on the test split; 95 % intervals redraw {found.num_redrawn} "
         f"{found.redrawn}.",
-        triplet_markdown(found, other),
+        triplet_markdown(found, other, outcome.origin),
         pair_markdown(found, other),
     ]
     if baseline:
@@ -111,10 +111,12 @@ def _figures(outcome: EvaluateOutcome) -> str:
 
 
 def _limits(outcome: EvaluateOutcome) -> str:
+    origin = outcome.origin
+    judgement = f"{origin.many}' judgement" if origin.are_people else origin.many
     lines = [
         "## Limits",
         "",
-        "- Figures hold for pictures like those of the test split, and for its raters' judgement.",
+        f"- Figures hold for pictures like those of the test split, and for its {judgement}.",
         "- Nobody has measured how it does by age, sex, skin or culture.",
     ]
     if any(recipe.has_random_weights for recipe in outcome.config.recipes):

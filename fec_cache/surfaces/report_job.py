@@ -30,6 +30,7 @@ from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import find_run, run_evaluate
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.folders import Workspace
+from fec_cache.surfaces.origin import origin_of
 from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
 from fec_cache.surfaces.search_keeper import RESULTS_NAME
 from fec_cache.surfaces.seed_group import SeedGroup, find_seeds, measure_seeds
@@ -107,6 +108,7 @@ def _gather(
         words=_expressions(workspace, outcome),
         extraction=_extraction(workspace, config, outcome),
         seeds=seeds,
+        origin=origin_of(workspace.data_dir),
     )
 
 

@@ -20,6 +20,7 @@ from fec_cache.pairs.build import TripletTable
 from fec_cache.search.results import FIGURES
 from fec_cache.sources.emotions import EMOTIONS
 from fec_cache.surfaces.baseline import Baseline, recipe_name
+from fec_cache.surfaces.origin import RATERS, Origin
 from fec_cache.surfaces.plots import NO_FIGURE, jpeg_uri, kept_epoch, percent
 from fec_cache.surfaces.report_figures import draw_figures
 from fec_cache.surfaces.report_gallery import (
@@ -54,7 +55,7 @@ class ReportData:
     of the feature matrix, or None. `notes` are warnings, shown on top. `face_map` places test
     faces, `words` names the expression of rows where it is known, and `extraction` tells what
     became of the faces: name and text. `seeds` are those of the same recipe, where there are
-    several; `baseline` then stands beside all of them.
+    several; `baseline` then stands beside all of them. `origin` tells who set the faces apart.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ReportData:
     words: Mapping[int, str] = field(default_factory=dict)
     extraction: tuple[tuple[str, str], ...] = ()
     seeds: SeedGroup | None = None
+    origin: Origin = RATERS
 
 
 def render_report(data: ReportData) -> str:
@@ -95,8 +97,8 @@ def render_report(data: ReportData) -> str:
             evaluation=evaluation,
             recipe=recipe,
             seeds=seeds,
-            verdict=verdict(recipe, data.baseline, seeds) if recipe else "",
-            keys=key_figures(recipe, data.baseline, seeds) if recipe else [],
+            verdict=verdict(recipe, data.baseline, seeds, data.origin) if recipe else "",
+            keys=key_figures(recipe, data.baseline, seeds, data.origin) if recipe else [],
             is_original=data.config.is_original,
             figures=draw_figures(data, evaluation, search[0]),
             kept=kept_epoch(data.history),

@@ -8,6 +8,7 @@ from fec_cache.evaluation.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.compare import Comparison
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.surfaces.baseline import Baseline
+from fec_cache.surfaces.origin import Origin
 from fec_cache.surfaces.plots import NO_FIGURE, THIN_SPACE, percent
 from fec_cache.surfaces.seed_group import SeedGroup
 
@@ -26,7 +27,7 @@ class KeyFigure:
 
 
 def key_figures(
-    evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup | None
+    evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup | None, origin: Origin
 ) -> list[KeyFigure]:
     """Ours, the original recipe, the paired difference, and the raters: what is known of it.
 
@@ -34,6 +35,7 @@ def key_figures(
         evaluation: of the head, or the mean of its recipe's seeds.
         baseline: the original recipe beside it.
         seeds: of the recipe.
+        origin: who set the faces apart.
     """
     ours = evaluation.overall
     name = f"this recipe, mean of {counted(len(seeds.seeds), 'seed')}" if seeds else "this head"
@@ -48,23 +50,25 @@ def key_figures(
     found.append(KeyFigure(percent(evaluation.chance), "chance", "a guess"))
     if not math.isnan(ours.rater_accuracy):
         told = percent(ours.rater_accuracy)
-        found.append(KeyFigure(told, "a single rater", "against the others"))
+        found.append(KeyFigure(told, f"a single {origin.one}", "against the others"))
     return found
 
 
-def verdict(evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup | None) -> str:
+def verdict(
+    evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup | None, origin: Origin
+) -> str:
     """One sentence: how good, and how far from chance, from the original recipe, from raters."""
     group = evaluation.overall
     if group.num_triplets < ENOUGH_TRIPLETS:
         return (
             f"On only {counted(group.num_triplets, 'test triplet')}, too few to judge it by, "
-            f"this head finds the face that the raters set apart in {percent(group.accuracy)} of "
-            f"cases; chance is {percent(evaluation.chance)}."
+            f"this head finds the face that the {origin.many} set apart in "
+            f"{percent(group.accuracy)} of cases; chance is {percent(evaluation.chance)}."
         )
     clauses = [_beside_chance(group, evaluation.chance)]
     if baseline is not None:
         clauses.append(_beside_baseline(baseline))
-    clauses.append(_beside_raters(group))
+    clauses.append(_beside_raters(group, origin))
     told = f"{_INTERVAL} {interval(group)}"
     if seeds:
         single = [one.overall.accuracy for one in seeds.evaluations]
@@ -76,7 +80,7 @@ def verdict(evaluation: Evaluation, baseline: Baseline | None, seeds: SeedGroup 
     )
     return (
         f"On {counted(group.num_triplets, 'test triplet', form=',')} {who} finds the face that the "
-        f"raters set apart in {percent(group.accuracy)} of cases ({told}): "
+        f"{origin.many} set apart in {percent(group.accuracy)} of cases ({told}): "
         f"{', '.join(clauses[:-1])}, and {clauses[-1]}."
     )
 
@@ -134,14 +138,19 @@ def _error(found: Comparison) -> str:
     return "" if math.isnan(found.stderr) else f"{_KEEP}±{_KEEP}{100 * found.stderr:.1f}"
 
 
-def _beside_raters(group: GroupAccuracy) -> str:
+def _beside_raters(group: GroupAccuracy, origin: Origin) -> str:
     raters = group.rater_accuracy
+    if not origin.are_people:
+        return f"no rater’s accuracy is known, as the answers come from {origin.many}"
     if math.isnan(raters):
-        return "the raters’ own accuracy is unknown, as no triplet has answers of two raters"
+        return (
+            f"the {origin.many}’ own accuracy is unknown, as no triplet has answers of two "
+            f"{origin.many}"
+        )
     if group.low <= raters <= group.high:
-        return f"not distinguishable from a single rater ({percent(raters)})"
+        return f"not distinguishable from a single {origin.one} ({percent(raters)})"
     side = "below" if group.accuracy < raters else "above"
-    return f"{_points(group.accuracy - raters)} {side} a single rater ({percent(raters)})"
+    return f"{_points(group.accuracy - raters)} {side} a single {origin.one} ({percent(raters)})"
 
 
 def _points(difference: float) -> str:

@@ -22,7 +22,8 @@ from fec_cache.search.space import Point, unread_defaults
 from fec_cache.sources.annotations import shortened
 from fec_cache.surfaces.console import Console, duration, percent
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.workspace import Labelled, load_training, origin_note
+from fec_cache.surfaces.origin import origin_of
+from fec_cache.surfaces.workspace import Labelled, load_training
 
 RESULTS_NAME = "results.csv"
 _LONGEST_NAME = 200
@@ -161,7 +162,7 @@ def save_head(
     """
     data = {
         "folder": str(workspace.data_dir),
-        "origin": origin_note(workspace.data_dir),
+        "origin": origin_of(workspace.data_dir).note,
         "digest": labelled.digest,
         "split": split.method,
         "num_train_triplets": len(split.train),

@@ -1,11 +1,9 @@
 """From folders to tables: what training, search, evaluation and report all begin with."""
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -217,17 +215,3 @@ def random_weights_notes(recipes: Sequence[FeatureRecipe]) -> tuple[str, ...]:
         "little."
         for backbone, weights in named
     )
-
-
-def origin_note(data_dir: Path) -> str:
-    """What a reader must know of where a set's answers come from; empty for raters' own."""
-    for marker, note in (
-        ("imported.json", "The triplets were made from labels; they stand in for raters' answers."),
-        ("synthetic.json", "The faces are drawn and the raters simulated: a synthetic set."),
-    ):
-        try:
-            json.loads((data_dir / marker).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return note
-    return ""
