@@ -19,7 +19,7 @@ from fec_cache.errors import BadOption
 WIDEST_SCATTER, SCATTER_DIRECTIONS = 1024, 512
 MOST_COMPONENTS = 512
 RECIPE_VERSION = 2
-PRECISIONS, DECODERS = ("fp32", "bf16", "fp16"), ("scaled", "full")
+PRECISIONS, DECODERS = ("fp32", "bf16", "fp16"), ("scaled", "full", "gpu")
 STORE_DTYPES = ("float16", "float32")
 HEADS = ("concat", "symmetric", "embedding", "scatter")
 INITS = ("random", "scatter")
@@ -61,9 +61,9 @@ class CropConfig:
     """How a box becomes the square picture that the backbone sees.
 
     The box is grown to a square around its centre, with `margin` of the longer side added on each
-    side, and resized to `input_size` pixels with antialiasing. Where the square leaves the image,
-    the image's edge pixels are repeated. With `decode` "scaled" a JPEG is decoded at 1/2, 1/4 or
-    1/8 of its size where the square keeps 1.25 `input_size` pixels or more; "full" decodes all.
+    side, and resized to `input_size` pixels with antialiasing; beyond the image its edge pixels are
+    repeated. With `decode` "scaled" a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the
+    square keeps 1.25 `input_size` pixels or more, with "full" whole, with "gpu" too, by nvJPEG.
     """
 
     input_size: int = 224

@@ -110,6 +110,10 @@ def system_advice(error: OSError) -> str:
     return f"{_ADVICE.get(error.errno or 0, 'check the path and the disk')}, then run it again."
 
 
+class PicturesDiffer(FecError):
+    """A GPU decodes a picture to something else than the CPU does."""
+
+
 class PrecisionLost(FecError):
     """The fast path through a network does not give the features of the plain one."""
 

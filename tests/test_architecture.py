@@ -27,6 +27,7 @@ FLOORS = [
 HOMES = {
     "h5py": {"features"},
     "torchvision": {"features"},
+    "torchcodec": {"features"},
     "timm": {"features"},
     "sklearn": {"evaluation"},
     "torch": {"features", "heads", "evaluation"},
@@ -51,6 +52,7 @@ GUESTS = {
     ("PIL", "portrait_sketch"): "drawing",
     ("filelock", "download_job"): "one download in a data folder",
     ("torch", "resize"): "its resize of 8-bit pictures is several times as fast as Pillow's",
+    ("simplejpeg", "jpegs"): "looks at a JPEG's head before a GPU decodes it",
     ("PIL", "plots"): "packs crops into the report page",
 }
 

@@ -113,11 +113,12 @@ class Picture:
         self._content, self.name = content, name
         self._decoded: dict[int, Pixels] = {}
         self._turn, self._is_jpeg = 1, True
-        size = _size_of_plain_jpeg(content)
-        if size is None:
+        self.plain_size = _size_of_plain_jpeg(content)
+        """Width and height of a JPEG that nothing turns; None of all other pictures."""
+        if self.plain_size is None:
             self._look()
         else:
-            self._size = size
+            self._size = self.plain_size
 
     def _look(self) -> None:
         """Let Pillow read the head."""
@@ -149,7 +150,7 @@ class Picture:
         return cut_window(self._decoded[scale], box, crop)
 
     def _scale(self, box: Box, crop: CropConfig) -> int:
-        if not self._is_jpeg or crop.decode == "full":
+        if not self._is_jpeg or crop.decode != "scaled":
             return 1
         side = square_of(box, self._size, crop.margin)[2]
         least = _RESERVE * crop.input_size

@@ -51,14 +51,31 @@ def cut_window(image: Pixels, box: Box, crop: CropConfig) -> npt.NDArray[np.uint
     Raises:
         BadImage: the square has more than `MAX_PIXELS` pixels, as in a long and narrow picture.
     """
-    width, height = size = _size_of(image)
-    left, top, side = square_of(box, size, crop.margin)
+    left, top, side = usable_square(box, _size_of(image), crop.margin)
+    return resize_square(_padded_window(image, left, top, side), crop.input_size)
+
+
+def usable_square(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
+    """As `square_of`.
+
+    Raises:
+        BadImage: the square has more than `MAX_PIXELS` pixels.
+    """
+    left, top, side = square_of(box, size, margin)
     if side * side > MAX_PIXELS:
         raise BadImage(
-            f"The box needs a square of {side} x {side} pixels in a picture of {width} x "
-            f"{height}, more than the cap of {MAX_PIXELS}. Give a smaller box or picture."
+            f"The box needs a square of {side} x {side} pixels in a picture of {size[0]} x "
+            f"{size[1]}, more than the cap of {MAX_PIXELS}. Give a smaller box or picture."
         )
-    return resize_square(_padded_window(image, left, top, side), crop.input_size)
+    return left, top, side
+
+
+def part_inside(start: int, side: int, length: int) -> tuple[int, int]:
+    """First and end, along one axis, of the part of a square that lies in a picture.
+
+    At least one pixel, so that there is an edge to repeat.
+    """
+    return min(max(start, 0), length - 1), max(min(start + side, length), 1)
 
 
 def upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
@@ -79,8 +96,7 @@ def _size_of(image: Pixels) -> tuple[int, int]:
 def _padded_window(image: Pixels, left: int, top: int, side: int) -> npt.NDArray[np.uint8]:
     """The square window, with edge pixels repeated where it leaves the image."""
     width, height = _size_of(image)
-    x0, x1 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
-    y0, y1 = min(max(top, 0), height - 1), max(min(top + side, height), 1)
+    (x0, x1), (y0, y1) = part_inside(left, side, width), part_inside(top, side, height)
     if isinstance(image, Image.Image):
         inner: npt.NDArray[np.uint8] = np.asarray(image.crop((x0, y0, x1, y1)))
     else:

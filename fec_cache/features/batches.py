@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces.files import read_regular
 from fec_cache.faces.images import Picture
 from fec_cache.faces.table import Face, face_id_of
+from fec_cache.features.jpegs import Encoded, JpegDecoder
 
 # A picture with very many faces is decoded once for so many of them.
 MOST_FACES = 32
-Cut = npt.NDArray[np.uint8] | str
-"""A face's picture [S, S, 3], or the reason why there is none."""
+Cut = npt.NDArray[np.uint8] | Encoded | str
+"""A face's picture [S, S, 3], its file if a GPU decodes that, or why there is no picture."""
 
 
 @dataclass
@@ -45,13 +47,15 @@ class Batch:
     """Up to B faces of one piece of work, each in a place that follows from the plan alone.
 
     `pictures` is [B, S, S, 3] uint8, zero where there is no face or no picture, so that every pass
-    has one shape. `reasons` tells, by place, why there is no picture.
+    has one shape; those of `encoded` are still to be decoded. `reasons` tells, by place, why there
+    is no picture.
     """
 
     piece: int
     faces: tuple[Face, ...]
     pictures: npt.NDArray[np.uint8]
     reasons: dict[int, str] = field(default_factory=dict)
+    encoded: dict[int, Encoded] = field(default_factory=dict)
     num_open: int = 0
 
     @property
@@ -63,6 +67,8 @@ class Batch:
         """Fill one place."""
         if isinstance(cut, str):
             self.reasons[row] = cut
+        elif isinstance(cut, Encoded):
+            self.encoded[row] = cut
         else:
             self.pictures[row] = cut
         self.num_open -= 1
@@ -117,14 +123,18 @@ def _group(places: Sequence[tuple[Batch, int]]) -> Group:
 
 @dataclass(frozen=True)
 class Decoder:
-    """Reads and cuts faces; the libraries beneath work outside of Python's lock."""
+    """Reads and cuts faces; the libraries beneath work outside of Python's lock.
+
+    With `jpegs` it leaves plain JPEGs to that, which decodes them on a GPU, batch by batch.
+    """
 
     images_dir: Path
     crop: CropConfig
     seconds: StageSeconds
+    jpegs: JpegDecoder | None = None
 
     def load(self, faces: Sequence[Face], reserve: Callable[[int], None]) -> list[Cut]:
-        """The picture [S, S, 3] uint8 of each face of one image, or why there is none.
+        """The picture [S, S, 3] uint8 of each face of one image, its JPEG, or why there is none.
 
         Args:
             faces: all of one image.
@@ -151,16 +161,32 @@ class Decoder:
             return [str(error)] * len(faces)
         reserve(len(content) + picture.size_bytes([face.ref.box for face in faces], self.crop))
         started = time.perf_counter()
-        cuts = [_cut(picture, face, self.crop) for face in faces]
+        cuts = [self._cut(picture, content, face) for face in faces]
         self.seconds.add("decode", time.perf_counter() - started)
         return cuts
 
+    def pictures(self, batch: Batch) -> npt.NDArray[np.uint8] | Tensor:
+        """All pictures of a batch [B, S, S, 3] uint8, on the GPU if that decodes some of them.
 
-def _cut(picture: Picture, face: Face, crop: CropConfig) -> Cut:
-    try:
-        return picture.cut(face.ref.box, crop)
-    except BadImage as error:
-        return str(error)
+        Raises:
+            PicturesDiffer: it does so wrongly.
+        """
+        if self.jpegs is None or not batch.encoded:
+            return batch.pictures
+        started = time.perf_counter()
+        pictures, reasons = self.jpegs.fill(batch.encoded, batch.pictures)
+        batch.reasons.update(reasons)
+        batch.encoded.clear()
+        self.seconds.add("decode", time.perf_counter() - started)
+        return pictures
+
+    def _cut(self, picture: Picture, content: bytes, face: Face) -> Cut:
+        box = face.ref.box
+        try:
+            kept = self.jpegs and self.jpegs.keep(picture, content, face.ref.image, box)
+            return kept or picture.cut(box, self.crop)
+        except BadImage as error:
+            return str(error)
 
 
 def usable_cores() -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fec_cache.config import FeatureRecipe
 from fec_cache.counted import counted
 from fec_cache.errors import BadOption
+from fec_cache.features.jpegs import MOST_BYTES
 
 _GB = 1_000_000_000
 _UNKNOWN_FREE = 4 * _GB
@@ -52,6 +53,7 @@ def plan_memory(
     widths = [recipe.width for recipe in recipes]
     side = recipes[0].crop.input_size
     a_face = 3 * side * side + 4 * sum(widths)
+    a_face += MOST_BYTES if recipes[0].crop.decode == "gpu" else 0
     shards = [shard_faces * r.width * (2 if r.store_dtype == "float16" else 4) for r in recipes]
     # Every cache gathers its shard; one at a time is joined, checked and built as a file.
     storing = sum(shards) + 4 * max(shards)

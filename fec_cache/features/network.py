@@ -6,8 +6,8 @@ the precision); each thread that runs it takes a `Lane` of its own, which shares
 
 import copy
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fec_cache.errors import BadOption, OutOfMemory
 from fec_cache.faces.shared_context import SharedContext
 from fec_cache.features.backbones import Backbone
+from fec_cache.features.cuda_graph import RecordedPass, recorded
 from fec_cache.features.fusion import fused
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Network:
     """A backbone ready to run; the same pictures always meet the same arithmetic.
 
     With `flip` every picture is run mirrored as well. `plain` leaves the network as it was loaded:
-    fp32, nothing folded, to compare with. Once `fixed` is set, it runs the batches of its size.
+    fp32, nothing folded, to compare with. Once `fixed` is set, it runs the batches of its size. On
+    a GPU each lane records its pass of `recorded_rows` images; `is_recorded` tells that one could.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Network:
         self.backbone, self.device, self.precision, self.flip = backbone, device, precision, flip
         self.dtype = DTYPES[precision]
         self.most_rows = 1 << 30
+        self.recorded_rows = 0
+        self.is_recorded = False
         self.fixed: FixedPass | None = None
         module = backbone.module
         if not plain:
@@ -115,23 +119,33 @@ class Lane:
 
     def __init__(self, network: Network, forward: Forward) -> None:
         self.network, self.forward = network, forward
+        # The pass that was tried to be recorded, and what came of it.
+        self._tried: Forward | None = None
+        self._recorded: RecordedPass | None = None
         is_cuda = network.device.type == "cuda"
         # A stream of its own: one lane's copies run while another lane computes.
         self._stream = torch.cuda.Stream(network.device) if is_cuda else None
 
-    def features(self, pictures: npt.NDArray[np.uint8]) -> Features:
-        """Features of all layers, plain and mirrored: each [B, D] float32.
-
-        Args:
-            pictures: [B, S, S, 3] uint8, RGB.
-        """
-        batch = torch.from_numpy(pictures)
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """What is done inside on a GPU is done in this lane's stream."""
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
             if self._stream is not None:
                 stack.enter_context(torch.cuda.stream(self._stream))
-                batch = batch.pin_memory()
-            return self._in_parts(batch)
+            yield
+
+    def features(self, pictures: npt.NDArray[np.uint8] | Tensor) -> Features:
+        """Features of all layers, plain and mirrored: each [B, D] float32.
+
+        Args:
+            pictures: [B, S, S, 3] uint8, RGB; a tensor was made at work, on the network's device.
+        """
+        with self.at_work():
+            if isinstance(pictures, Tensor):
+                return self._in_parts(pictures)
+            batch = torch.from_numpy(pictures)
+            return self._in_parts(batch if self._stream is None else batch.pin_memory())
 
     def _in_parts(self, batch: Tensor) -> Features:
         """The batch in as few parts of one size as the device has memory for."""
@@ -163,10 +177,20 @@ class Lane:
         return {view: found.cpu().numpy() for view, found in outputs.items()}
 
     def _forward(self, batch: Tensor) -> dict[str, Tensor]:
-        fixed = self.network.fixed
-        is_fit = fixed is not None and fixed.rows == len(batch)
-        forward = fixed.forward if fixed is not None and is_fit else self.forward
+        forward = self._pass_for(batch)
         return {layer: found.flatten(1).float() for layer, found in forward(batch).items()}
+
+    def _pass_for(self, batch: Tensor) -> Forward:
+        network = self.network
+        forward = self.forward
+        if network.fixed is not None and network.fixed.rows == len(batch):
+            forward = network.fixed.forward
+        if self._stream is None or len(batch) != network.recorded_rows:
+            return forward
+        if self._tried is not forward:
+            self._tried, self._recorded = forward, recorded(forward, batch)
+            network.is_recorded |= self._recorded is not None
+        return self._recorded or forward
 
 
 def _exact() -> AbstractContextManager[None]:

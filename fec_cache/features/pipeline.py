@@ -248,15 +248,20 @@ class Pipeline:
         state = self._state
         if worker.lane is None:
             worker.lane = self._network.lane()
-        started = time.perf_counter()
-        features = worker.lane.features(batch.pictures)
+        with worker.lane.at_work():
+            pictures = self._decoder.pictures(batch)
+            started = time.perf_counter()
+            features = worker.lane.features(pictures) if batch.rows else {}
         with state.changed:
-            is_first = not state.is_checking
-            state.is_checking = True
+            is_first = not state.is_checking and bool(batch.rows)
+            state.is_checking |= is_first
         if is_first:
+            if isinstance(pictures, torch.Tensor):
+                batch.pictures = pictures.cpu().numpy()
             self._check(features, batch)
         self._seconds.add("network", time.perf_counter() - started)
         with state.changed:
             state.is_checked |= is_first
-            state.results[batch] = features
+            if batch.rows:
+                state.results[batch] = features
             state.changed.notify_all()

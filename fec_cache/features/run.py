@@ -19,6 +19,7 @@ from fec_cache.features.batches import Batch, Decoder, StageSeconds, usable_core
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.compiled import EAGER, Compiler
 from fec_cache.features.crew import PipelineOptions, Result
+from fec_cache.features.jpegs import jpeg_decoder
 from fec_cache.features.manifest import FailedFace
 from fec_cache.features.memory import plan_memory
 from fec_cache.features.network import Features, Network, choose_device
@@ -111,7 +112,8 @@ class Run:
         """Compute those of the planned pieces that are ours in order, sealing each when done."""
         self._total = self._done + sum(len(piece.item.faces) for piece in planned)
         shard_faces = max(len(piece.item.faces) for piece in planned)
-        decoder = Decoder(images_dir, self._recipes[0].crop, self._seconds)
+        crop = self._recipes[0].crop
+        decoder = Decoder(images_dir, crop, self._seconds, jpeg_decoder(self._device, crop))
         options = self._pipeline_options(shard_faces)
         pipeline = Pipeline(decoder, self._ready_network(options), options, self._check)
         reached: list[Piece] = []
@@ -130,9 +132,10 @@ class Run:
     @property
     def engine(self) -> str:
         """What computed: eager or compiled code, and what became of compiling."""
-        if self._compiler is None:
+        if self._compiler is None or self._network is None:
             return EAGER
-        return self._compiler.told or self._compiler.engine
+        told = self._compiler.told or self._compiler.engine
+        return f"{told}, CUDA graph" if self._network.is_recorded else told
 
     def _ready_network(self, options: PipelineOptions) -> Network:
         if self._network is None:
@@ -151,6 +154,7 @@ class Run:
         flip = any(recipe.flip for recipe in self._recipes)
         precision = self._recipes[0].precision
         network = Network(self._backbone, self._device, precision, flip=flip)
+        network.recorded_rows = 0 if self._options.compile == "off" else self._batch_size
         compiler = Compiler(network, self._options.compile, self._batch_size, options.num_threads)
         compiler.prepare()
         return network, compiler

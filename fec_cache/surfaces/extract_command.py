@@ -39,10 +39,11 @@ feature_options = config_options(
         ),
         click.option(
             "--decode",
-            type=click.Choice(DECODERS),
-            default=CropConfig.decode,
+            type=click.Choice(("auto", *DECODERS)),
+            default="auto",
             show_default=True,
-            help="JPEGs no larger than the crop needs, or whole.",
+            help="JPEGs: scaled, no larger than the crop needs; full, whole; gpu, whole by nvJPEG. "
+            "auto: scaled, or gpu if a GPU is used and a short measurement finds that faster.",
         ),
         click.option(
             "--precision",
@@ -95,7 +96,7 @@ feature_options = config_options(
     help="torch.compile. auto: beside the work, if that is long, and used only if it is faster.",
 )
 @click.option(
-    "--batch-size", type=int, help="Faces a forward pass. [default: 8 on a CPU, else 128]"
+    "--batch-size", type=int, help="Faces a forward pass. [default: 16 on a CPU, else 128]"
 )
 @click.option("--workers", default=0, help="Threads. [default: one per core]")
 @click.option("--memory-gb", type=float, help="For pictures and shards. [default: 1/4 of the free]")

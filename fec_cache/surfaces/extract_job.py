@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.config import DECODERS, CropConfig, FeatureRecipe
 from fec_cache.counted import counted
 from fec_cache.faces.table import FaceTable
 from fec_cache.features.architectures import find_architecture
 from fec_cache.features.backbones import Backbone, load_backbone
 from fec_cache.features.cache import FeatureCache
+from fec_cache.features.decoding import AUTO, choose_decode
 from fec_cache.features.devices import BackboneSource, check_devices, extract_on_devices
 from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
 from fec_cache.features.network import choose_device
@@ -39,7 +41,7 @@ class ExtractRequest:
     rehash: bool = False
     precision: str = "auto"
     flip: str = "off"
-    decode: str = CropConfig.decode
+    decode: str = AUTO
     devices: tuple[str, ...] = ()
 
 
@@ -118,8 +120,11 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     annotations = read_splits(workspace, console)
     backbone = load_backbone(request.backbone, request.weights, request.layers)
     console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
-    recipes = _recipes(backbone, request, console)
+    device = choose_device(request.options.device)
+    precision = choose_precision(request.precision, backbone, device)
+    console.say(f"Precision: {precision.precision} ({precision.reason})")
     faces = table_of_faces(workspace, annotations, console, request.rehash)
+    recipes = _recipes(workspace, backbone, faces, precision.precision, request, console)
     caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
     warn_of_random_weights(recipes, console)
     rejected = [row for part in annotations for row in part.rejected]
@@ -144,19 +149,42 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     )
 
 
-def _recipes(backbone: Backbone, request: ExtractRequest, console: Console) -> list[FeatureRecipe]:
-    """The recipes that were asked for; their precision is chosen here, and said."""
-    device = choose_device(request.options.device)
-    choice = choose_precision(request.precision, backbone, device)
-    console.say(f"Precision: {choice.precision} ({choice.reason})")
-    return recipes_of(
-        backbone,
-        request.crop_margin,
-        request.store_dtype,
-        choice.precision,
-        _FLIPS[request.flip],
+def _recipes(
+    workspace: Workspace,
+    backbone: Backbone,
+    faces: FaceTable,
+    precision: str,
+    request: ExtractRequest,
+    console: Console,
+) -> list[FeatureRecipe]:
+    """The recipes that were asked for; the way of decoding is chosen here, and said."""
+
+    def recipes(decode: str) -> list[FeatureRecipe]:
+        """All of them with one way of decoding."""
+        return recipes_of(
+            backbone,
+            request.crop_margin,
+            request.store_dtype,
+            precision,
+            _FLIPS[request.flip],
+            decode,
+        )
+
+    choice = choose_decode(
         request.decode,
+        choose_device(request.options.device),
+        faces.present,
+        workspace.images_dir,
+        CropConfig(backbone.input_size, request.crop_margin),
+        [word for word in DECODERS if _is_begun(workspace.cache_dir, recipes(word))],
     )
+    if choice.decode != CropConfig.decode:
+        console.say(f"Decoding: {choice.decode} ({choice.reason})")
+    return recipes(choice.decode)
+
+
+def _is_begun(cache_dir: Path, recipes: Sequence[FeatureRecipe]) -> bool:
+    return any((cache_dir / recipe.folder_name).is_dir() for recipe in recipes)
 
 
 def _extract(

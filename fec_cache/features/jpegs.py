@@ -1,0 +1,264 @@
+"""JPEGs decoded on a GPU by nvJPEG, and cut and resized there, a batch at a time.
+
+torchcodec has nvJPEG, and torchvision in its stead. What is no plain JPEG is cut on the CPU, and so
+is what nvJPEG cannot decode: the CPU's reading decides whether a picture is usable. simplejpeg is a
+guest here: it looks at a file's head, and makes one to try the GPU on.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fec_cache.config import CropConfig
+from fec_cache.errors import BadImage, PicturesDiffer
+from fec_cache.faces.images import Picture
+from fec_cache.faces.shared_context import SharedContext
+from fec_cache.faces.windows import Box, part_inside, usable_square
+
+log = logging.getLogger(__name__)
+
+# What waits for its turn on the GPU waits as a file: none may be much larger than its picture.
+MOST_BYTES = 1 << 19
+_PIXELS_AT_ONCE = 1 << 28
+# Decoders of JPEG differ by a grey level or two where colours change; another picture by tens.
+_MOST_DIFFERENCE = 6.0
+_END = b"\xff\xd9"
+Decode = Callable[[list[Tensor]], list[Tensor]]
+"""Files' bytes [n] uint8 on the CPU -> pictures [3, H, W] uint8, RGB, on the device."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A face whose JPEG the GPU is to decode."""
+
+    content: bytes
+    name: str
+    box: Box
+    size: tuple[int, int]
+
+
+class JpegDecoder:
+    """Cuts faces out of JPEGs on one device; threads may share it."""
+
+    def __init__(self, device: torch.device, crop: CropConfig, decode: Decode) -> None:
+        self._device, self.crop, self._decode = device, crop, decode
+
+    def keep(self, picture: Picture, content: bytes, name: str, box: Box) -> Encoded | None:
+        """A face to be decoded later on the device; None if the CPU must decode its picture.
+
+        Raises:
+            BadImage: the square has too many pixels.
+        """
+        size = picture.plain_size
+        if size is None or not _suits(content):
+            return None
+        usable_square(box, size, self.crop.margin)
+        return Encoded(content, name, box, size)
+
+    def fill(
+        self, encoded: Mapping[int, Encoded], pictures: npt.NDArray[np.uint8]
+    ) -> tuple[Tensor, dict[int, str]]:
+        """A whole batch on the device.
+
+        Args:
+            encoded: faces to decode, by their row in the batch.
+            pictures: [B, S, S, 3] uint8, the other rows of the batch.
+
+        Returns:
+            [B, S, S, 3] uint8 on the device, and why a row has no picture.
+
+        Raises:
+            PicturesDiffer: the device's picture of the first face is not what the CPU decodes.
+        """
+        batch = torch.from_numpy(pictures).to(self._device, copy=True)
+        reasons: dict[int, str] = {}
+        for rows in _portions(encoded):
+            decoded = self._decoded([encoded[row].content for row in rows])
+            for row, whole in zip(rows, decoded, strict=True):
+                try:
+                    batch[row] = self._cut(encoded[row], whole)
+                except BadImage as error:
+                    reasons[row] = str(error)
+        sound = next((row for row in encoded if row not in reasons), None)
+        if sound is not None:
+            self._compare(encoded[sound], batch[sound])
+        return batch, reasons
+
+    def _decoded(self, contents: Sequence[bytes]) -> list[Tensor | None]:
+        """Pictures [3, H, W] on the device; None where it cannot decode. Each file once."""
+        files = {id(content): content for content in contents}
+        found = dict(zip(files, self._all_or_each(list(files.values())), strict=True))
+        return [found[id(content)] for content in contents]
+
+    def _all_or_each(self, contents: Sequence[bytes]) -> list[Tensor | None]:
+        try:
+            return [*self._on_device(contents)]
+        except RuntimeError as error:  # a single bad file, or too little memory, ends it for all
+            if isinstance(error, torch.OutOfMemoryError):
+                torch.cuda.empty_cache()
+            if len(contents) == 1:
+                log.info("not decoded on %s: %s", self._device, str(error).partition("\n")[0])
+                return [None]
+        return [picture for content in contents for picture in self._all_or_each([content])]
+
+    def _on_device(self, contents: Sequence[bytes]) -> list[Tensor]:
+        # nvJPEG's hardware may write before the work that its stream still has in hand is done,
+        # into memory which that work reads: the stream is emptied first.
+        _wait_for(self._device)
+        decoded = self._decode([_tensor_of(content) for content in contents])
+        _wait_for(self._device)
+        return decoded
+
+    def _cut(self, face: Encoded, whole: Tensor | None) -> Tensor:
+        if whole is None or tuple(whole.shape) != (3, *face.size[::-1]):
+            return torch.from_numpy(self._by_cpu(face)).to(self._device)
+        try:
+            return cut_tensor(whole, face.box, self.crop)
+        except torch.OutOfMemoryError:
+            return torch.from_numpy(self._by_cpu(face)).to(self._device)
+
+    def _by_cpu(self, face: Encoded) -> npt.NDArray[np.uint8]:
+        return Picture(face.content, face.name).cut(face.box, self.crop)
+
+    def _compare(self, face: Encoded, found: Tensor) -> None:
+        wanted = self._by_cpu(face).astype(np.int16)
+        difference = float(np.abs(found.cpu().numpy() - wanted).mean())
+        if difference > _MOST_DIFFERENCE:
+            raise PicturesDiffer(
+                f"{self._device} decodes {face.name} to another picture than the CPU does: they "
+                f"differ by {difference:.1f} grey levels on average, at most "
+                f"{_MOST_DIFFERENCE:g} is expected. Nothing of this batch was stored. Run again "
+                "with --decode scaled, and report the versions of driver, torch and torchcodec."
+            )
+
+
+def jpeg_decoder(device: torch.device, crop: CropConfig) -> JpegDecoder | None:
+    """What decodes JPEGs on a device; None if the crop does not ask for it, or nothing does."""
+    if crop.decode != "gpu":
+        return None
+    found = nvjpeg(device) if device.type == "cuda" else f"{device} is no NVIDIA GPU"
+    if isinstance(found, str):
+        log.warning("JPEGs are decoded on the CPU, whole: nvJPEG cannot be used (%s)", found)
+        return None
+    return JpegDecoder(device, crop, found)
+
+
+def cut_tensor(whole: Tensor, box: Box, crop: CropConfig) -> Tensor:
+    """Cut a face out of a decoded picture, by the rule of `windows.cut_window`.
+
+    Args:
+        whole: [3, H, W] uint8.
+        box: left, right, top, bottom as fractions of width and height.
+        crop: margin and size of the square.
+
+    Returns:
+        [S, S, 3] uint8, a grey level at most from what the CPU's resize gives.
+
+    Raises:
+        BadImage: the square has too many pixels.
+    """
+    height, width = whole.shape[1:]
+    left, top, side = usable_square(box, (width, height), crop.margin)
+    (x0, x1), (y0, y1) = part_inside(left, side, width), part_inside(top, side, height)
+    window = whole[None, :, y0:y1, x0:x1].float()
+    edges = (x0 - left, left + side - x1, y0 - top, top + side - y1)
+    window = functional.pad(window, edges, mode="replicate") if any(edges) else window
+    if side != crop.input_size:
+        square = (crop.input_size, crop.input_size)
+        window = functional.interpolate(window, square, mode="bilinear", antialias=True)
+    return window[0].round_().clamp_(0, 255).byte().permute(1, 2, 0)
+
+
+def nvjpeg(device: torch.device) -> Decode | str:
+    """A decoder of JPEGs on a device that was seen to work, or in words why there is none."""
+    reasons = []
+    for name, found in (("torchcodec", _of_torchcodec), ("torchvision", _of_torchvision)):
+        try:
+            decode = found(device)
+            _try(decode)
+        except Exception as error:  # missing libraries and drivers raise nearly any type
+            reasons.append(f"{name}: {' '.join(str(error).split())[:120]}")
+        else:
+            return decode
+    return "; ".join(reasons)
+
+
+@contextmanager
+def _knowing_its_end() -> Iterator[None]:
+    """Hides torchvision's warning that its decoders will be removed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        yield
+
+
+_quiet = SharedContext(_knowing_its_end).entered
+
+
+def _of_torchcodec(device: torch.device) -> Decode:
+    from torchcodec.decoders import decode_jpeg
+
+    return lambda files: [*decode_jpeg(files, mode="RGB", device=device)]
+
+
+def _of_torchvision(device: torch.device) -> Decode:
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    def decode(files: list[Tensor]) -> list[Tensor]:
+        """As torchvision does it."""
+        with _quiet():
+            return [*decode_jpeg(files, mode=ImageReadMode.RGB, device=device)]
+
+    return decode
+
+
+def _try(decode: Decode) -> None:
+    """Decode a grey square.
+
+    Raises:
+        RuntimeError: it comes out as something else.
+    """
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    (picture,) = decode([_tensor_of(simplejpeg.encode_jpeg(grey))])
+    if picture.shape != (3, 32, 32) or not bool(((picture.int() - 128).abs() <= 2).all()):
+        raise RuntimeError("a grey square is not decoded to grey")
+
+
+def _suits(content: bytes) -> bool:
+    """Whether nvJPEG is to decode a plain JPEG: in colours, not cut off, and not very large."""
+    if len(content) > MOST_BYTES or not content.rstrip(b"\0").endswith(_END):
+        return False
+    colours: str = simplejpeg.decode_jpeg_header(content)[2]
+    return colours == "YCbCr"
+
+
+def _portions(encoded: Mapping[int, Encoded]) -> Iterator[list[int]]:
+    """Rows in order, so many at once as the device has room for when they are decoded."""
+    rows: list[int] = []
+    pixels = 0
+    for row, face in encoded.items():
+        size = face.size[0] * face.size[1]
+        if rows and pixels + size > _PIXELS_AT_ONCE:
+            yield rows
+            rows, pixels = [], 0
+        rows.append(row)
+        pixels += size
+    if rows:
+        yield rows
+
+
+def _tensor_of(content: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
