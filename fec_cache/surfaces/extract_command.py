@@ -101,7 +101,10 @@ feature_options = config_options(
 @click.option("--workers", default=0, help="Threads. [default: one per core]")
 @click.option("--memory-gb", type=float, help="For pictures and shards. [default: 1/4 of the free]")
 @click.option(
-    "--image-timeout", default=60.0, show_default=True, help="Seconds until an image is given up."
+    "--image-timeout",
+    default=60.0,
+    show_default=True,
+    help="Seconds until an image is given up that cannot be read, or not be decoded.",
 )
 @click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
 @click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")

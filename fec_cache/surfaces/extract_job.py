@@ -7,6 +7,7 @@ from typing import Any
 
 from fec_cache.config import DECODERS, CropConfig, FeatureRecipe
 from fec_cache.counted import counted
+from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
 from fec_cache.features.architectures import find_architecture
 from fec_cache.features.backbones import Backbone, load_backbone
@@ -123,7 +124,8 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     device = choose_device(request.options.device)
     precision = choose_precision(request.precision, backbone, device)
     console.say(f"Precision: {precision.precision} ({precision.reason})")
-    faces = table_of_faces(workspace, annotations, console, request.rehash)
+    digests = ImageDigests(workspace.cache_dir, request.rehash, request.options.image_timeout_s)
+    faces = table_of_faces(workspace, annotations, console, digests)
     recipes = _recipes(workspace, backbone, faces, precision.precision, request, console)
     caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
     warn_of_random_weights(recipes, console)

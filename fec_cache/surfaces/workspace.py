@@ -65,9 +65,18 @@ def read_splits(workspace: Workspace, console: Console) -> list[Annotations]:
 
 
 def table_of_faces(
-    workspace: Workspace, annotations: list[Annotations], console: Console, rehash: bool = False
+    workspace: Workspace,
+    annotations: list[Annotations],
+    console: Console,
+    digests: ImageDigests | None = None,
 ) -> FaceTable:
     """The unique faces of annotations, identified by their images' bytes.
+
+    Args:
+        workspace: the folders.
+        annotations: of one split or of both.
+        console: for progress.
+        digests: how images are read; without it as `ImageDigests` does by itself.
 
     Raises:
         MissingData: not one face has an image.
@@ -78,7 +87,7 @@ def table_of_faces(
         faces = identify_faces(
             refs,
             workspace.images_dir,
-            ImageDigests(workspace.cache_dir, rehash),
+            digests or ImageDigests(workspace.cache_dir),
             lambda done, total: step(done, total, ""),
         )
     if not faces.present:

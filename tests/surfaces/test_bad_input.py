@@ -129,6 +129,31 @@ def test_unusable_pictures_end_as_failures_and_the_run_goes_on(place):
     assert "without a feature" in result.output
 
 
+def test_an_image_that_cannot_be_read_in_time_is_given_up_in_the_time_asked_for(place, monkeypatch):
+    import csv
+    import threading
+
+    from fec_cache.faces import digests
+
+    image = min((place.folder / "data" / "images" / "train").glob("*.jpg"))
+    read, wall = digests.read_regular, threading.Event()
+
+    def hanging(path):
+        if path.name == image.name and path.parent.name == "train":
+            wall.wait()
+        return read(path)
+
+    monkeypatch.setattr(digests, "read_regular", hanging)
+    try:
+        place.ok(*EXTRACT, "--rehash", "--image-timeout", "0.5")
+    finally:
+        wall.set()
+    cache = next((place.folder / "cache").glob("*/failures.csv"))
+    with cache.open(newline="", encoding="utf-8") as file:
+        reasons = {row["image"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {f"train/{image.name}": "could not be read within 0.5 s"}
+
+
 def test_unknown_run_lists_the_known_ones(place):
     line = place.fails("evaluate", "--run", "nope")
     assert "There is no run 'nope' in runs. Name one of those there with --run: first." in line
