@@ -40,17 +40,23 @@ def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
         matching = [folder for folder in folders if _may_answer(folder, name)]
         if not matching:
             listing = ", ".join(folder.name for folder in folders)
-            raise CacheMismatch(f"{cache_dir} holds {listing}, but {name} was asked for.")
+            raise CacheMismatch(
+                f"{cache_dir} holds {listing}, but {name} was asked for. Name one of those."
+            )
         found.update(dict.fromkeys(matching))
     return tuple(found) if names else folders
 
 
-def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
+def select_cache(
+    cache_dir: Path, wanted: str | None = None, by: str = "--features", more: str = ""
+) -> FeatureCache:
     """The cache that is meant.
 
     Args:
         cache_dir: the folder that holds the caches.
         wanted: `BACKBONE`, `BACKBONE:LAYER`, a folder's name, or None for the only one there is.
+        by: how a cache is named on the command line, for an error.
+        more: what else can be named there.
 
     Raises:
         CacheNotFound: there is no cache at all.
@@ -68,12 +74,11 @@ def select_cache(cache_dir: Path, wanted: str | None = None) -> FeatureCache:
     if not matching:
         raise CacheMismatch(
             f"{cache_dir} holds {listing}, but {wanted} was asked for. Name one of those "
-            f"with --features, or run: fec extract {_options(wanted or '')}"
+            f"with {by}, or run: fec extract {_options(wanted or '')}"
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(
-        f"{cache_dir} holds several caches that fit: {names}. Say which with --features NAME, or "
-        "NAME,NAME for several side by side."
+        f"{cache_dir} holds several caches that fit: {names}. Say which with {by} NAME{more}."
     )
 
 

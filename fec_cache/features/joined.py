@@ -12,6 +12,7 @@ from fec_cache.errors import BadOption, CacheNotFound
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.catalogue import cache_of_fingerprint, select_cache
 
+_SEVERAL = ", or NAME,NAME for several side by side"
 _COPIED_AT_ONCE = 4096
 
 
@@ -126,11 +127,11 @@ def select_caches(cache_dir: Path, wanted: str | None = None) -> CacheSet:
         CacheMismatch: none or several answer to one of the names.
     """
     if wanted is None:
-        return CacheSet((select_cache(cache_dir),))
+        return CacheSet((select_cache(cache_dir, more=_SEVERAL),))
     names = [name.strip() for name in wanted.split(",")]
     if not all(names):
         raise BadOption(f"features is {wanted!r}, but an empty name stands between the commas.")
-    caches = [select_cache(cache_dir, name) for name in names]
+    caches = [select_cache(cache_dir, name, more=_SEVERAL) for name in names]
     folders = [cache.folder.name for cache in caches]
     for folder in folders:
         if folders.count(folder) > 1:

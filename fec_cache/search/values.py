@@ -152,7 +152,21 @@ def _value(name: str, part: str) -> object:
             return int(part)
         return float(part) if _is_kind(kind, float) else part
     except (ValueError, KeyError) as error:
-        raise BadOption(f"{part!r} is no value of {_plain(name)}.") from error
+        expected = f"; expected {_expected(kind)}"
+        raise BadOption(f"{part!r} is no value of {_plain(name)}{expected}.") from error
+
+
+def _expected(kind: object) -> str:
+    """What a list of values of a type looks like."""
+    if _is_layers(kind):
+        return "widths of hidden layers, as 128,512-128,none"
+    if _is_kind(kind, bool):
+        return "yes, no, or both as yes,no"
+    if _is_kind(kind, int):
+        return "whole numbers, as 16,32, or a range, as 16..64"
+    if _is_kind(kind, float):
+        return "numbers, as 1e-4,1e-3, or a range, as 1e-4..1e-2:log"
+    return "words parted by commas"
 
 
 def _is_kind(kind: object, wanted: type) -> bool:

@@ -58,8 +58,8 @@ def read_labelled(source: Path) -> LabelledSet:
     """
     if not source.exists():
         raise MissingData(
-            f"There is no {source}. Expected a folder with one folder of pictures per expression, "
-            "or a CSV with the columns image, identity, expression."
+            f"There is no folder or file {source}. Expected a folder with one folder of pictures "
+            "per expression, or a CSV with the columns image, identity, expression."
         )
     table = _find_table(source)
     items = list(_from_table(table) if table else _from_folders(source))

@@ -10,7 +10,7 @@ from fec_cache.errors import BadOption, FecError
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.failures import PlainGroup
 from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.options import console_options, features_option, workspace_options
+from fec_cache.surfaces.options import console_options, workspace_options
 
 if TYPE_CHECKING:
     from fec_cache.surfaces.cache_job import Told
@@ -45,7 +45,7 @@ def info(console: Console, workspace: Workspace, name: str | None) -> None:
     from fec_cache.features.catalogue import select_cache
     from fec_cache.surfaces.cache_job import describe
 
-    _tell(console, describe(select_cache(workspace.cache_dir, name)))
+    _tell(console, describe(select_cache(workspace.cache_dir, name, "fec cache info")))
 
 
 @cache_group.command()
@@ -88,7 +88,12 @@ def repair(console: Console, workspace: Workspace, names: Sequence[str]) -> None
 
 @cache_group.command()
 @workspace_options("data_dir", "cache_dir")
-@features_option
+@click.option(
+    "--features",
+    default=None,
+    metavar="NAME",
+    help="Which cache: BACKBONE, BACKBONE:LAYER or a folder's name. [default: the only one]",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
 @click.option(
     "--format",

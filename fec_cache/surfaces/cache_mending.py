@@ -60,7 +60,16 @@ def run_export(
     is_forced: bool,
     console: Console,
 ) -> Told:
-    """Write a cache as one file."""
+    """Write a cache as one file.
+
+    Raises:
+        BadOption: several caches are named, or the file's ending tells no format.
+    """
+    if features and "," in features:
+        raise BadOption(
+            f"features is {features!r}, but a file holds one cache. Name one, and export each by "
+            "itself."
+        )
     cache = select_cache(workspace.cache_dir, features)
     kind = kind or _ENDINGS.get(out.suffix.lower())
     if kind is None:

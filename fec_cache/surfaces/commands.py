@@ -20,7 +20,7 @@ from fec_cache.surfaces.options import (
 )
 from fec_cache.surfaces.search_commands import grid_search, leaderboard
 
-_OUT = "Folder to write."
+_OUT = "Folder to write: new, empty, or made by this command before."
 _faces_option = click.option(
     "--faces", default=900, show_default=True, help="How many faces to draw."
 )
@@ -81,7 +81,12 @@ def import_folder(
 @fec.command()
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @run_option
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: in the run]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The page to write. [default: report.html in the run]",
+)
 @click.option("--force", is_flag=True, help="Overwrite --out although it is no report.")
 @click.option("--allow-overlap", is_flag=True, help="Insist although test faces were trained on.")
 @click.option(
@@ -118,7 +123,11 @@ def report(
 )
 @_faces_option
 @_triplets_option
-@click.option("--backbone", default=None, help="[default: the best one whose weights are at hand]")
+@click.option(
+    "--backbone",
+    default=None,
+    help="As fec extract takes it. [default: the best one whose weights are at hand]",
+)
 @console_options
 def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str | None) -> None:
     """Do the whole job on synthetic faces, with no download, and write a report."""

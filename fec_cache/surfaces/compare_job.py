@@ -156,7 +156,10 @@ def find_runs(workspace: Workspace, words: str) -> tuple[Path, ...]:
         if set(word) & set("*?["):
             fitting = [folder for folder in known if fnmatch.fnmatchcase(folder.name, word)]
             if not fitting:
-                raise MissingData(f"No run in {workspace.runs_dir} fits {word!r}.")
+                raise MissingData(
+                    f"No run in {workspace.runs_dir} fits {word!r}. There are: "
+                    f"{', '.join(folder.name for folder in known) or 'none'}."
+                )
             found.update(dict.fromkeys(fitting))
         else:
             found[find_run(workspace, word)] = None

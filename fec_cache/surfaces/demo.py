@@ -17,6 +17,7 @@ from fec_cache.features.storage import write_atomically
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.sources.annotations import FaceRef
 from fec_cache.sources.out_folder import check_out
+from fec_cache.sources.synthetic import SyntheticConfig
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
 from fec_cache.surfaces.evaluate_job import run_evaluate
@@ -96,7 +97,7 @@ def run_demo(
         console: for what is told on the way.
 
     Raises:
-        UnknownBackbone: there is none of that name.
+        BadOption: there is no such backbone, or so many faces or triplets cannot be.
         OutputExists: `out` holds something else, as a set of the user's own.
         WeightsNotFound: no backbone's weights are at hand.
         FecError: see the stages.
@@ -104,6 +105,7 @@ def run_demo(
     started = time.perf_counter()
     check_out(out, MARKER, "fec demo")
     workspace = Workspace(out / "data", out / "cache", out / "runs")
+    SyntheticConfig(faces=faces, triplets=triplets)
     if backbone:
         find_architecture(backbone)
     chosen = backbone or choose_backbone(console)

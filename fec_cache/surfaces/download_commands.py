@@ -49,7 +49,10 @@ _OPTIONS = (
         help="Whole pictures, or each face with a 40 % margin in DATA/cropped.",
     ),
     click.option(
-        "--max-gb", default=_D.max_gb, show_default=True, help="Stop when so much is stored."
+        "--max-gb",
+        default=_D.max_gb,
+        show_default=True,
+        help="Stop when so much is stored; 0 sets no limit.",
     ),
     click.option(
         "--retry-failed", type=click.Choice(RETRIES), default=_D.retry_failed, show_default=True,

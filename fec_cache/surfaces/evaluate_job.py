@@ -45,7 +45,7 @@ def find_run(workspace: Workspace, name: str | None) -> Path:
     if not known:
         raise MissingData(f"{workspace.runs_dir} has no trained head. Run: fec train-head")
     raise MissingData(
-        f"There is no run {name!r} in {workspace.runs_dir}. Name one of those there with --run: "
+        f"There is no run {name!r} in {workspace.runs_dir}. Name one of those there: "
         f"{', '.join(known)}."
     )
 

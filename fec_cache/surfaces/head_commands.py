@@ -17,6 +17,7 @@ from fec_cache.counted import counted
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.failures import INTERRUPTED
+from fec_cache.surfaces.field_help import FIELD_HELP
 from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
     box_sides,
@@ -30,19 +31,13 @@ from fec_cache.surfaces.options import (
     workspace_options,
 )
 
-PREPARE_HELP = (
-    "none, l2, standardize, pca:K, whiten:K. [default: none for concat, else standardize]"
-)
-
-
 _HEAD = (
     click.option(
         "--head",
         type=click.Choice(HEADS),
         default=HeadConfig.head,
         show_default=True,
-        help="concat: both faces side by side; symmetric: difference and product; embedding: a "
-        "space of few numbers; scatter: that in closed form.",
+        help=FIELD_HELP["head"],
     ),
     click.option(
         "--hidden",
@@ -50,74 +45,85 @@ _HEAD = (
         default="256",
         show_default=True,
         metavar="WIDTHS",
-        help="Widths of hidden layers, as 512-128; none for none.",
+        help=FIELD_HELP["hidden"],
     ),
     click.option(
         "--dropout",
         default=HeadConfig.dropout,
         show_default=True,
-        help="Share of hidden numbers left out in training.",
+        help=FIELD_HELP["dropout"],
     ),
     click.option(
         "--embedding-dim",
         default=HeadConfig.embedding_dim,
         show_default=True,
-        help="Embedding: numbers a face.",
+        help=FIELD_HELP["embedding_dim"],
     ),
-    click.option("--prepare", metavar="WORD", default=None, help=PREPARE_HELP),
+    click.option(
+        "--prepare",
+        metavar="WORD",
+        default=None,
+        help=f"{FIELD_HELP['prepare']} [default: none for concat, else standardize]",
+    ),
     click.option(
         "--init",
         type=click.Choice(INITS),
         default=HeadConfig.init,
         show_default=True,
-        help="Where the embedding head starts: at random, or as the scatter head.",
+        help=FIELD_HELP["init"],
     ),
-    click.option(
-        "--both-orders", is_flag=True, help="Concat: learn and answer the mean of both orders."
-    ),
+    click.option("--both-orders", is_flag=True, help=FIELD_HELP["both_orders"]),
     click.option(
         "--shrinkage",
         type=float,
         default=HeadConfig.shrinkage,
-        help="Scatter: share of the identity, 0 to 1. [default: by validation]",
+        help=f"{FIELD_HELP['shrinkage']} [default: by validation]",
     ),
     click.option(
         "--components",
         type=int,
         default=HeadConfig.components,
-        help="Scatter: how many directions. [default: by validation]",
+        help=f"{FIELD_HELP['components']} [default: by validation]",
     ),
 )
 _TRAIN = (
-    click.option("--lr", default=TrainConfig.lr, show_default=True, help="Step size."),
-    click.option("--epochs", default=TrainConfig.epochs, show_default=True),
+    click.option("--lr", default=TrainConfig.lr, show_default=True, help=FIELD_HELP["lr"]),
+    click.option(
+        "--epochs", default=TrainConfig.epochs, show_default=True, help=FIELD_HELP["epochs"]
+    ),
     click.option(
         "--batch-size",
         default=TrainConfig.batch_size,
         show_default=True,
-        help="Pairs a step; with triplet and odd-one-out, triplets.",
+        help=FIELD_HELP["batch_size"],
     ),
     click.option(
         "--loss",
         type=click.Choice(LOSSES),
         default=TrainConfig.loss,
         show_default=True,
-        help="bce and contrastive on pairs; triplet: hinge; odd-one-out: softmax on votes.",
+        help=FIELD_HELP["loss"],
     ),
     click.option(
         "--optimizer",
         type=click.Choice(OPTIMIZERS),
         default=TrainConfig.optimizer,
         show_default=True,
+        help=FIELD_HELP["optimizer"],
     ),
-    click.option("--weight-decay", default=TrainConfig.weight_decay, show_default=True),
+    click.option(
+        "--weight-decay",
+        default=TrainConfig.weight_decay,
+        show_default=True,
+        help=FIELD_HELP["weight_decay"],
+    ),
     click.option(
         "--patience",
         default=TrainConfig.patience,
         show_default=True,
-        help="Stop after so many epochs without a better one; 0 never stops early.",
+        help=FIELD_HELP["patience"],
     ),
-    click.option("--seed", default=TrainConfig.seed, show_default=True),
+    click.option("--seed", default=TrainConfig.seed, show_default=True, help=FIELD_HELP["seed"]),
 )
 
 

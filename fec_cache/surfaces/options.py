@@ -132,11 +132,6 @@ def console_options(command: Command) -> Command:
     return wrapped
 
 
-def float_list(text: str) -> tuple[float, ...]:
-    """`1e-4,1e-3` -> (0.0001, 0.001); wrong usage where a part is no number."""
-    return tuple(_number(part, float, "a number, as in 1e-4,1e-3") for part in _parts(text))
-
-
 def word_list(text: str) -> tuple[str, ...]:
     """`concat,symmetric` -> ("concat", "symmetric")."""
     return tuple(_parts(text))
@@ -152,7 +147,7 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
 
 def box_sides(text: str) -> tuple[float, float, float, float]:
     """`0.1,0.9,0,1` -> left, right, top, bottom; wrong usage unless a box inside the picture."""
-    sides = float_list(text)
+    sides = tuple(_number(part, float, "a number, as in 0.2,0.8,0.1,0.9") for part in _parts(text))
     if len(sides) != len(_SIDES):
         raise click.BadParameter(
             f"{text!r} has {counted(len(sides), 'number')}, expected four: left, right, top, "

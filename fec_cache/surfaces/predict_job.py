@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fec_cache.config import CropConfig
 from fec_cache.counted import counted
-from fec_cache.errors import FecError
+from fec_cache.errors import BadImage, FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
 from fec_cache.faces.images import Picture, read_picture
 from fec_cache.features.recipes import features_by_recipes
@@ -71,7 +71,10 @@ def open_pictures(paths: tuple[Path, Path]) -> tuple[Picture, Picture]:
     Raises:
         BadImage: one is not there, or is no picture.
     """
-    first, second = (Picture(read_picture(path), str(path)) for path in paths)
+    try:
+        first, second = (Picture(read_picture(path), str(path)) for path in paths)
+    except BadImage as error:
+        raise BadImage(f"{error} Name two pictures, as JPEG or PNG.") from error
     return first, second
 
 

@@ -32,8 +32,20 @@ _TOP_SHOWN = 10
 @click.option(
     "--repeat-seeds", type=click.IntRange(1), help="So many seeds, from --seed on, for each."
 )
-@click.option("--sampler", type=click.Choice(SAMPLERS), default=SAMPLERS[0], show_default=True)
-@click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--sampler",
+    type=click.Choice(SAMPLERS),
+    default=SAMPLERS[0],
+    show_default=True,
+    help="grid: every combination; random: --trials of them; tpe: later ones near good ones.",
+)
+@click.option(
+    "--sampler-seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of random and tpe.",
+)
 @click.option("--trials", type=click.IntRange(1), help="So many settings. [default: the grid]")
 @click.option(
     "--timeout", "timeout_s", type=seconds, metavar="TIME", help="Begin nothing after 90s, 15m, 2h."
@@ -45,7 +57,13 @@ _TOP_SHOWN = 10
     metavar="WORD",
     help="halving, or halving:ETA: one in ETA goes on.",
 )
-@click.option("--choose", type=click.Choice(RULES), default=RULES[0], show_default=True)
+@click.option(
+    "--choose",
+    type=click.Choice(RULES),
+    default=RULES[0],
+    show_default=True,
+    help="best, or one-se: the smallest head within one standard error of the best.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
 @click.option("--storage", metavar="URL", help="An Optuna study too, as sqlite:///search.db.")
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Draw the results.")
@@ -82,8 +100,17 @@ def grid_search(
 
 @click.command("leaderboard")
 @workspace_options("runs_dir")
-@click.option("--sort", default="validation", show_default=True, help="A column's name.")
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write the table here.")
+@click.option(
+    "--sort",
+    default="validation",
+    show_default=True,
+    metavar="COLUMN",
+    help="run, backbone, layer, head, loss, validation, test, low or high (ends of the 95 % "
+    "interval), seconds, triplets, note.",
+)
+@click.option(
+    "--csv", "csv_path", type=click.Path(path_type=Path), help="Write the table into this file too."
+)
 @console_options
 def leaderboard(console: Console, workspace: Workspace, sort: str, csv_path: Path | None) -> None:
     """Show all trained heads as one table: features, head, loss, figures, seconds."""

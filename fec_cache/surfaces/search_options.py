@@ -9,11 +9,15 @@ from fec_cache.errors import BadOption
 from fec_cache.search.halving import Halving, parse_halving
 from fec_cache.search.space import DEFAULT_GRID, PLAIN
 from fec_cache.search.values import FIELDS, Axis, parse_axis
+from fec_cache.surfaces.field_help import FIELD_HELP
 from fec_cache.surfaces.options import Command
 
+# Where a list of values asks for other words than a single one.
 _HELP = {
     "hidden": "Hidden layers, as 128,512-128,none.",
-    "prepare": "none, l2, standardize, pca:K, whiten:K, or default: what suits the head.",
+    "prepare": f"{FIELD_HELP['prepare'][:-1]}, or default: what suits the head.",
+    "shrinkage": f"{FIELD_HELP['shrinkage'][:-1]}, or default: by validation.",
+    "components": f"{FIELD_HELP['components'][:-1]}, or default: by validation.",
     "seed": "Several seeds: settings are ranked by their mean.",
 }
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -42,7 +46,7 @@ def axis_options(command: Command) -> Command:
             metavar="LIST",
             default=_default(name),
             show_default=True,
-            help=_HELP.get(name, ""),
+            help=_HELP.get(name, FIELD_HELP[name]),
         )
         command = option(command)
     return command

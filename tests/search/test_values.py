@@ -42,7 +42,7 @@ def test_a_single_range_is_what_samplers_draw_from():
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("lr", "fast", "'fast' is no value of lr"),
+        ("lr", "fast", "'fast' is no value of lr; expected numbers, as 1e-4,1e-3, or a range"),
         ("lr", "1e-3,", "'' is no value of lr"),
         ("lr", "1e-2..1e-4", "must go from a smaller to a larger"),
         ("lr", "0..1:log", "must start above 0"),
@@ -54,7 +54,10 @@ def test_a_single_range_is_what_samplers_draw_from():
         ("epochs", "1.5..3", "must have whole ends"),
         ("epochs", "1..100000", "holds 100000 whole numbers"),
         ("head", "concat..embedding", "has no order"),
-        ("hidden", "12x", "is no value of hidden"),
+        ("hidden", "12x", "is no value of hidden; expected widths of hidden layers, as 128,512"),
+        ("epochs", "1.5", "is no value of epochs; expected whole numbers, as 16,32"),
+        ("both_orders", "maybe", "is no value of both orders; expected yes, no, or both"),
+        ("head", "concat,", "is no value of head; expected words parted by commas"),
     ],
 )
 def test_what_is_no_list_is_named(name, text, reason):

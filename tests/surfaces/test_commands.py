@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,23 @@ def test_every_command_has_help_and_console_options(words):
         command = command.commands[word]
     assert len(command.help.split()) > 5
     assert {"--json", "-q", "-v"} <= set(result.output.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_option_says_what_it_is(words):
+    command = fec
+    for word in words:
+        command = command.commands[word]
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    bare = [o.name for o in options if not (o.help or "").split("[default")[0].strip(" .")]
+    assert bare == []
+
+
+def test_the_columns_to_sort_by_are_those_of_the_leaderboard():
+    from fec_cache.surfaces.leaderboard_job import COLUMNS
+
+    (option,) = [param for param in fec.commands["leaderboard"].params if param.name == "sort"]
+    assert re.findall(r"\w+", re.sub(r" \(.*?\)| or", "", option.help)) == list(COLUMNS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

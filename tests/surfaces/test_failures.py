@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from fec_cache.errors import BadImage, BadOption, FecError, system_advice
 from fec_cache.surfaces.failures import FecGroup
-from fec_cache.surfaces.options import box_sides, float_list, hidden_sizes
+from fec_cache.surfaces.options import box_sides, hidden_sizes
 
 
 def ended(error, *words):
@@ -121,8 +121,8 @@ def test_advice_fits_the_systems_error(number, advice):
 @pytest.mark.parametrize(
     ("parse", "text", "problem"),
     [
-        (float_list, "1e-3,fast", "'fast' is not a number, as in 1e-4,1e-3."),
-        (float_list, "1e-3,,2", "has an empty place"),
+        (box_sides, "0,1,0,fast", "'fast' is not a number, as in 0.2,0.8,0.1,0.9."),
+        (box_sides, "0,,1,0", "has an empty place"),
         (hidden_sizes, "12x", "'12x' is not the width of a hidden layer; expected 256, 512-128"),
         (box_sides, "0,1", "'0,1' has 2 numbers, expected four: left, right, top, bottom."),
         (box_sides, "0.5,0.5,0,1", "holds no face: left must be smaller than right"),
@@ -144,7 +144,7 @@ def test_the_option_is_named_beside_the_problem(empty):
 
 
 def test_good_values_are_read():
-    assert float_list("1e-4, 2") == (1e-4, 2.0)
+    assert box_sides("1e-4, 1,0,0.5") == (1e-4, 1.0, 0.0, 0.5)
     assert hidden_sizes("None") == ()
     assert hidden_sizes("512-128") == (512, 128)
     assert box_sides("0.1,0.9,0,1") == (0.1, 0.9, 0.0, 1.0)

@@ -1,0 +1,66 @@
+"""Wrong input: what is wrong, what was expected, and what to do in the words of that command."""
+
+import shutil
+
+import pytest
+
+from tests.surfaces.conftest import BACKBONE
+
+
+@pytest.fixture
+def two_caches(place):
+    """A second cache that answers to the same backbone."""
+    place.ok(
+        "extract", "--backbone", BACKBONE, "--weights", "random:0", "--device", "cpu",
+        "--layer", "layer1",
+    )  # fmt: skip
+    return place
+
+
+def test_several_caches_are_told_apart_in_the_words_of_each_command(two_caches):
+    for command in (("train-head",), ("train-head", "--features", BACKBONE)):
+        line = two_caches.fails(*command)
+        assert f"{BACKBONE}-layer1-" in line
+        assert "Say which with --features NAME, or NAME,NAME for several side by side." in line
+    line = two_caches.fails("cache", "info")
+    assert line.endswith("Say which with fec cache info NAME.")
+    line = two_caches.fails("cache", "export", "--out", "x.npz")
+    assert line.endswith("Say which with --features NAME.")
+    both = f"{BACKBONE}:avgpool,{BACKBONE}:layer1"
+    line = two_caches.misused("cache", "export", "--features", both, "--out", "x.npz")
+    assert "a file holds one cache. Name one, and export each by itself." in line
+    assert not (two_caches.folder / "x.npz").exists()
+
+
+def test_a_cache_that_is_not_there(place):
+    line = place.fails("cache", "info", "nope")
+    assert "Name one of those with fec cache info, or run: fec extract --backbone nope" in line
+    for name in ("verify", "repair", "prune"):
+        line = place.fails("cache", name, "nope")
+        assert f"holds {BACKBONE}-avgpool-" in line
+        assert line.endswith("but nope was asked for. Name one of those.")
+
+
+def test_a_run_that_is_not_there(place):
+    shutil.copytree(place.folder / "runs" / "first", place.folder / "runs" / "second")
+    there = "Name one of those there: first, second."
+    assert place.fails("compare", "first", "nope").endswith(there)
+    assert place.fails("report", "--against", "nope").endswith(there)
+    line = place.fails("compare", "first", "x*")
+    assert line.endswith("No run in runs fits 'x*'. There are: first, second.")
+
+
+def test_a_demo_that_cannot_be_is_refused_before_anything_is_made(empty):
+    assert "faces is 2; expected 18" in empty.misused("demo", "--out", "d", "--faces", "2")
+    assert not (empty.folder / "d").exists()
+
+
+def test_a_table_that_was_written_is_told(place):
+    result = place.ok("leaderboard", "--csv", "table.csv")
+    assert "Table: table.csv" in result.stdout.splitlines()
+    assert (place.folder / "table.csv").is_file()
+
+
+def test_a_source_that_is_not_there(empty):
+    line = empty.fails("import-folder", "nowhere", "--out", "data")
+    assert "There is no folder or file nowhere. Expected a folder with" in line
