@@ -35,7 +35,10 @@ feature_options = config_options(
     "choice",
     (
         click.option(
-            "--crop-margin", default=CropConfig.margin, show_default=True, help="Around the box."
+            "--crop-margin",
+            default=CropConfig.margin,
+            show_default=True,
+            help="Around the box, in parts of its side.",
         ),
         click.option(
             "--decode",
@@ -66,6 +69,7 @@ feature_options = config_options(
             type=click.Choice(STORE_DTYPES),
             default=FeatureRecipe.store_dtype,
             show_default=True,
+            help="How features are stored.",
         ),
     ),
 )
@@ -73,7 +77,12 @@ feature_options = config_options(
 
 @click.command()
 @workspace_options("data_dir", "cache_dir")
-@click.option("--backbone", default="resnet18", show_default=True, help="A torchvision model, ...")
+@click.option(
+    "--backbone",
+    default="resnet18",
+    show_default=True,
+    help="A model of torchvision, efficientnet_lite0, or timm:NAME.",
+)
 @click.option(
     "--layer",
     "layers",
@@ -104,7 +113,7 @@ feature_options = config_options(
     "--image-timeout",
     default=60.0,
     show_default=True,
-    help="Seconds until an image is given up that cannot be read, or not be decoded.",
+    help="Seconds until an image that hangs is given up, in reading or in decoding.",
 )
 @click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
 @click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")
