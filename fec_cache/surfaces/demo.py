@@ -103,13 +103,8 @@ def run_demo(
         FecError: see the stages.
     """
     started = time.perf_counter()
-    check_out(out, MARKER, "fec demo")
+    chosen = _begin(out, faces, triplets, backbone, console)
     workspace = Workspace(out / "data", out / "cache", out / "runs")
-    SyntheticConfig(faces=faces, triplets=triplets)
-    if backbone:
-        find_architecture(backbone)
-    chosen = backbone or choose_backbone(console)
-    _mark(out, {"faces": faces, "triplets": triplets, "backbone": chosen})
     console.say(run_synthesize(workspace.data_dir, faces, triplets, 0, console).in_words())
     extracted = run_extract(workspace, _extraction(chosen), console)
     console.say(extracted.in_words())
@@ -152,10 +147,20 @@ def choose_backbone(console: Console) -> str:
     return FIRST_CHOICE
 
 
-def _mark(out: Path, settings: dict[str, Any]) -> None:
-    """Make the folder, and mark it as the demo's own: only such a one is written into again."""
+def _begin(out: Path, faces: int, triplets: int, backbone: str | None, console: Console) -> str:
+    """Check what was asked for, make the folder and mark it as the demo's own; the backbone.
+
+    Only a marked folder is written into again.
+    """
+    check_out(out, MARKER, "fec demo")
+    SyntheticConfig(faces=faces, triplets=triplets)
+    if backbone:
+        find_architecture(backbone)
+    chosen = backbone or choose_backbone(console)
+    settings = {"faces": faces, "triplets": triplets, "backbone": chosen}
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / MARKER, (json.dumps(settings, indent=1) + "\n").encode())
+    return chosen
 
 
 def _extraction(backbone: str) -> ExtractRequest:
