@@ -140,10 +140,11 @@ def test_features_that_are_no_numbers_are_refused():
     assert evaluate_head(head_of(Distance), unused, table).overall.accuracy == 1.0
 
 
-def test_a_head_whose_answers_are_no_numbers_is_refused():
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_head_whose_answers_are_no_numbers_is_refused(value):
     class Spoilt(PairHead):
         def compare(self, a, b):
-            return torch.full((len(a),), math.nan)
+            return torch.full((len(a),), value)
 
     with pytest.raises(BadFeatures, match="Train the head again"):
         evaluate_head(head_of(Spoilt), *planted_set())

@@ -1,5 +1,6 @@
 """A group of points that are trained together."""
 
+import pytest
 import torch
 
 from fec_cache.heads.history import Epoch, TrainResult
@@ -34,3 +35,26 @@ def test_heads_that_end_at_the_same_moment_keep_their_own_times():
     Group(OneEngine(), points, lambda: None).finish(1, told.extend)
     assert {s.point: s.seconds for s in told} == {points[0]: 5.0, points[1]: 3.0}
     assert [s.asked for s in told] == [1, 1]
+
+
+class OneThenTrouble(TwoAtOnce):
+    """Training that loses its memory after the first stack."""
+
+    def complete(self, num_epochs, on_epoch, on_done):
+        on_done([1], [TrainResult(torch.nn.Identity(), (EPOCH,), EPOCH, 1.0)])
+        raise RuntimeError("out of memory")
+
+
+class TroubledEngine:
+    def begin(self, points):
+        return OneThenTrouble()
+
+
+def test_what_ended_before_the_trouble_is_not_done_again():
+    points = tuple(space_of({**VALUES, "head": ["concat"]}).points())
+    told = []
+    group = Group(TroubledEngine(), points, lambda: None)
+    with pytest.raises(RuntimeError):
+        group.finish(1, told.extend)
+    assert [standing.point for standing in told] == [points[1]]
+    assert [half.points for half in group.halves()] == [(points[0],)]

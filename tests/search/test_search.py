@@ -16,6 +16,7 @@ from fec_cache.heads.crew import StackPlan
 from fec_cache.search.engine import Engine
 from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
+from fec_cache.search.progress import Watch
 from fec_cache.search.results import rank, results_csv
 from fec_cache.search.space import Space, grid, space_of
 from fec_cache.search.values import parse_axis
@@ -236,6 +237,28 @@ class TestHalving:
         again = search_in(tmp_path, self.SPACE, engine=NoTraining(first.engine), halving=Halving(3))
         assert again.run() == 0
         assert outcomes_of(again) == outcomes_of(first)
+
+    def test_a_broken_search_goes_on_with_the_survivors_only(self, tmp_path, monkeypatch):
+        # Two settings a group: one of them may end where the other goes on.
+        options = {"halving": Halving(2), "width": 4}
+        whole = run_in(tmp_path / "whole", self.SPACE, **options)
+        # Epochs before a cut are made once more, where somebody survived it; those behind it never.
+        num_epochs = sum(outcome.epochs for outcome in outcomes_of(whole))
+
+        def interrupt(progress):
+            if any(outcome.status == PRUNED for outcome in progress.new):
+                raise KeyboardInterrupt
+
+        broken = search_in(tmp_path / "broken", self.SPACE, **options)
+        with pytest.raises(KeyboardInterrupt):
+            broken.run(interrupt)
+        assert len(broken.ledger.outcomes()) == 10
+        told = []
+        monkeypatch.setattr(Watch, "on_epoch", lambda self: told.append(1))
+        resumed = search_in(tmp_path / "broken", self.SPACE, **options)
+        assert resumed.run() == 0
+        assert outcomes_of(resumed) == outcomes_of(whole)
+        assert 0 < len(told) < num_epochs
 
     def test_a_full_search_finishes_what_was_pruned(self, tmp_path):
         run_in(tmp_path, self.SPACE, halving=Halving(2))

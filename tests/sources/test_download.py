@@ -100,8 +100,9 @@ def test_what_is_ok_is_never_asked_for_again(server, tmp_path):
         assert asked == 29
         progress = again(ledger, tmp_path)
         assert (len(server.log), progress.total) == (asked, 0)
-        again(ledger, tmp_path, retry_failed="all")
+        progress = again(ledger, tmp_path, retry_failed="all")
         assert server.log[asked:] == [f"/missing/{n}.jpg" for n in range(9)]
+        assert (progress.total, progress.adopted) == (9, 0)
 
 
 def test_transient_failures_are_tried_again_by_the_next_run(server, tmp_path):

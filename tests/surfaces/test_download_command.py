@@ -70,6 +70,19 @@ def test_a_run_says_what_is_there_and_what_is_missing(empty, server):
     assert len(server.log) == 18
 
 
+def test_a_picture_that_lost_its_end_is_fetched_again_and_no_other_is(empty, server):
+    set_of(empty, server)
+    empty.ok("download", *LOCAL)
+    path = empty.folder / "data" / "images" / url_path(home(server, "ok", 3))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    del server.log[:]
+    result = empty.ok("download", *LOCAL)
+    assert "1 picture not on the disk as kept before: fetched again." in result.stderr
+    assert server.log == ["/ok/3.jpg"]
+    assert path.read_bytes() == content
+
+
 def test_survivors_are_named_by_the_hash_of_their_hashes(empty, server):
     set_of(empty, server)
     empty.ok("download", *LOCAL)

@@ -144,6 +144,34 @@ def test_damaged_files_are_named_and_their_points_tried_again(place):
     assert (folder_of(place) / "results.csv").read_bytes() == before
 
 
+def test_a_search_that_goes_on_keeps_its_plan(place, monkeypatch):
+    place.ok("grid-search", *GRID)
+    points = sorted((folder_of(place) / "points").glob("*.json"))
+    points[0].unlink()
+    monkeypatch.setattr("fec_cache.surfaces.search_job.plan_for", None)
+    assert "Calibration, per head" in place.ok("grid-search", *GRID).stdout
+
+
+def test_a_finished_search_trains_not_even_its_winner_again(place, monkeypatch):
+    place.ok("grid-search", *GRID)
+    head = (folder_of(place) / "head.safetensors").read_bytes()
+    monkeypatch.setattr("fec_cache.search.run.Search.train", None)
+    place.ok("grid-search", *GRID)
+    assert (folder_of(place) / "head.safetensors").read_bytes() == head
+
+
+def test_points_of_other_triplets_never_stand_among_the_results(place):
+    place.ok("grid-search", *GRID)
+    before = {row["key"] for row in rows_of(folder_of(place) / "results.csv")}
+    (folder_of(place) / "search.json").write_text("[1, 2]")
+    train = place.folder / "data" / "train.csv"
+    train.write_text("".join(train.read_text().splitlines(keepends=True)[:-9]))
+    place.ok("grid-search", *GRID)
+    after = {row["key"] for row in rows_of(folder_of(place) / "results.csv")}
+    assert len(after) == len(before) == 2
+    assert not after & before
+
+
 def test_failed_points_are_told_and_retried(place, monkeypatch):
     from fec_cache.search.engine import Engine
 
@@ -286,7 +314,7 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
     words = (*QUICK, "--lr", "1e-4..1e-2:log:5", "--epochs", "30", "--name", "i")
     command = [sys.executable, str(ROOT / "cli.py"), "grid-search", *words, "--no-plots"]
     # At a known place: a signal from here may come when all is done.
-    second = "rename:*[0-9a-f][0-9a-f][0-9a-f][0-9a-f].json:2:interrupt"
+    second = "rename:*[0-9a-f][0-9a-f][0-9a-f][0-9a-f].json:3:interrupt"
     process = subprocess.run(
         command, capture_output=True, timeout=100, check=False, env={**os.environ, VARIABLE: second}
     )
@@ -294,7 +322,15 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
     assert process.returncode == 130, told
     assert b"run the same command again to go on" in told or b"The same command goes on" in told
     assert b"Traceback" not in told
-    place.ok("grid-search", *words, "--no-plots")
+    before = rows_of(folder_of(place, "i") / "results.csv")
+    assert 0 < len(before) < 10
+    things = b"point" if len(before) == 1 else b"points"
+    assert b"%d %s done and kept" % (len(before), things) in told
+    # The best head so far can be used at once.
+    config = load_head(folder_of(place, "i"))[1]
+    assert f"{config.train.lr:.12g}" == f"{float(before[0]['lr']):.12g}"
+    again = place.ok("grid-search", *words, "--no-plots")
+    assert f"10 points, {len(before)} of them done before" in again.stdout
     rows = rows_of(folder_of(place, "i") / "results.csv")
     assert len({row["key"] for row in rows}) == len(rows) == 10
     assert load_head(folder_of(place, "i"))
