@@ -37,8 +37,8 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise `BadOption` unless `value` is finite and low <= value <= high."""
     if not (math.isfinite(value) and low <= value <= high):
-        wanted = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
-        raise BadOption(f"{name} is {value}, but it must be {wanted}.")
+        wanted = "at least {:.12g}" if math.isinf(high) else "between {:.12g} and {:.12g}"
+        raise BadOption(f"{name} is {value:.12g}, but it must be {wanted.format(low, high)}.")
 
 
 def split_preparation(words: str) -> tuple[str, int | None]:
@@ -76,7 +76,7 @@ class CropConfig:
     def __post_init__(self) -> None:
         """Check every field."""
         check_range("input size", self.input_size, 1, 4096)
-        check_range("margin", self.margin, 0.0, 2.0)
+        check_range("crop margin", self.margin, 0.0, 2.0)
         check_choice("pad", self.pad, ("edge",))
         check_choice("resize", self.resize, ("bilinear-antialias",))
         check_choice("colour order", self.colour, ("RGB",))

@@ -135,8 +135,8 @@ def test_json_that_is_no_recipe_is_refused(edit):
     [
         ({"input_size": 0}, "input size is 0, but it must be between 1 and 4096"),
         ({"input_size": 4097}, "input size is 4097"),
-        ({"margin": -0.1}, "margin is -0.1, but it must be between 0 and 2"),
-        ({"margin": float("nan")}, "margin is nan"),
+        ({"margin": -0.1}, "crop margin is -0.1, but it must be between 0 and 2"),
+        ({"margin": float("nan")}, "crop margin is nan"),
         ({"pad": "zero"}, "pad is 'zero', but it must be one of: edge"),
         ({"resize": "nearest"}, "resize is 'nearest'"),
         ({"colour": "BGR"}, "colour order is 'BGR', but it must be one of: RGB"),

@@ -50,7 +50,7 @@ def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
 def select_cache(
     cache_dir: Path, wanted: str | None = None, by: str = "--features", more: str = ""
 ) -> FeatureCache:
-    """The cache that is meant.
+    """The cache that is meant; an empty one, left by a run that ended early, yields to a full one.
 
     Args:
         cache_dir: the folder that holds the caches.
@@ -68,6 +68,8 @@ def select_cache(
         options = f" {_options(wanted)}" if wanted else ""
         raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{options}")
     matching = [cache for cache in caches if wanted is None or _answers(cache, wanted)]
+    if len(matching) > 1:
+        matching = [cache for cache in matching if cache.manifest().num_faces] or matching
     if len(matching) == 1:
         return matching[0]
     listing = ", ".join(cache.folder.name for cache in caches)

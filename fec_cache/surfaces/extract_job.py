@@ -45,6 +45,10 @@ class ExtractRequest:
     decode: str = AUTO
     devices: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is loaded."""
+        CropConfig(margin=self.crop_margin)
+
 
 @dataclass(frozen=True)
 class ExtractOutcome:

@@ -11,6 +11,16 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 # What torch says, by device; it has no type of its own for memory of the CPU.
 _MEMORY_SIGNS = ("out of memory", "allocate memory", "not enough memory")
 _AS_JSON = "fec_cache.as_json"
+_AFTER = {
+    name: f"{what} are saved: run the same command again to go on."
+    for name, what in {
+        "demo": "Finished features and heads",
+        "download": "Finished pictures",
+        "extract": "Finished shards",
+        "grid-search": "Finished points",
+    }.items()
+}
+_ANEW = "Run the same command again to begin anew."
 
 
 class NamedFailure(click.ClickException):
@@ -67,10 +77,7 @@ class FecGroup(PlainGroup):
         except FecError as error:
             raise _named(error) from error
         except (KeyboardInterrupt, click.Abort):
-            message = (
-                "Interrupted. Finished shards and grid points are saved: "
-                "run the same command again to go on."
-            )
+            message = f"Interrupted. {_AFTER.get(ctx.invoked_subcommand or '', _ANEW)}"
             if ctx.meta.get(_AS_JSON):
                 _tell_machine(message, "Interrupted", INTERRUPTED)
             click.echo(message, err=True)

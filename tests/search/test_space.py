@@ -45,7 +45,7 @@ def test_default_grid_has_twelve_points():
 
 
 def test_bad_values_are_named():
-    with pytest.raises(BadOption, match=r"lr is -1.0, but it must be between"):
+    with pytest.raises(BadOption, match=r"lr is -1, but it must be between"):
         grid({"lr": [-1.0]})
     with pytest.raises(BadOption, match="head is 'siamese', but it must be one of: concat"):
         grid({"head": ["siamese"]})

@@ -199,8 +199,10 @@ def test_output_folder_of_somebody_else(empty):
 
 
 def test_settings_out_of_range_are_wrong_usage(place):
-    assert "lr is -1.0, but it must be between" in place.misused("train-head", "--lr", "-1")
-    assert "dropout is 2.0" in place.misused("grid-search", "--dropout", "0,2")
+    assert "lr is -1, but it must be between 1e-12 and 1000." in place.misused(
+        "train-head", "--lr", "-1"
+    )
+    assert "dropout is 2, but" in place.misused("grid-search", "--dropout", "0,2")
     assert "head is 'siamese'" in place.misused("grid-search", "--head", "siamese")
     assert "Try a smaller --lr" in place.fails(
         *("train-head", "--lr", "1000", "--optimizer", "sgd", "--weight-decay", "1000"),

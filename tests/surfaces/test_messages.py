@@ -1,9 +1,12 @@
 """Wrong input: what is wrong, what was expected, and what to do in the words of that command."""
 
+import json
 import shutil
 
 import pytest
+from click.testing import CliRunner
 
+from fec_cache.surfaces.commands import fec
 from tests.surfaces.conftest import BACKBONE
 
 
@@ -64,3 +67,44 @@ def test_a_table_that_was_written_is_told(place):
 def test_a_source_that_is_not_there(empty):
     line = empty.fails("import-folder", "nowhere", "--out", "data")
     assert "There is no folder or file nowhere. Expected a folder with" in line
+
+
+def test_an_empty_cache_stands_in_nobodys_way(place):
+    words = ("extract", "--backbone", BACKBONE, "--weights", "random:0", "--device", "cpu")
+    assert "is too little" in place.misused(*words, "--layer", "layer1", "--memory-gb", "1e-4")
+    assert len(list((place.folder / "cache").glob(f"{BACKBONE}-*"))) == 2
+    result = place.ok("train-head", "--epochs", "1")
+    assert f"Features: {BACKBONE}:avgpool" in result.stdout
+
+
+def test_a_limit_is_told_in_full_and_before_anything_is_loaded(place, monkeypatch):
+    import fec_cache.surfaces.extract_job as job
+
+    monkeypatch.setattr(job, "load_backbone", None)
+    line = place.misused("extract", "--shard-faces", "0")
+    assert line.endswith("shard faces is 0, but it must be between 1 and 1048576.")
+    line = place.misused("extract", "--crop-margin", "-3")
+    assert line.endswith("crop margin is -3, but it must be between 0 and 2.")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("extract", "Finished shards are saved: run the same command again to go on."),
+        ("grid-search", "Finished points are saved: run the same command again to go on."),
+        ("download", "Finished pictures are saved: run the same command again to go on."),
+        ("demo", "Finished features and heads are saved: run the same command again to go on."),
+        ("synthesize", "Run the same command again to begin anew."),
+        ("evaluate", "Run the same command again to begin anew."),
+    ],
+)
+def test_an_interrupt_promises_what_is_so(monkeypatch, name, told):
+    def interrupt(self, ctx):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(fec.commands[name]), "invoke", interrupt)
+    words = [name, "--json"]
+    result = CliRunner().invoke(fec, words)
+    assert result.exit_code == 130
+    assert result.stderr == f"Interrupted. {told}\n"
+    assert json.loads(result.stdout)["error"] == f"Interrupted. {told}"
