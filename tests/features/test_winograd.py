@@ -75,10 +75,14 @@ def test_weights_are_those_of_the_paper():
     [
         (64, 64, 56, 56, True),
         (512, 512, 7, 7, True),
-        (3, 64, 224, 224, False),  # few channels: the products are thin
-        (64, 32, 56, 56, False),
+        (32, 32, 112, 112, False),  # few channels: the way there and back costs more than is saved
+        (3, 64, 224, 224, False),
+        (64, 256, 13, 13, False),
+        (96, 96, 35, 35, True),
         (512, 512, 2, 2, False),  # tiles mostly of nothing
         (512, 512, 4, 5, True),
+        (512, 512, 3, 3, True),
+        (512, 512, 4, 4, True),
     ],
 )
 def test_the_shape_decides(channels_in, channels_out, height, width, is_wanted):
