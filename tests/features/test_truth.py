@@ -57,7 +57,12 @@ def mutated(value, path):
 RECIPE = toy.toy_recipe()
 PATHS = sorted(leaves(dataclasses.asdict(RECIPE)))
 # Two ways to resize that differ in one word of the recipe, as a smaller slip would have it.
-WORDS = [("crop.resize", "bilinear"), ("layer", "layer1"), ("backbone", "toy2")]
+WORDS = [
+    ("crop.resize", "bilinear"),
+    ("crop.decode", "gpu"),
+    ("layer", "layer1"),
+    ("backbone", "toy2"),
+]
 MUTATIONS = [(path, None) for path in PATHS] + WORDS
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -173,6 +174,22 @@ def test_several_layers_in_one_pass(place):
     result = place.run("train-head", "--features", BACKBONE)
     assert result.exit_code == 1
     assert "several caches that fit" in result.stderr
+
+
+def test_features_decoded_on_a_gpu_are_gone_on_with_and_asked_without_one(place):
+    words = ("extract", "--backbone", BACKBONE, "--weights", "random:0", "--device", "cpu")
+    result = place.ok(*words, "--decode", "gpu", "--json")
+    assert "JPEGs are decoded on the CPU, whole: nvJPEG cannot be used" in result.stderr
+    (folder,) = json.loads(result.stdout)["caches"]
+    recipe = json.loads((Path(folder) / "recipe.json").read_text())
+    assert recipe["crop"]["decode"] == "gpu"
+    # Another word, another cache; the usual one was there before.
+    (usual,) = json.loads(place.ok(*words, "--json").stdout)["caches"]
+    assert usual != folder
+    place.ok("train-head", "--features", Path(folder).name, "--epochs", "2", "--name", "gpu")
+    first, second = sorted(Path("data/images/test").iterdir())[:2]
+    said = place.ok("predict", str(first), str(second), "--run", "gpu", "--device", "cpu", "--json")
+    assert 0.0 <= json.loads(said.stdout)["probability_similar"] <= 1.0
 
 
 def test_import_folder_by_folders_and_the_rest_of_the_chain(place):
