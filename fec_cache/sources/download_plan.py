@@ -56,8 +56,13 @@ def find_sources(data_dir: Path, csv_paths: Sequence[Path]) -> dict[str, Path]:
         try:
             found[split] = find_annotations(data_dir, split)
         except MissingData:
-            if split == SPLITS[-1] and not found:
-                raise
+            continue
+    if not found:
+        raise MissingData(
+            f"{data_dir} has none of FEC's CSV files. Put them there (signing a form gives them, "
+            "see docs/download.md), name them with --csv FILE, or name another folder with --data "
+            "DIR."
+        )
     return found
 
 

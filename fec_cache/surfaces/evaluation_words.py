@@ -149,7 +149,9 @@ def _interval(num: int, low: float, high: float) -> str:
 
 def _legend(found: Evaluation, baseline: Baseline | None, origin: Origin) -> str:
     original = (
-        baseline.name + baseline.where if baseline else "original recipe: no run of it is at hand"
+        baseline.name + baseline.where
+        if baseline
+        else "the original recipe, of which no run is at hand"
     )
     people = (
         f"{origin.one}: one against the others; ceiling: who knows what most {origin.crowd} would "

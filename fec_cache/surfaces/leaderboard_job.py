@@ -121,7 +121,6 @@ def run_leaderboard(
     board = Leaderboard(tuple(_sorted(found, sort)), tuple(damaged), workspace.runs_dir)
     if csv_path is not None:
         write_atomically(csv_path, board.to_csv())
-        console.say(f"Table: {csv_path}")
     return board
 
 

@@ -118,3 +118,5 @@ def leaderboard(console: Console, workspace: Workspace, sort: str, csv_path: Pat
 
     board = run_leaderboard(workspace, sort, csv_path, console)
     console.result(board.in_words(), board.to_dict())
+    if csv_path is not None:
+        console.say(f"Table: {csv_path}")

@@ -197,7 +197,9 @@ def test_a_changed_csv_is_read_again_and_an_unchanged_one_is_not(empty, server, 
 
 def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "fec download --data data" in empty.fails("download", "--status")
-    assert "There is no data folder" in empty.fails("download")
+    line = empty.fails("download")
+    assert "data has none of FEC's CSV files. Put them there" in line
+    assert "synthesize" not in line
     assert "There is no file nowhere.csv" in empty.fails("download", "--csv", "nowhere.csv")
     data = empty.folder / "data"
     write_csv(data / "train.csv", ["a.jpg", "b.jpg", "c.jpg"])
