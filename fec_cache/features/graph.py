@@ -119,7 +119,8 @@ def _pool(graph: fx.GraphModule, node: fx.Node) -> None:
     pictures, *convolution = _args(images)
     maps = _value(images)
     rows = rows_at_once(len(maps), maps[0].numel() * maps.dtype.itemsize)
-    _put(node, node, pooled_convolution, [pictures, rows, convolution, sizes])
+    shape = list(_value(node).shape)
+    _put(node, node, pooled_convolution, [pictures, rows, convolution, sizes, shape])
 
 
 def _is_rectified(node: Any) -> bool:
@@ -155,9 +156,7 @@ def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
 def _suits_winograd(node: fx.Node) -> bool:
     images, weight, _, stride, padding, dilation, _, _, groups = _args(node)
     kernel = tuple(_value(weight).shape[2:])
-    is_usual = [kernel, groups] == [(3, 3), 1] and set(stride) == set(padding) == set(dilation) == {
-        1
-    }
+    is_usual = kernel == (3, 3) and groups == 1 and {*stride, *padding, *dilation} == {1}
     _, channels, height, width = _value(images).shape
     outputs = _value(node).shape[1]
     is_float32 = _value(images).dtype == torch.float32
@@ -173,13 +172,10 @@ def _fuse_winograd(graph: fx.GraphModule, node: fx.Node) -> bool:
         last, other = behind, next(part for part in _args(behind) if part is not node)
         behind = _only_user(last)
     has_relu = behind is not None and behind.target is _ATEN.relu.default
+    in_place = other not in (None, images) and _may_be_overwritten(other, last)
     last = behind if behind is not None and has_relu else last
-    _put(
-        last,
-        last,
-        winograd_convolution,
-        [images, _weights(graph, node, inside), bias, other, has_relu],
-    )
+    words = [_weights(graph, node, inside), bias, other, has_relu, in_place]
+    _put(last, last, winograd_convolution, [images, *words])
     return last is not node
 
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 _ONEDNN: Any = torch.ops.mkldnn
-# Larger maps leave the caches, and from 32 MB the C library asks the system for each of them anew.
-_BYTES_AT_ONCE = 1 << 24
+# Larger maps leave the caches, and the C library gives memory that it takes for them back to the
+# system and asks for it anew, page by page.
+_BYTES_AT_ONCE = 1 << 22
 
 
 def strided_max(
@@ -17,6 +18,7 @@ def strided_max(
     stride: Sequence[int],
     padding: Sequence[int],
     is_rectified: bool,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Max pooling; torch's own also finds where each maximum stands, and is slower.
 
@@ -26,17 +28,22 @@ def strided_max(
         stride: along height and width.
         padding: on each side of height and width.
         is_rectified: whether no number is below zero.
+        out: where to put the maxima, if not in a tensor of their own.
     """
     dtype = images.dtype
     if is_rectified:
         # Floats from zero up stand in the order of their bits, and integers compare faster.
-        images = images.view(torch.int16 if dtype.itemsize == 2 else torch.int32)
-    for dim, size, step, edge in zip((2, 3), kernel, stride, padding, strict=True):
-        images = _max_along(images, dim, size, step, edge)
+        whole = torch.int16 if dtype.itemsize == 2 else torch.int32
+        images, out = images.view(whole), None if out is None else out.view(whole)
+    sizes = zip((2, 3), kernel, stride, padding, (None, out), strict=True)
+    for dim, size, step, edge, place in sizes:
+        images = _max_along(images, dim, size, step, edge, place)
     return images.view(dtype)
 
 
-def _max_along(images: Tensor, dim: int, kernel: int, stride: int, padding: int) -> Tensor:
+def _max_along(
+    images: Tensor, dim: int, kernel: int, stride: int, padding: int, out: Tensor | None
+) -> Tensor:
     length = images.shape[dim]
     num = (length + 2 * padding - kernel) // stride + 1
     # For each place inside of the kernel the outputs that it reaches, those that reach all first.
@@ -51,7 +58,7 @@ def _max_along(images: Tensor, dim: int, kernel: int, stride: int, padding: int)
         )
         for offset, first, count in spans
     ]
-    result = torch.maximum(parts[0], parts[1])
+    result = torch.maximum(parts[0], parts[1], out=out)
     for part, (_, first, count) in zip(parts[2:], spans[2:], strict=True):
         reached = result.narrow(dim, first, count)
         torch.maximum(reached, part, out=reached)
@@ -59,7 +66,11 @@ def _max_along(images: Tensor, dim: int, kernel: int, stride: int, padding: int)
 
 
 def pooled_convolution(
-    images: Tensor, rows: int, convolution: Sequence[Any], pool: Sequence[Any]
+    images: Tensor,
+    rows: int,
+    convolution: Sequence[Any],
+    pool: Sequence[Any],
+    shape: Sequence[int],
 ) -> Tensor:
     """A convolution and the maxima of what it gives, some pictures at a time.
 
@@ -71,12 +82,18 @@ def pooled_convolution(
         rows: pictures at a time, see `rows_at_once`.
         convolution: what `torch.ops.mkldnn._convolution_pointwise` takes behind the images.
         pool: what `strided_max` takes behind the images.
+        shape: of the result, [B, O, H', W'].
 
     Returns:
-        [B, O, H', W'].
+        The pooled maps, channels last.
     """
-    parts = (_ONEDNN._convolution_pointwise(part, *convolution) for part in images.split(rows))
-    return torch.cat([strided_max(part, *pool) for part in parts])
+    order = torch.channels_last
+    result = torch.empty(list(shape), dtype=images.dtype, memory_format=order)
+    kernel, stride, padding, is_rectified = pool
+    for part, place in zip(images.split(rows), result.split(rows), strict=True):
+        maps = _ONEDNN._convolution_pointwise(part, *convolution)
+        strided_max(maps, kernel, stride, padding, is_rectified, out=place)
+    return result
 
 
 def rows_at_once(num: int, num_bytes: int) -> int:

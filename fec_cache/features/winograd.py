@@ -80,7 +80,12 @@ def winograd_weights(weight: Tensor) -> Tensor:
 
 
 def winograd_convolution(
-    images: Tensor, weights: Tensor, bias: Tensor | None, other: Tensor | None, has_relu: bool
+    images: Tensor,
+    weights: Tensor,
+    bias: Tensor | None,
+    other: Tensor | None,
+    has_relu: bool,
+    in_place: bool = False,
 ) -> Tensor:
     """Convolution of 3 x 3, stride 1, one zero around; plus a residual, and rectified.
 
@@ -90,6 +95,7 @@ def winograd_convolution(
         bias: [O], or None.
         other: [B, O, H, W] to add, or None.
         has_relu: whether numbers below zero become zero.
+        in_place: whether `other`, channels last and not the images, may become the result.
 
     Returns:
         [B, O, H, W] float32, channels last.
@@ -102,8 +108,11 @@ def winograd_convolution(
     edged = (chunk, _TILE * rows + 2, _TILE * columns + 2, channels)
     work = _Work(edged, weights, bias, chunk * strip * columns)
     padded = work.padded
-    result = images.new_empty(num, height, width, weights.shape[2])
     images, added = images.permute(0, 2, 3, 1), None if other is None else other.permute(0, 2, 3, 1)
+    if added is not None and in_place and added.is_contiguous():
+        result = added
+    else:
+        result = images.new_empty(num, height, width, weights.shape[2])
     for start in range(0, num, chunk):
         padded[:, 1 : height + 1, 1 : width + 1].copy_(images[start : start + chunk])
         for row in range(0, rows, strip):
