@@ -79,13 +79,16 @@ def fuse_network(network: Network, batch_size: int) -> str:
     if sum(issubclass(part, torch.nn.Conv2d) for part in parts) <= parts.count(torch.nn.Linear):
         return "it is not made of convolutions"
     try:
-        forward, pictures = _warm(network), _noise(network, batch_size)
+        forward = network.lane().forward
+        with torch.inference_mode():
+            images = network.normalised(_noise(network, batch_size))
+            # First, as a reader learns in its first pass where it may stop.
+            wanted = forward(images[:_TRIED])
         graph = traced(forward, _zeros(network, batch_size))
         if not use_onednn(graph):
             return "its activations and sums do not follow its convolutions"
         with torch.inference_mode():
-            images = network.normalised(pictures)
-            wanted, found = forward(images[:_TRIED]), graph(images)
+            found = graph(images)
         cosine = min(smallest_cosine(found[key][:_TRIED], wanted[key]) for key in wanted)
     except Exception as error:  # tracing raises nearly any type, and oneDNN's words are not public
         return " ".join(str(error).split())[:160]

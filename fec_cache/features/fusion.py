@@ -6,6 +6,7 @@ whose input is the very tensor that a convolution gave.
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -24,18 +25,17 @@ def fused(module: nn.Module, images: Tensor) -> nn.Module:
     Returns:
         The copy; unchanged where folding would change what the network gives.
     """
-    plain = copy.deepcopy(module)
-    if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
-        return plain
     folded = copy.deepcopy(module)
+    if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+        return folded
     with torch.inference_mode():
-        pairs = _pairs(folded, images)
+        pairs, wanted = _pairs(folded, images)
     for convolution, norm in pairs:
         _fold(folded, convolution, norm)
     with torch.inference_mode():
-        wanted, found = module(images), folded(images)
+        found = folded(images)
     is_same = all(smallest_cosine(found[key], wanted[key]) >= _SAME for key in wanted)
-    return folded if is_same else plain
+    return folded if is_same else copy.deepcopy(module)
 
 
 def smallest_cosine(found: Tensor, wanted: Tensor) -> float:
@@ -51,8 +51,11 @@ def smallest_cosine(found: Tensor, wanted: Tensor) -> float:
     return float(cosines.nan_to_num(-1.0, -1.0, -1.0).clamp(-1.0, 1.0).min())
 
 
-def _pairs(module: nn.Module, images: Tensor) -> list[tuple[str, str]]:
-    """Names of each convolution and of the normalisation that reads its output, seen in a run."""
+def _pairs(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, str]], Mapping[str, Tensor]]:
+    """Names of each convolution and of the normalisation that reads its output, seen in a run.
+
+    Also what the run gave.
+    """
     given: dict[int, tuple[str, Tensor]] = {}  # the tensor is kept: its id must stay its own
     runs: Counter[str] = Counter()
     pairs: list[tuple[str, str]] = []
@@ -68,16 +71,17 @@ def _pairs(module: nn.Module, images: Tensor) -> list[tuple[str, str]]:
 
     hooks = [part.register_forward_hook(note) for part in names if _is_of_interest(part)]
     try:
-        module(images)
+        features: Mapping[str, Tensor] = module(images)
     finally:
         for hook in hooks:
             hook.remove()
     uses = Counter(convolution for convolution, _ in pairs)
-    return [
+    once = [
         (convolution, norm)
         for convolution, norm in pairs
         if runs[convolution] == runs[norm] == uses[convolution] == 1
     ]
+    return once, features
 
 
 def _is_of_interest(part: nn.Module) -> bool:
