@@ -100,28 +100,40 @@ def winograd_convolution(
     Returns:
         [B, O, H, W] float32, channels last.
     """
-    num, channels, height, width = images.shape
-    rows, columns = -(-height // _TILE), -(-width // _TILE)
-    most = max(1, _NUMBERS_AT_ONCE // max(channels, weights.shape[2]))
-    strip = _divisor(rows, most // columns)
-    chunk = _divisor(num, most // (rows * columns)) if strip == rows else 1
-    edged = (chunk, _TILE * rows + 2, _TILE * columns + 2, channels)
-    work = _Work(edged, weights, bias, chunk * strip * columns)
-    padded = work.padded
+    plan = _plan(images.shape, weights.shape[2])
+    work = _Work(plan, weights, bias)
     images, added = images.permute(0, 2, 3, 1), None if other is None else other.permute(0, 2, 3, 1)
     if added is not None and in_place and added.is_contiguous():
         result = added
     else:
-        result = images.new_empty(num, height, width, weights.shape[2])
-    for start in range(0, num, chunk):
-        padded[:, 1 : height + 1, 1 : width + 1].copy_(images[start : start + chunk])
-        for row in range(0, rows, strip):
-            tiles = work.tiles(_patches(padded, row, strip, columns))
-            top, place = _TILE * row, slice(start, start + chunk)
-            out = result[place, top : top + _TILE * strip]
-            rest = None if added is None else added[place, top : top + _TILE * strip]
-            _put_together(tiles, out, rest, has_relu)
+        result = images.new_empty(*images.shape[:3], weights.shape[2])
+    for start in range(0, len(images), plan.chunk):
+        chunk = slice(start, start + plan.chunk)
+        work.take(images[chunk])
+        for row in range(0, plan.rows, plan.strip):
+            strip = slice(_TILE * row, _TILE * (row + plan.strip))
+            rest = None if added is None else added[chunk, strip]
+            _put_together(work.tiles(row), result[chunk, strip], rest, has_relu)
     return result.permute(0, 3, 1, 2)
+
+
+class _Plan(NamedTuple):
+    """How a batch is cut into pieces: some whole pictures, or a strip of rows of tiles of one."""
+
+    rows: int
+    columns: int
+    channels: int
+    chunk: int
+    strip: int
+
+
+def _plan(shape: Sequence[int], outputs: int) -> _Plan:
+    num, channels, height, width = shape
+    rows, columns = -(-height // _TILE), -(-width // _TILE)
+    most = max(1, _NUMBERS_AT_ONCE // max(channels, outputs))
+    strip = _divisor(rows, most // columns)
+    chunk = _divisor(num, most // (rows * columns)) if strip == rows else 1
+    return _Plan(rows, columns, channels, chunk, strip)
 
 
 class _Work:
@@ -133,20 +145,20 @@ class _Work:
 
     _mine = threading.local()
 
-    def __init__(
-        self, padded: Sequence[int], weights: Tensor, bias: Tensor | None, num: int
-    ) -> None:
+    def __init__(self, plan: _Plan, weights: Tensor, bias: Tensor | None) -> None:
         places, channels, outputs = weights.shape
-        self._weights, self._bias = weights, bias
+        self._plan, self._weights, self._bias = plan, weights, bias
+        num = plan.chunk * plan.strip * plan.columns
         shapes = (
-            padded,
+            (plan.chunk, _TILE * plan.rows + 2, _TILE * plan.columns + 2, channels),
             (places, num, channels),
             (places, num, channels),
             (places, num, outputs),
             (_TILE * _TILE, num, outputs),
         )
-        self.padded, self._patches, self._inside, self._products, self._tiles = self._parts(shapes)
-        self.padded.zero_()
+        parts = self._parts(shapes)
+        self._padded, self._patches, self._inside, self._products, self._tiles = parts
+        self._padded.zero_()
 
     def _parts(self, shapes: Sequence[Sequence[int]]) -> list[Tensor]:
         """Tensors of these shapes, each on a cache line's edge."""
@@ -160,8 +172,14 @@ class _Work:
             part[: math.prod(shape)].view(shape) for part, shape in zip(parts, shapes, strict=True)
         ]
 
-    def tiles(self, patches: Tensor) -> Tensor:
-        """Patches [6, 6, b, r, c, C] -> the convolution's tiles [4, 4, b, r, c, O]."""
+    def take(self, images: Tensor) -> None:
+        """Read some whole pictures, [b, H, W, C]; around them is zero."""
+        height, width = images.shape[1:3]
+        self._padded[:, 1 : height + 1, 1 : width + 1].copy_(images)
+
+    def tiles(self, row: int) -> Tensor:
+        """The convolution's tiles [4, 4, b, r, c, O] of a strip of rows, from the given one on."""
+        patches = self._patches_of(row)
         self._patches.view(patches.shape).copy_(patches)
         torch.mm(_INPUT_2D, self._patches.flatten(1), out=self._inside.flatten(1))
         torch.bmm(self._inside, self._weights, out=self._products)
@@ -170,15 +188,15 @@ class _Work:
         torch.mm(_OUTPUT_2D, self._products.flatten(1), out=self._tiles.flatten(1))
         return self._tiles.view(_TILE, _TILE, *patches.shape[2:5], self._products.shape[2])
 
-
-def _patches(padded: Tensor, row: int, strip: int, columns: int) -> Tensor:
-    """Overlapping patches of some rows of tiles: [6, 6, B, strip, columns, C], a view."""
-    image, line, pixel, channel = padded.stride()
-    return padded.as_strided(
-        (_PATCH, _PATCH, len(padded), strip, columns, padded.shape[3]),
-        (line, pixel, image, _TILE * line, _TILE * pixel, channel),
-        padded.storage_offset() + _TILE * row * line,
-    )
+    def _patches_of(self, row: int) -> Tensor:
+        """Overlapping patches: [6, 6, b, r, c, C], a view."""
+        padded, plan = self._padded, self._plan
+        image, line, pixel, channel = padded.stride()
+        return padded.as_strided(
+            (_PATCH, _PATCH, len(padded), plan.strip, plan.columns, plan.channels),
+            (line, pixel, image, _TILE * line, _TILE * pixel, channel),
+            padded.storage_offset() + _TILE * row * line,
+        )
 
 
 def _put_together(tiles: Tensor, out: Tensor, rest: Tensor | None, has_relu: bool) -> None:

@@ -11,6 +11,7 @@ from fec_cache.features.backbones import load_backbone
 from fec_cache.features.compiled import Compiler, fuse_network
 from fec_cache.features.graph import traced, use_onednn
 from fec_cache.features.network import Network
+from fec_cache.features.winograd import winograd_convolution
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(
@@ -73,6 +74,40 @@ def test_fused_operations_give_the_same_numbers(read_later):
     assert sum(".binary" in name for name in names) == 2
     assert not any(name.startswith(("aten.convolution", "aten.relu")) for name in names)
     assert not any("max_pool" in name for name in names)
+
+
+class Wide(nn.Module):
+    """A residual block wide enough for Winograd's algorithm, whose branch may be read again."""
+
+    def __init__(self, read_later=False):
+        super().__init__()
+        self.read_later = read_later
+        self.first, self.second = nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1)
+        self.third = nn.Conv2d(64, 64, 3, padding=1, bias=False)
+
+    def forward(self, images):
+        branch = self.first(images).relu()
+        total = (self.third(self.second(branch).relu()) + branch).relu()
+        features = {"avgpool": total.mean((2, 3))}
+        if self.read_later:
+            features["branch"] = branch.mean((2, 3))
+        return features
+
+
+@pytest.mark.parametrize("read_later", [False, True])
+def test_a_wide_block_goes_by_winograd_and_overwrites_what_nobody_reads(read_later):
+    torch.manual_seed(0)
+    module = Wide(read_later).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    graph = traced(module, images(16))
+    wanted = module(images(16))
+    assert use_onednn(graph)
+    nodes = [node for node in graph.graph.nodes if node.target is winograd_convolution]
+    assert [node.args[4] for node in nodes] == [True, True]
+    assert [node.args[5] for node in nodes] == [False, not read_later]
+    for _ in range(2):
+        found = graph(images(16))
+        for name in wanted:
+            torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,21 @@ def test_any_shape_gives_the_convolution(
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_a_residual_becomes_the_result_only_where_it_may(in_place, order):
+    images, weight = drawn(2, 5, 9, 7), drawn(6, 5, 3, 3, seed=1)
+    other = drawn(2, 6, 9, 7, seed=2).contiguous(memory_format=order)
+    before = other.clone()
+    inside = winograd_weights(weight)
+    found = winograd_convolution(images, inside, None, other, True, in_place)
+    wanted = convolved(images, weight, None, before, True)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=2e-4)
+    is_taken = in_place and order is torch.channels_last
+    assert (found.data_ptr() == other.data_ptr()) is is_taken
+    assert torch.equal(other, found if is_taken else before)
+
+
 def test_float32_loses_no_more_than_a_few_roundings():
     images, weight = drawn(2, 256, 14, 14).relu(), drawn(256, 256, 3, 3, seed=1) / 48.0
     found = winograd_convolution(images, winograd_weights(weight), None, None, False)
