@@ -61,6 +61,7 @@ def use_onednn(graph: fx.GraphModule) -> bool:
         elif _is_usual_pool(node):
             _pool(graph, node)
     graph.graph.eliminate_dead_code()
+    _overwrite_residuals(graph)
     graph.recompile()
     return 2 * num_fused > sum(_is_convolution(node) for node in nodes)
 
@@ -172,9 +173,8 @@ def _fuse_winograd(graph: fx.GraphModule, node: fx.Node) -> bool:
         last, other = behind, next(part for part in _args(behind) if part is not node)
         behind = _only_user(last)
     has_relu = behind is not None and behind.target is _ATEN.relu.default
-    in_place = other not in (None, images) and _may_be_overwritten(other, last)
     last = behind if behind is not None and has_relu else last
-    words = [_weights(graph, node, inside), bias, other, has_relu, in_place]
+    words = [_weights(graph, node, inside), bias, other, has_relu]
     _put(last, last, winograd_convolution, [images, *words])
     return last is not node
 
@@ -193,11 +193,29 @@ def _fuse_sum(node: fx.Node, total: fx.Node, images: fx.Node, rest: list[Any]) -
     has_relu = behind is not None and behind.target is _ATEN.relu.default
     last = behind if behind is not None and has_relu else total
     words = ["add", 1.0, "relu" if has_relu else None, [], None]
+    _put(last, last, _ONEDNN._convolution_pointwise.binary, [images, other, *rest, *words])
+
+
+def _overwrite_residuals(graph: fx.GraphModule) -> None:
+    """Let sums write into the residual where nobody reads it afterwards.
+
+    Once all is fused: until then a reader may still move behind the sum.
+    """
+    for node in graph.graph.nodes:
+        if node.target is winograd_convolution:
+            images, weights, bias, other, has_relu = node.args
+            if _is_free(images, other, node):
+                node.args = (images, weights, bias, other, has_relu, True)
+        elif node.target is _ONEDNN._convolution_pointwise.binary:
+            images, other, *rest = node.args
+            if _is_free(images, other, node):
+                node.target = _ONEDNN._convolution_pointwise_.binary
+                node.args = (other, images, *rest)
+
+
+def _is_free(images: fx.Node, other: fx.Node | None, total: fx.Node) -> bool:
     # oneDNN reads its images while it writes.
-    if other is not images and _may_be_overwritten(other, total):
-        _put(last, last, _ONEDNN._convolution_pointwise_.binary, [other, images, *rest, *words])
-    else:
-        _put(last, last, _ONEDNN._convolution_pointwise.binary, [images, other, *rest, *words])
+    return other is not None and other is not images and _may_be_overwritten(other, total)
 
 
 def _is_sum(node: fx.Node) -> bool:
