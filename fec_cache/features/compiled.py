@@ -51,15 +51,15 @@ def compile_network(network: Network, batch_size: int, num_threads: int) -> Forw
         batch_size: B.
         num_threads: CPU threads inside of a pass.
     """
-    images = _zeros(network, batch_size)
-    graph = traced(_warm(network), images)
+    graph = traced(_warm(network), _zeros(network, batch_size))
     options: dict[str, str | int | bool | Callable[..., object]] = {}
     if network.device.type == "cpu":
         options["cpp.threads"] = num_threads
-    # Weights are frozen into the code only where this is set for all, and gradients are off.
-    with inductor_config.patch(freezing=True), torch.no_grad():
+    # Weights are frozen into the code only where this is set for all, and gradients are off. In the
+    # mode in which it will run: in another it would be compiled once more, and not frozen.
+    with inductor_config.patch(freezing=True), torch.inference_mode():
         compiled: Forward = torch.compile(_AsModule(graph), options=options)
-        compiled(images)
+        compiled(_zeros(network, batch_size))
     return compiled
 
 
@@ -206,6 +206,6 @@ def _seconds(forward: Forward, images: Tensor) -> float:
         started = time.perf_counter() if is_cuda else time.thread_time()
         forward(images)
         if is_cuda:
-            torch.cuda.synchronize(images.device)
+            torch.cuda.current_stream(images.device).synchronize()
         spent.append((time.perf_counter() if is_cuda else time.thread_time()) - started)
     return min(spent)

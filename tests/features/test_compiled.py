@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 import toy
+from torch._dynamo.utils import counters
 
 from fec_cache.features import compiled as module
 from fec_cache.features.compiled import Compiler
@@ -98,7 +99,10 @@ def test_a_network_is_compiled_and_gives_its_own_features():
     network = Network(backbone, CPU)
     pictures = torch.randint(0, 256, (2, 4, 4, 3), dtype=torch.uint8).numpy()
     wanted = network.features(pictures)["avgpool"]
+    before = counters["stats"]["unique_graphs"]
     compiler = Compiler(network, "on", 2, 1)
     compiler.prepare()
     assert compiler.engine == "compiled", compiler.told
     torch.testing.assert_close(network.features(pictures)["avgpool"], wanted)
+    # What was compiled with frozen weights is what runs: it was not compiled anew at work.
+    assert counters["stats"]["unique_graphs"] == before + 1
