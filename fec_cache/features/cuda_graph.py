@@ -5,6 +5,7 @@ memory each time. Launched one by one from Python, they would leave a fast GPU w
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 _WARM_UPS = 3
+# To record begins with waiting for the whole device, which CUDA forbids while anybody records.
+_recording = threading.Lock()
 
 
 class RecordedPass:
@@ -52,11 +55,14 @@ def recorded(
 ) -> RecordedPass | None:
     """A recorded pass that was seen to give what the plain one gives; None where it cannot be."""
     try:
-        found = RecordedPass(forward, images)
+        with _recording:
+            found = RecordedPass(forward, images)
         wanted, played = forward(images), found(images)
         is_same = all(torch.equal(played[layer], wanted[layer]) for layer in wanted)
     except RuntimeError as error:
-        log.info("no CUDA graph: %s", " ".join(str(error).split())[:160])
+        # What went wrong while recording; the end of it fails as well, and says less.
+        cause = error.__context__ or error
+        log.warning("no CUDA graph: %s", " ".join(str(cause).split())[:160])
         return None
     if not is_same:
         log.warning("the CUDA graph gives other features than the network: it is not used")

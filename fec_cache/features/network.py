@@ -125,6 +125,8 @@ class Lane:
         is_cuda = network.device.type == "cuda"
         # A stream of its own: one lane's copies run while another lane computes.
         self._stream = torch.cuda.Stream(network.device) if is_cuda else None
+        if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream(network.device))
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -158,6 +160,7 @@ class Lane:
                 found = self._run(torch.cat([part, padding]) if len(padding) else part)
             except torch.OutOfMemoryError:
                 rows = self.network.halve(rows)
+                self._recorded = None
                 if self._stream is not None:
                     torch.cuda.empty_cache()
                 continue
@@ -188,7 +191,8 @@ class Lane:
         if self._stream is None or len(batch) != network.recorded_rows:
             return forward
         if self._tried is not forward:
-            self._tried, self._recorded = forward, recorded(forward, batch)
+            self._tried, self._recorded = forward, None  # the old one's memory first
+            self._recorded = recorded(forward, batch)
             network.is_recorded |= self._recorded is not None
         return self._recorded or forward
 

@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +51,23 @@ def test_a_recorded_pass_gives_the_same_bits(precision, flip):
     assert isinstance(lane._recorded, RecordedPass)
     assert lane.network.is_recorded
     assert plain._recorded is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_two_lanes_that_begin_at_once_are_both_recorded():
+    first, together = lane_of("fp32", False), threading.Barrier(2)
+    lanes = [first, first.network.lane()]
+
+    def work(lane):
+        together.wait()
+        return lane.features(pictures(8))
+
+    with exact_arithmetic(), ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(work, lanes)
+    assert all(isinstance(lane._recorded, RecordedPass) for lane in lanes)
+    for view in one:
+        np.testing.assert_array_equal(one[view], other[view])
 
 
 class Nosy(nn.Module):
