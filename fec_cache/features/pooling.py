@@ -31,8 +31,9 @@ def strided_max(
         out: where to put the maxima, if not in a tensor of their own.
     """
     dtype = images.dtype
-    if is_rectified:
-        # Floats from zero up stand in the order of their bits, and integers compare faster.
+    if is_rectified and dtype != torch.float16:
+        # Floats from zero up stand in the order of their bits, and integers compare faster. Some
+        # numbers that are none would be lost: in float16 sums overflow to them in earnest.
         whole = torch.int16 if dtype.itemsize == 2 else torch.int32
         images, out = images.view(whole), None if out is None else out.view(whole)
     sizes = zip((2, 3), kernel, stride, padding, (None, out), strict=True)
