@@ -53,6 +53,7 @@ GUESTS = {
     ("filelock", "download_job"): "one download in a data folder",
     ("torch", "resize"): "its resize of 8-bit pictures is several times as fast as Pillow's",
     ("simplejpeg", "jpegs"): "looks at a JPEG's head before a GPU decodes it",
+    ("simplejpeg", "nvjpeg"): "makes a file to try a GPU on",
     ("PIL", "plots"): "packs crops into the report page",
 }
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from fec_cache.config import DECODERS, CropConfig, check_choice
-from fec_cache.errors import BadImage
+from fec_cache.errors import BadImage, OutOfMemory, PicturesDiffer
 from fec_cache.faces.images import Picture, read_picture
 from fec_cache.faces.table import Face
 from fec_cache.features.batches import usable_cores
-from fec_cache.features.jpegs import Encoded, JpegDecoder, nvjpeg
+from fec_cache.features.jpegs import Encoded, JpegDecoder
+from fec_cache.features.nvjpeg import nvjpeg
 
 AUTO = "auto"
 # Decoded by nvJPEG the features are others: it must be worth it.
@@ -78,7 +79,11 @@ def _measured(
     files = _files(faces, images_dir, on_gpu)
     if len(files) < _LEAST_TRIED:
         return DecodeChoice("scaled", "too few plain JPEGs to measure nvJPEG with")
-    cpu, gpu = measured_rates(files, crop, on_gpu)
+    try:
+        cpu, gpu = measured_rates(files, crop, on_gpu)
+    except (PicturesDiffer, OutOfMemory, RuntimeError) as error:
+        told = " ".join(str(error).split())[:160]
+        return DecodeChoice("scaled", f"nvJPEG cannot be used: {told}")
     told = f"measured: {cpu:,.0f} faces/s on the CPU, {gpu:,.0f} by nvJPEG"
     return DecodeChoice("gpu" if gpu >= _FASTER * cpu else "scaled", told)
 

@@ -1,14 +1,13 @@
 """JPEGs decoded on a GPU by nvJPEG, and cut and resized there, a batch at a time.
 
-torchcodec has nvJPEG, and torchvision in its stead. What is no plain JPEG is cut on the CPU, and so
+What is no plain JPEG is cut on the CPU, and so
 is what nvJPEG cannot decode: the CPU's reading decides whether a picture is usable. simplejpeg is a
-guest here: it looks at a file's head, and makes one to try the GPU on.
+guest here: it looks at a file's head.
 """
 
+import itertools
 import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from fec_cache.config import CropConfig
-from fec_cache.errors import BadImage, PicturesDiffer
+from fec_cache.counted import counted
+from fec_cache.errors import BadImage, OutOfMemory, PicturesDiffer
 from fec_cache.faces.images import Picture
-from fec_cache.faces.shared_context import SharedContext
 from fec_cache.faces.windows import Box, part_inside, usable_square
+from fec_cache.features.nvjpeg import Decode, nvjpeg, tensor_of
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,8 @@ MOST_BYTES = 1 << 19
 _PIXELS_AT_ONCE = 1 << 28
 # Decoders of JPEG differ by a grey level or two where colours change; another picture by tens.
 _MOST_DIFFERENCE = 6.0
+_COMPARED_AT_FIRST = 4
 _END = b"\xff\xd9"
-Decode = Callable[[list[Tensor]], list[Tensor]]
-"""Files' bytes [n] uint8 on the CPU -> pictures [3, H, W] uint8, RGB, on the device."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class JpegDecoder:
 
     def __init__(self, device: torch.device, crop: CropConfig, decode: Decode) -> None:
         self._device, self.crop, self._decode = device, crop, decode
+        self._turns = itertools.count()
 
     def keep(self, picture: Picture, content: bytes, name: str, box: Box) -> Encoded | None:
         """A face to be decoded later on the device; None if the CPU must decode its picture.
@@ -77,21 +77,56 @@ class JpegDecoder:
             [B, S, S, 3] uint8 on the device, and why a row has no picture.
 
         Raises:
-            PicturesDiffer: the device's picture of the first face is not what the CPU decodes.
+            PicturesDiffer: the device's picture of one of them is not what the CPU decodes.
+            OutOfMemory: the device has no room for the batch.
         """
-        batch = torch.from_numpy(pictures).to(self._device, copy=True)
+        batch = self._moved(pictures)
         reasons: dict[int, str] = {}
+        cut: list[int] = []
         for rows in _portions(encoded):
             decoded = self._decoded([encoded[row].content for row in rows])
             for row, whole in zip(rows, decoded, strict=True):
-                try:
-                    batch[row] = self._cut(encoded[row], whole)
-                except BadImage as error:
-                    reasons[row] = str(error)
-        sound = next((row for row in encoded if row not in reasons), None)
-        if sound is not None:
-            self._compare(encoded[sound], batch[sound])
+                if self._is_cut(encoded[row], whole, batch[row]):
+                    cut.append(row)
+                else:
+                    self._cut_by_cpu(row, encoded[row], batch, reasons)
+            # Before the memory is used again: what was never written is often of one colour.
+            for row in [row for row in cut if row in rows and _is_flat(batch[row])]:
+                cut.remove(row)
+                self._cut_by_cpu(row, encoded[row], batch, reasons)
+        self._compare(encoded, batch, cut)
         return batch, reasons
+
+    def _moved(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
+        try:
+            return torch.from_numpy(pictures).to(self._device, copy=True)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+        try:
+            return torch.from_numpy(pictures).to(self._device, copy=True)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{self._device} has no memory for {counted(len(pictures), 'picture')} at once. "
+                "Free its memory, or take a smaller --batch-size or --device cpu."
+            ) from error
+
+    def _is_cut(self, face: Encoded, whole: Tensor | None, place: Tensor) -> bool:
+        """Cut a face out of what the device decoded, if it is what the file's head promised."""
+        if whole is None or tuple(whole.shape) != (3, *face.size[::-1]):
+            return False
+        try:
+            place.copy_(cut_tensor(whole, face.box, self.crop))
+        except RuntimeError as error:
+            log.info("not cut on %s: %s", self._device, str(error).partition("\n")[0])
+            return False
+        return True
+
+    def _cut_by_cpu(self, row: int, face: Encoded, batch: Tensor, reasons: dict[int, str]) -> None:
+        try:
+            batch[row] = torch.from_numpy(self._by_cpu(face))
+        except BadImage as error:
+            reasons[row] = str(error)
+            batch[row] = 0
 
     def _decoded(self, contents: Sequence[bytes]) -> list[Tensor | None]:
         """Pictures [3, H, W] on the device; None where it cannot decode. Each file once."""
@@ -103,7 +138,7 @@ class JpegDecoder:
         try:
             return [*self._on_device(contents)]
         except RuntimeError as error:  # a single bad file, or too little memory, ends it for all
-            if isinstance(error, torch.OutOfMemoryError):
+            if self._device.type == "cuda":  # what nvJPEG lacks it does not call by torch's name
                 torch.cuda.empty_cache()
             if len(contents) == 1:
                 log.info("not decoded on %s: %s", self._device, str(error).partition("\n")[0])
@@ -114,31 +149,32 @@ class JpegDecoder:
         # nvJPEG's hardware may write before the work that its stream still has in hand is done,
         # into memory which that work reads: the stream is emptied first.
         _wait_for(self._device)
-        decoded = self._decode([_tensor_of(content) for content in contents])
+        decoded = self._decode([tensor_of(content) for content in contents])
         _wait_for(self._device)
         return decoded
-
-    def _cut(self, face: Encoded, whole: Tensor | None) -> Tensor:
-        if whole is None or tuple(whole.shape) != (3, *face.size[::-1]):
-            return torch.from_numpy(self._by_cpu(face)).to(self._device)
-        try:
-            return cut_tensor(whole, face.box, self.crop)
-        except torch.OutOfMemoryError:
-            return torch.from_numpy(self._by_cpu(face)).to(self._device)
 
     def _by_cpu(self, face: Encoded) -> npt.NDArray[np.uint8]:
         return Picture(face.content, face.name).cut(face.box, self.crop)
 
-    def _compare(self, face: Encoded, found: Tensor) -> None:
-        wanted = self._by_cpu(face).astype(np.int16)
-        difference = float(np.abs(found.cpu().numpy() - wanted).mean())
-        if difference > _MOST_DIFFERENCE:
-            raise PicturesDiffer(
-                f"{self._device} decodes {face.name} to another picture than the CPU does: they "
-                f"differ by {difference:.1f} grey levels on average, at most "
-                f"{_MOST_DIFFERENCE:g} is expected. Nothing of this batch was stored. Run again "
-                "with --decode scaled, and report the versions of driver, torch and torchcodec."
-            )
+    def _compare(self, encoded: Mapping[int, Encoded], batch: Tensor, cut: Sequence[int]) -> None:
+        """Hold what the device cut against the CPU's: four faces at first, then another each time.
+
+        One success is told for a whole list of files, so that a picture may be missing in silence.
+        """
+        turn = next(self._turns)
+        if not cut:
+            return
+        for row in cut[:_COMPARED_AT_FIRST] if turn == 0 else [cut[turn % len(cut)]]:
+            wanted = self._by_cpu(encoded[row]).astype(np.int16)
+            difference = float(np.abs(batch[row].cpu().numpy() - wanted).mean())
+            if difference > _MOST_DIFFERENCE:
+                raise PicturesDiffer(
+                    f"{self._device} decodes {encoded[row].name} to another picture than the CPU "
+                    f"does: they differ by {difference:.1f} grey levels on average, at most "
+                    f"{_MOST_DIFFERENCE:g} is expected. Nothing of this batch was stored. Run "
+                    "again with --decode scaled, and report the versions of driver, torch and "
+                    "torchcodec."
+                )
 
 
 def jpeg_decoder(device: torch.device, crop: CropConfig) -> JpegDecoder | None:
@@ -180,60 +216,6 @@ def cut_tensor(whole: Tensor, box: Box, crop: CropConfig) -> Tensor:
     return window[0].byte().permute(1, 2, 0)
 
 
-def nvjpeg(device: torch.device) -> Decode | str:
-    """A decoder of JPEGs on a device that was seen to work, or in words why there is none."""
-    reasons = []
-    for name, found in (("torchcodec", _of_torchcodec), ("torchvision", _of_torchvision)):
-        try:
-            decode = found(device)
-            _try(decode)
-        except Exception as error:  # missing libraries and drivers raise nearly any type
-            reasons.append(f"{name}: {' '.join(str(error).split())[:120]}")
-        else:
-            return decode
-    return "; ".join(reasons)
-
-
-@contextmanager
-def _knowing_its_end() -> Iterator[None]:
-    """Hides torchvision's warning that its decoders will be removed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        yield
-
-
-_quiet = SharedContext(_knowing_its_end).entered
-
-
-def _of_torchcodec(device: torch.device) -> Decode:
-    from torchcodec.decoders import decode_jpeg
-
-    return lambda files: [*decode_jpeg(files, mode="RGB", device=device)]
-
-
-def _of_torchvision(device: torch.device) -> Decode:
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    def decode(files: list[Tensor]) -> list[Tensor]:
-        """As torchvision does it."""
-        with _quiet():
-            return [*decode_jpeg(files, mode=ImageReadMode.RGB, device=device)]
-
-    return decode
-
-
-def _try(decode: Decode) -> None:
-    """Decode a grey square.
-
-    Raises:
-        RuntimeError: it comes out as something else.
-    """
-    grey = np.full((32, 32, 3), 128, np.uint8)
-    (picture,) = decode([_tensor_of(simplejpeg.encode_jpeg(grey))])
-    if picture.shape != (3, 32, 32) or not bool(((picture.int() - 128).abs() <= 2).all()):
-        raise RuntimeError("a grey square is not decoded to grey")
-
-
 def _suits(content: bytes) -> bool:
     """Whether nvJPEG is to decode a plain JPEG: in colours, not cut off, and not very large."""
     if len(content) > MOST_BYTES or not content.rstrip(b"\0").endswith(_END):
@@ -257,8 +239,8 @@ def _portions(encoded: Mapping[int, Encoded]) -> Iterator[list[int]]:
         yield rows
 
 
-def _tensor_of(content: bytes) -> Tensor:
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+def _is_flat(picture: Tensor) -> bool:
+    return bool(picture.amin() == picture.amax())
 
 
 def _wait_for(device: torch.device) -> None:

@@ -7,10 +7,11 @@ import toy
 from PIL import Image
 
 from fec_cache.config import CropConfig
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, PicturesDiffer
 from fec_cache.features import decoding as module
 from fec_cache.features.decoding import choose_decode, measured_rates
-from fec_cache.features.jpegs import JpegDecoder, _of_torchvision
+from fec_cache.features.jpegs import JpegDecoder
+from fec_cache.features.nvjpeg import _of_torchvision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CROP = CropConfig(input_size=32, margin=0.1)
@@ -85,6 +86,18 @@ def test_without_a_gpu_jpegs_are_scaled(faces, tmp_path, monkeypatch):
         "scaled",
         "nvJPEG cannot be used: torchcodec: no such module",
     )
+
+
+@pytest.mark.parametrize("error", [PicturesDiffer("another picture"), RuntimeError("status 5")])
+def test_a_decoder_that_fails_while_it_is_measured_is_not_used(
+    faces, tmp_path, rates, monkeypatch, error
+):
+    def failing(*_):
+        raise error
+
+    monkeypatch.setattr(module, "measured_rates", failing)
+    found = chosen(faces, tmp_path)
+    assert (found.decode, found.reason) == ("scaled", f"nvJPEG cannot be used: {error}")
 
 
 def test_a_handful_of_jpegs_is_no_measure(faces, tmp_path, rates):
