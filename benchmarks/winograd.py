@@ -77,7 +77,7 @@ def compare_network(name: str) -> None:
     side = backbone.input_size
     images = torch.randn(BATCH, 3, side, side).contiguous(memory_format=torch.channels_last)
     networks = {}
-    for word, patch in (("direct", lambda node: False), ("winograd", graph._suits_winograd)):
+    for word, patch in (("direct", lambda *_: False), ("winograd", graph._suits_winograd)):
         network = Network(backbone, torch.device("cpu"))
         with mock.patch.object(graph, "_suits_winograd", patch):
             reason = fuse_network(network, BATCH)

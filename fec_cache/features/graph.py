@@ -134,7 +134,7 @@ def _is_rectified(node: Any) -> bool:
 
 def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Let a convolution do what stands behind it; whether there was something."""
-    if _suits_winograd(node):
+    if _suits_winograd(graph, node):
         return _fuse_winograd(graph, node)
     images, weight, bias, stride, padding, dilation, _, _, groups = _args(node)
     order = (padding, stride, dilation, groups)
@@ -154,9 +154,9 @@ def _fuse(graph: fx.GraphModule, node: fx.Node) -> bool:
     return last is not node
 
 
-def _suits_winograd(node: fx.Node) -> bool:
+def _suits_winograd(graph: fx.GraphModule, node: fx.Node) -> bool:
     images, weight, _, stride, padding, dilation, _, _, groups = _args(node)
-    kernel = tuple(_value(weight).shape[2:])
+    kernel = tuple(getattr(graph, weight.target).shape[2:])
     is_usual = kernel == (3, 3) and groups == 1 and {*stride, *padding, *dilation} == {1}
     _, channels, height, width = _value(images).shape
     outputs = _value(node).shape[1]
