@@ -170,10 +170,8 @@ def _fuse_winograd(graph: fx.GraphModule, node: fx.Node) -> bool:
     last, other = node, None
     behind = _only_user(node)
     if behind is not None and _is_sum(behind):
-        last, other = behind, next(part for part in _args(behind) if part is not node)
-        behind = _only_user(last)
-    has_relu = behind is not None and behind.target is _ATEN.relu.default
-    last = behind if behind is not None and has_relu else last
+        last, other = behind, _other_of(behind, node)
+    last, has_relu = _with_relu(last)
     words = [_weights(graph, node, inside), bias, other, has_relu]
     _put(last, last, winograd_convolution, [images, *words])
     return last is not node
@@ -188,12 +186,24 @@ def _weights(graph: fx.GraphModule, node: fx.Node, values: Tensor) -> fx.Node:
 
 
 def _fuse_sum(node: fx.Node, total: fx.Node, images: fx.Node, rest: list[Any]) -> None:
-    other = next(part for part in _args(total) if part is not node)
-    behind = _only_user(total)
-    has_relu = behind is not None and behind.target is _ATEN.relu.default
-    last = behind if behind is not None and has_relu else total
+    last, has_relu = _with_relu(total)
     words = ["add", 1.0, "relu" if has_relu else None, [], None]
-    _put(last, last, _ONEDNN._convolution_pointwise.binary, [images, other, *rest, *words])
+    arguments = [images, _other_of(total, node), *rest, *words]
+    _put(last, last, _ONEDNN._convolution_pointwise.binary, arguments)
+
+
+def _other_of(total: fx.Node, node: fx.Node) -> fx.Node:
+    """The other part of a sum."""
+    other: fx.Node = next(part for part in _args(total) if part is not node)
+    return other
+
+
+def _with_relu(node: fx.Node) -> tuple[fx.Node, bool]:
+    """The rectification of a node, if that is all that reads it; else the node itself."""
+    behind = _only_user(node)
+    if behind is not None and behind.target is _ATEN.relu.default:
+        return behind, True
+    return node, False
 
 
 def _overwrite_residuals(graph: fx.GraphModule) -> None:
