@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fec_cache.features.winograd import largest_divisor
+
 _ONEDNN: Any = torch.ops.mkldnn
 # Larger maps leave the caches, and the C library gives memory that it takes for them back to the
 # system and asks for it anew, page by page.
@@ -104,5 +106,4 @@ def rows_at_once(num: int, num_bytes: int) -> int:
         num: B.
         num_bytes: of the map of one picture.
     """
-    most = max(1, min(num, _BYTES_AT_ONCE // num_bytes))
-    return next(rows for rows in range(most, 0, -1) if num % rows == 0)
+    return largest_divisor(num, _BYTES_AT_ONCE // num_bytes)

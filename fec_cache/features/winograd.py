@@ -131,8 +131,8 @@ def _plan(shape: Sequence[int], outputs: int) -> _Plan:
     num, channels, height, width = shape
     rows, columns = -(-height // _TILE), -(-width // _TILE)
     most = max(1, _NUMBERS_AT_ONCE // max(channels, outputs))
-    strip = _divisor(rows, most // columns)
-    chunk = _divisor(num, most // (rows * columns)) if strip == rows else 1
+    strip = largest_divisor(rows, most // columns)
+    chunk = largest_divisor(num, most // (rows * columns)) if strip == rows else 1
     return _Plan(rows, columns, channels, chunk, strip)
 
 
@@ -242,6 +242,6 @@ def _in_tiles(maps: Tensor, rows: _Span, columns: _Span) -> Tensor:
     return part.view(num, rows.num, rows.size, columns.num, columns.size, outputs)
 
 
-def _divisor(number: int, most: int) -> int:
-    """The largest divisor of a number that is not above another, at least 1."""
+def largest_divisor(number: int, most: int) -> int:
+    """The largest divisor of a number that is at most another, and at least 1."""
     return next((part for part in range(min(number, most), 1, -1) if number % part == 0), 1)
