@@ -1,8 +1,7 @@
 """JPEGs decoded on a GPU by nvJPEG, and cut and resized there, a batch at a time.
 
-What is no plain JPEG is cut on the CPU, and so
-is what nvJPEG cannot decode: the CPU's reading decides whether a picture is usable. simplejpeg is a
-guest here: it looks at a file's head.
+What is no plain JPEG is cut on the CPU, and so is what nvJPEG cannot decode: the CPU's reading
+decides whether a picture is usable. simplejpeg is a guest here: it looks at a file's head.
 """
 
 import itertools
