@@ -125,8 +125,8 @@ def test_a_batch_holds_what_the_cpu_cuts(device, library):
         assert np.abs(found[row] - by_cpu(contents[row // 2])).max() <= most
 
 
-def test_a_picture_of_many_faces_is_decoded_once(monkeypatch):
-    on = decoder()
+def sizes_of_calls(on, monkeypatch):
+    """How many files each call of the decoder is given, from now on."""
     decode, sizes = on._decode, []
 
     def counted(files):
@@ -134,6 +134,12 @@ def test_a_picture_of_many_faces_is_decoded_once(monkeypatch):
         return decode(files)
 
     monkeypatch.setattr(on, "_decode", counted)
+    return sizes
+
+
+def test_a_picture_of_many_faces_is_decoded_once(monkeypatch):
+    on = decoder()
+    sizes = sizes_of_calls(on, monkeypatch)
     first, second = packed(smooth(0)), packed(smooth(1))
     boxes = [BOX, (0.0, 0.5, 0.0, 0.5)]
     encoded = {row: kept(first, on, box) for row, box in enumerate(boxes)}
@@ -146,13 +152,7 @@ def test_a_picture_of_many_faces_is_decoded_once(monkeypatch):
 
 def test_large_pictures_are_decoded_in_several_portions(monkeypatch):
     on = decoder()
-    decode, sizes = on._decode, []
-
-    def counted(files):
-        sizes.append(len(files))
-        return decode(files)
-
-    monkeypatch.setattr(on, "_decode", counted)
+    sizes = sizes_of_calls(on, monkeypatch)
     monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 2 * 90 * 120)
     contents = [packed(smooth(seed)) for seed in range(5)]
     on.fill({row: kept(content, on) for row, content in enumerate(contents)}, zeros(5))
