@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fec_cache.errors import OutputExists
 from fec_cache.features.storage import write_atomically
-from fec_cache.heads import train
 from fec_cache.pairs.build import TripletTable
 from fec_cache.pairs.split import Split
 
@@ -76,14 +75,6 @@ def split_digest(split: Split) -> str:
     digest = hashlib.sha256()
     for table in (split.train, split.validation):
         digest.update(_table_digest(table))
-    return digest.hexdigest()[:16]
-
-
-def trainer_digest() -> str:
-    """Names the code that trains and judges heads: the text of the package's `heads`."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(train.__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

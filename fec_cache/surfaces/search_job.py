@@ -9,6 +9,7 @@ from typing import Any
 from fec_cache.counted import counted
 from fec_cache.features.network import choose_device
 from fec_cache.heads.crew import StackPlan
+from fec_cache.heads.version import TRAINER_VERSION
 from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.engine import ONE_BY_ONE, Engine, plan_for
 from fec_cache.search.group import FAILURES
@@ -17,7 +18,7 @@ from fec_cache.search.ledger import Ledger, Outcome
 from fec_cache.search.proposals import GRID, Proposer, make_proposer
 from fec_cache.search.results import Ranked
 from fec_cache.search.run import Search, Survey
-from fec_cache.search.scope import Scope, split_digest, trainer_digest
+from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Space
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.folders import Workspace
@@ -156,7 +157,7 @@ def run_search(
     labelled, split = load_training(workspace, request.features, request.pairs, console)
     wanted = replace(wanted, space=replace(wanted.space, blocks=labelled.caches.blocks))
     fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
-    scope = Scope(fingerprints, labelled.digest, split_digest(split), trainer_digest())
+    scope = Scope(fingerprints, labelled.digest, split_digest(split), TRAINER_VERSION)
     name = f"{wanted.sampler}-{digest_of([scope.digest, wanted.name])[:8]}"
     folder = workspace.runs_dir / (request.name or name)
     if scope.claim(folder):
