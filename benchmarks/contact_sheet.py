@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fec_cache.sources.emotions import EMOTIONS, UNIT_NAMES, ActionUnits
-from fec_cache.sources.portrait import draw_portrait
-from fec_cache.sources.portrait_people import Identity, Scene, random_scene
+from fec_cache.datasets.synthetic.emotions import EMOTIONS, UNIT_NAMES, ActionUnits
+from fec_cache.datasets.synthetic.portrait.drawing import draw_portrait
+from fec_cache.datasets.synthetic.portrait.people import Identity, Scene, random_scene
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "contact-sheet.jpg"
 WORDS = (

@@ -29,7 +29,7 @@ from peak_memory import peak_until_end_gb
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.sources.picture_server import (  # noqa: E402 - the tests' server, from the checkout
+from tests.datasets.download.picture_server import (  # noqa: E402 - the tests' server, from the checkout
     EXPECTED,
     PictureServer,
     write_csv,
@@ -173,8 +173,8 @@ def fec(folder: Path) -> list[str]:
 
 PLAN = (
     "import sys; from pathlib import Path;"
-    "from fec_cache.sources.download_ledger import Ledger;"
-    "from fec_cache.sources.download_plan import enter_source, wanted;"
+    "from fec_cache.datasets.download.ledger import Ledger;"
+    "from fec_cache.datasets.download.plan import enter_source, wanted;"
     "folder = Path(sys.argv[1]); ledger = Ledger(folder);"
     "source = enter_source(ledger, 'train', folder / 'train.csv');"
     "assert next(wanted(ledger, [source], 'pending')); ledger.close()"

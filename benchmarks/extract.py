@@ -37,6 +37,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from fec_cache.config import CropConfig
+from fec_cache.datasets.annotations import FaceRef
+from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
+from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
+from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import load_face
 from fec_cache.faces.table import Face, FaceTable, identify_faces
@@ -49,10 +53,6 @@ from fec_cache.features.fusion import smallest_cosine
 from fec_cache.features.network import FixedPass, Network, choose_device
 from fec_cache.features.precision import LEAST_COSINE
 from fec_cache.features.recipes import recipes_of
-from fec_cache.sources.annotations import FaceRef
-from fec_cache.sources.emotions import EMOTIONS, vary
-from fec_cache.sources.portrait import Person, draw_people
-from fec_cache.sources.portrait_people import random_identity, random_scene
 
 REFERENCE_BATCH = 32
 FIRST_JOB = 600

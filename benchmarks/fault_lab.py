@@ -24,10 +24,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import CacheNotFound, FecError
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
-from fec_cache.features import devices, failpoints
+from fec_cache.features import devices
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.devices import BackboneSource
@@ -36,7 +37,7 @@ from fec_cache.features.recipes import recipes_of
 from fec_cache.features.run import ProgressCallback
 from fec_cache.features.verify import verify_cache, verify_index
 from fec_cache.features.weights import WeightsOrigin
-from fec_cache.sources.annotations import FaceRef
+from fec_cache.system import failpoints
 
 NUM_FACES = 26
 SHARD_FACES = 4

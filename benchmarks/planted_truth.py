@@ -26,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fec_cache.config import HEADS, HeadConfig, TrainConfig
+from fec_cache.datasets.synthetic.raters import count_votes, judge, pair_distances, tied_rows
 from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.metrics import odd_probabilities, triplet_credit
 from fec_cache.evaluation.people import RowLabels
@@ -34,7 +35,6 @@ from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.heads.model import PairHead
 from fec_cache.heads.train import TrainResult, fit
 from fec_cache.pairs.build import TripletTable
-from fec_cache.sources.raters import count_votes, judge, pair_distances, tied_rows
 
 EXPRESSION, IDENTITY, WIDTH = 6, 16, 128
 FACES_EACH = 10

@@ -22,9 +22,9 @@ from fec_cache.config import PairConfig
 from fec_cache.heads.checkpoint import load_config
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.report_job import run_report
 from fec_cache.surfaces.train_job import HeadRequest, run_train
+from fec_cache.system.workspace import Workspace
 
 FACES, TRIPLETS, SEEDS = 3000, 16_000, range(5)
 POOL, GRID = "avgpool", "layer3:grid7"

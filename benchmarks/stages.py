@@ -22,6 +22,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision.transforms import v2
 
 from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.datasets.annotations import read_annotations
+from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.features.backbones import Backbone, load_backbone
@@ -32,8 +34,6 @@ from fec_cache.features.recipes import recipes_of
 from fec_cache.heads.model import build_head
 from fec_cache.heads.train import fit
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
-from fec_cache.sources.annotations import read_annotations
-from fec_cache.sources.synthetic import SyntheticConfig, synthesize
 
 BATCH = 32
 OUR_BATCH = 8

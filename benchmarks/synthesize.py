@@ -7,9 +7,9 @@ import time
 import numpy as np
 from PIL import Image
 
-from fec_cache.sources.emotions import EMOTIONS, vary
-from fec_cache.sources.portrait import Person, draw_people
-from fec_cache.sources.portrait_people import random_identity, random_scene
+from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
+from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
+from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 
 ROUNDS = 7
 FACES = 100

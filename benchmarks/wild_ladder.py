@@ -19,6 +19,8 @@ import numpy as np
 import torch
 
 from fec_cache.config import CropConfig, HeadConfig, TrainConfig
+from fec_cache.datasets.annotations import read_annotations
+from fec_cache.datasets.labelled.import_folder import FolderConfig, import_folder
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import crop_face, read_image
@@ -29,8 +31,6 @@ from fec_cache.heads.scoring import similarity_of
 from fec_cache.heads.train import fit
 from fec_cache.pairs.build import build_triplets
 from fec_cache.pairs.split import split_triplets
-from fec_cache.sources.annotations import read_annotations
-from fec_cache.sources.folder import FolderConfig, import_folder
 
 SEEDS = range(5)
 BATCH = 8

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.workspace_fixtures"]
+
 # A busy machine makes no example wrong. In `.ci/run` the draws are always the same.
 settings.register_profile("tests", deadline=None, print_blob=True)
 settings.register_profile("ci", parent=settings.get_profile("tests"), derandomize=True)

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.counted import counted
 from fec_cache.evaluation.bootstrap import ENOUGH_UNITS, FaceBootstrap
 from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
@@ -31,6 +30,7 @@ from fec_cache.evaluation.reliability import Reliability, reliability
 from fec_cache.heads.model import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+from fec_cache.system.wording import counted
 
 __all__ = ["DECISION_THRESHOLD", "Evaluation", "GroupAccuracy", "PairFigures", "evaluate_head"]
 

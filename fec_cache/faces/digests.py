@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
 
-from fec_cache.faces.files import read_regular
-from fec_cache.faces.patience import TooSlow, each_in_time
+from fec_cache.system.regular_files import read_regular
+from fec_cache.system.timeouts import TooSlow, each_in_time
 
 INDEX_NAME = "images.index"
 _CHECK_DIGITS = 16

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from fec_cache.datasets.download.content import Box, Examined
 from fec_cache.errors import BadImage
 from fec_cache.faces.images import decode_image, raster_formats, without_warnings
 from fec_cache.faces.recrop import crop_window
 from fec_cache.faces.windows import MAX_PIXELS
-from fec_cache.sources.download_check import Box, Examined
 
 _ORIENTATION = 0x0112
 _LYING = (5, 6, 7, 8)  # EXIF orientations whose width is the upright height

@@ -14,11 +14,11 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from fec_cache.config import CropConfig
+from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import BadImage
-from fec_cache.faces.files import read_regular
-from fec_cache.faces.shared_context import SharedContext
 from fec_cache.faces.windows import MAX_PIXELS, Box, Pixels, cut_window, square_of, upright
-from fec_cache.sources.annotations import FaceRef
+from fec_cache.system.regular_files import read_regular
+from fec_cache.system.shared_context import SharedContext
 
 _BACKGROUND = (255, 255, 255)
 _ORIENTATION = 0x0112

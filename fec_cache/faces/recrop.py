@@ -4,8 +4,8 @@ import itertools
 import math
 from dataclasses import dataclass
 
+from fec_cache.datasets.download.content import Box
 from fec_cache.faces.windows import square_of
-from fec_cache.sources.download_check import Box
 
 KEPT_MARGIN = 0.4
 """Recipes up to this margin see the same pixels in the crop as in the whole picture."""

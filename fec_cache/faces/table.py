@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fec_cache.datasets.annotations import FaceRef, Triplet
 from fec_cache.faces.digests import ImageDigests
-from fec_cache.sources.annotations import FaceRef, Triplet
 
 FACE_ID_LENGTH = 32
 ProgressCallback = Callable[[int, int], None]

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
-from fec_cache.faces.files import read_regular
 from fec_cache.faces.images import Picture
 from fec_cache.faces.table import Face, face_id_of
 from fec_cache.features.jpegs import Encoded, JpegDecoder
+from fec_cache.system.regular_files import read_regular
 
 # A picture with very many faces is decoded once for so many of them.
 MOST_FACES = 32

@@ -9,7 +9,7 @@ from fec_cache.features.cache import FeatureCache
 from fec_cache.features.manifest import MANIFEST_NAME
 from fec_cache.features.rebuild import SHARDS_NAME
 from fec_cache.features.recipe_file import RECIPE_NAME
-from fec_cache.features.storage import TEMPORARY_PREFIX
+from fec_cache.system.atomic import TEMPORARY_PREFIX
 
 log = logging.getLogger(__name__)
 

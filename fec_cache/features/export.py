@@ -18,7 +18,7 @@ from fec_cache.faces.table import Face
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.manifest import Manifest
 from fec_cache.features.shards import FACE_ID_DTYPE
-from fec_cache.features.storage import write_by
+from fec_cache.system.atomic import write_by
 
 EXPORT_VERSION = 1
 FORMATS = ("hdf5", "npz", "parquet")

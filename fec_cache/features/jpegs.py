@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from fec_cache.config import CropConfig
-from fec_cache.counted import counted
 from fec_cache.errors import BadImage, OutOfMemory, PicturesDiffer
 from fec_cache.faces.images import Picture
 from fec_cache.faces.windows import Box, part_inside, usable_square
 from fec_cache.features.nvjpeg import Decode, nvjpeg, tensor_of
+from fec_cache.system.wording import counted
 
 log = logging.getLogger(__name__)
 

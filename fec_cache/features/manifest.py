@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.errors import CacheDamaged
-from fec_cache.features.sealed_json import digest_json, open_sealed, seal_json
-from fec_cache.features.storage import write_atomically
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.sealed_json import digest_json, open_sealed, seal_json
 
 MANIFEST_NAME = "manifest.json"
 _SHARD_FILE = re.compile(r"shards/\d{5,}\.h5")

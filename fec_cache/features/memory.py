@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.config import FeatureRecipe
-from fec_cache.counted import counted
 from fec_cache.errors import BadOption
 from fec_cache.features.jpegs import MOST_BYTES
+from fec_cache.system.wording import counted
 
 _GB = 1_000_000_000
 _UNKNOWN_FREE = 4 * _GB

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from fec_cache.errors import BadOption, OutOfMemory
-from fec_cache.faces.shared_context import SharedContext
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.cuda_graph import RecordedPass, recorded
 from fec_cache.features.fusion import fused
+from fec_cache.system.shared_context import SharedContext
 
 log = logging.getLogger(__name__)
 

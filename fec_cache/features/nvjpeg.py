@@ -12,7 +12,7 @@ import simplejpeg
 import torch
 from torch import Tensor
 
-from fec_cache.faces.shared_context import SharedContext
+from fec_cache.system.shared_context import SharedContext
 
 Decode = Callable[[list[Tensor]], list[Tensor]]
 """Files' bytes [n] uint8 on the CPU -> pictures [3, H, W] uint8, RGB, on the device."""

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import torch
 
 from fec_cache.config import PRECISIONS, check_choice
-from fec_cache.counted import counted
+from fec_cache.datasets.synthetic.emotions import EMOTIONS
+from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
+from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 from fec_cache.errors import PrecisionLost
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.fusion import smallest_cosine
 from fec_cache.features.network import Features, Network, exact_arithmetic
-from fec_cache.sources.emotions import EMOTIONS
-from fec_cache.sources.portrait import Person, draw_people
-from fec_cache.sources.portrait_people import random_identity, random_scene
+from fec_cache.system.wording import counted
 
 AUTO = "auto"
 LEAST_COSINE = 0.999

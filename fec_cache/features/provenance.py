@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from fec_cache.errors import CacheDamaged
-from fec_cache.features.sealed_json import open_sealed, seal_json
-from fec_cache.features.storage import write_atomically
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.sealed_json import open_sealed, seal_json
 
 PROVENANCE_NAME = "provenance.json"
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "simplejpeg", "h5py")

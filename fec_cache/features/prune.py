@@ -11,8 +11,8 @@ from fec_cache.features.cache import FeatureCache, free_number
 from fec_cache.features.manifest import Manifest, ShardEntry, write_manifest
 from fec_cache.features.rebuild import SHARDS_NAME, clear_away, leftovers
 from fec_cache.features.shards import write_shard
-from fec_cache.features.storage import TEMPORARY_PREFIX
 from fec_cache.features.views import write_views
+from fec_cache.system.atomic import TEMPORARY_PREFIX
 
 PRUNED_PLAN = "pruned"
 

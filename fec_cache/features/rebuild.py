@@ -6,7 +6,7 @@ from pathlib import Path
 from fec_cache.errors import CacheDamaged
 from fec_cache.features.manifest import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from fec_cache.features.shards import sealed_shard
-from fec_cache.features.storage import TEMPORARY_PREFIX, remove_quietly
+from fec_cache.system.atomic import TEMPORARY_PREFIX, remove_quietly
 
 SHARDS_NAME = "shards"
 REBUILT_PLAN = "rebuilt"

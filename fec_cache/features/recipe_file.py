@@ -7,7 +7,7 @@ from fec_cache.config import FeatureRecipe
 from fec_cache.errors import BadOption, CacheDamaged, CacheNotFound
 from fec_cache.features.manifest import read_manifest
 from fec_cache.features.rebuild import manifest_from_shards, shard_paths
-from fec_cache.features.storage import write_atomically
+from fec_cache.system.atomic import write_atomically
 
 RECIPE_NAME = "recipe.json"
 

@@ -14,9 +14,9 @@ from fec_cache.features.cache import FeatureCache
 from fec_cache.features.manifest import read_manifest
 from fec_cache.features.provenance import PROVENANCE_NAME
 from fec_cache.features.recipe_file import RECIPE_NAME, write_recipe
-from fec_cache.features.storage import remove_quietly
 from fec_cache.features.verify import is_behind, verify_cache, verify_index
 from fec_cache.features.views import REJECTED_NAME, TABLE_NAME, write_views
+from fec_cache.system.atomic import remove_quietly
 
 
 @dataclass(frozen=True)

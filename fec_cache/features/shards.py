@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fec_cache.errors import CacheDamaged
 from fec_cache.faces.table import FACE_ID_LENGTH
 from fec_cache.features.shard_rows import read_rows, row_table
-from fec_cache.features.storage import write_atomically
+from fec_cache.system.atomic import write_atomically
 
 FORMAT_VERSION = 1
 FACE_ID_DTYPE = f"S{FACE_ID_LENGTH}"

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.counted import counted
 from fec_cache.errors import CacheDamaged, CacheNotFound
 from fec_cache.faces.digests import INDEX_NAME, read_index
 from fec_cache.features.cache import FeatureCache
@@ -14,6 +13,7 @@ from fec_cache.features.provenance import PROVENANCE_NAME, read_provenance
 from fec_cache.features.rebuild import SHARDS_NAME, leftovers, shard_paths
 from fec_cache.features.recipe_file import RECIPE_NAME, recipe_bytes
 from fec_cache.features.views import FAILURES_NAME, TABLE_NAME, VIEW_NAMES, digest_of
+from fec_cache.system.wording import counted
 
 LOCK_NAME = ".lock"
 _OURS = {RECIPE_NAME, MANIFEST_NAME, PROVENANCE_NAME, SHARDS_NAME, LOCK_NAME, CLAIMS_NAME}

@@ -14,7 +14,7 @@ from fec_cache.faces.table import Face, MissingFace
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.manifest import FailedFace, Manifest, ShardEntry, write_manifest
 from fec_cache.features.shards import FACE_ID_DTYPE, FORMAT_VERSION
-from fec_cache.features.storage import remove_quietly, write_atomically
+from fec_cache.system.atomic import remove_quietly, write_atomically
 
 TABLE_NAME = "features.h5"
 FAILURES_NAME = "failures.csv"

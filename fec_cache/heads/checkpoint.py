@@ -13,10 +13,10 @@ import safetensors
 import safetensors.torch
 
 from fec_cache.errors import HeadMismatch, MissingData
-from fec_cache.features.storage import remove_quietly, write_atomically
 from fec_cache.heads.model import PairHead, build_head
 from fec_cache.heads.run_config import RunConfig, digest_of_bytes
 from fec_cache.heads.train import Epoch
+from fec_cache.system.atomic import remove_quietly, write_atomically
 
 WEIGHTS_NAME = "head.safetensors"
 CONFIG_NAME = "config.json"

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from fec_cache.config import HeadConfig
-from fec_cache.counted import counted
 from fec_cache.errors import BadOption
 from fec_cache.heads.calibration import fit_calibration, fit_platt
 from fec_cache.heads.history import Epoch, EpochCallback, TrainResult
@@ -22,6 +21,7 @@ from fec_cache.heads.resident import check_features
 from fec_cache.heads.scatter import SHRINKAGES, Scatters, find_scatter, pair_scatters
 from fec_cache.heads.scoring import triplet_logits
 from fec_cache.pairs.build import TripletTable
+from fec_cache.system.wording import counted
 
 log = logging.getLogger(__name__)
 

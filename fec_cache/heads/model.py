@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fec_cache.config import HeadConfig
-from fec_cache.counted import counted
 from fec_cache.errors import BadOption, HeadMismatch
 from fec_cache.heads.preparation import Preparation
+from fec_cache.system.wording import counted
 
 # How many directions the scatter head may choose.
 COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.counted import counted
 from fec_cache.errors import OutOfMemory
 from fec_cache.heads.crew import StackPlan
 from fec_cache.heads.ground import Ground
 from fec_cache.heads.processes import can_fork, timed_in_processes
 from fec_cache.heads.stack import Job, Stack, stack_key
 from fec_cache.pairs.build import TripletTable
+from fec_cache.system.wording import counted
 
 WIDTHS = (8, 32, 128)
 # Starting processes takes about as long as this much training.

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fec_cache.counted import counted
 from fec_cache.errors import NothingToTrain
 from fec_cache.heads.model import PairHead
 from fec_cache.pairs.build import TripletTable
+from fec_cache.system.wording import counted
 
 # Prepared features larger than this are widened and prepared batch by batch instead.
 _MAX_PREPARED_BYTES = 2**30

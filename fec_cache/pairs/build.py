@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.counted import counted
-from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet
+from fec_cache.datasets.annotations import TRIPLET_TYPES, FaceRef, Triplet
+from fec_cache.system.wording import counted
 
 Rows = npt.NDArray[np.int64]
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fec_cache.counted import counted
 from fec_cache.errors import NothingToTrain
 from fec_cache.pairs.build import TripletTable
+from fec_cache.system.wording import counted
 
 # With faces parted at random a triplet seldom stays whole: a validation share of q of the faces
 # keeps q^3 of the triplets there and (1 - q)^3 in training. This many are enough to rank heads

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fec_cache.errors import StorageFailed
-from fec_cache.features.storage import remove_leftovers, write_atomically
+from fec_cache.system.atomic import remove_leftovers, write_atomically
 
 POINTS_NAME = "points"
 RUNGS_NAME = "rungs"

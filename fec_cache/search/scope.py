@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fec_cache.errors import OutputExists
-from fec_cache.features.storage import write_atomically
 from fec_cache.pairs.build import TripletTable
 from fec_cache.pairs.split import Split
+from fec_cache.system.atomic import write_atomically
 
 SCOPE_NAME = "search.json"
 _RUN_NAME = "config.json"

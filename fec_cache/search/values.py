@@ -9,8 +9,8 @@ import typing
 from dataclasses import dataclass
 
 from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.counted import counted
 from fec_cache.errors import BadOption
+from fec_cache.system.wording import counted
 
 RANGE_COUNT = 5
 _MOST_VALUES = 1000

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import FeatureRecipe
-from fec_cache.counted import counted
+from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.errors import BadOption, FecError
 from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
@@ -21,11 +21,11 @@ from fec_cache.heads.checkpoint import CONFIG_NAME, load_config, load_head, load
 from fec_cache.heads.model import PairHead
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.pairs.build import TripletTable
-from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.overlap import find_overlap
 from fec_cache.surfaces.workspace import Labelled, load_labelled
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 NAME = "original recipe"
 # Each seed's own intervals are not shown: these are enough for its figures.

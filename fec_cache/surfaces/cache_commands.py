@@ -9,8 +9,8 @@ import click
 from fec_cache.errors import BadOption, FecError
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.failures import PlainGroup
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import console_options, workspace_options
+from fec_cache.system.workspace import Workspace
 
 if TYPE_CHECKING:
     from fec_cache.surfaces.cache_job import Told

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.counted import counted
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.catalogue import cache_folders
@@ -15,6 +14,7 @@ from fec_cache.features.manifest import Manifest
 from fec_cache.features.provenance import read_provenance
 from fec_cache.features.verify import Finding, VerifyReport, is_behind
 from fec_cache.surfaces.console import table
+from fec_cache.system.wording import counted
 
 _MOST_REASONS = 8
 

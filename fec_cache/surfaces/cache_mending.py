@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fec_cache.counted import counted
 from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.faces.table import Face, FaceTable
 from fec_cache.features.cache import FeatureCache
@@ -14,8 +13,9 @@ from fec_cache.features.prune import prune_cache, remove_cache, remove_half_remo
 from fec_cache.features.repair import RepairReport, repair_cache, repair_index
 from fec_cache.surfaces.cache_job import Told, size_of
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import read_splits, table_of_faces
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 _ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
 

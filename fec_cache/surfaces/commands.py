@@ -11,7 +11,6 @@ from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.download_commands import download
 from fec_cache.surfaces.extract_command import extract
 from fec_cache.surfaces.failures import FecGroup
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.head_commands import evaluate, predict, train_head
 from fec_cache.surfaces.options import (
     console_options,
@@ -19,6 +18,7 @@ from fec_cache.surfaces.options import (
     workspace_options,
 )
 from fec_cache.surfaces.search_commands import grid_search, leaderboard
+from fec_cache.system.workspace import Workspace
 
 _OUT = "Folder to write: new, empty, or made by this command before."
 _faces_option = click.option(
@@ -70,7 +70,7 @@ def import_folder(
     The CSV has the columns image, identity, expression (left, right, top, bottom may be there too).
     The answers come from labels, not from raters, and are marked so.
     """
-    from fec_cache.sources.folder import FolderConfig
+    from fec_cache.datasets.labelled.import_folder import FolderConfig
     from fec_cache.surfaces.data_jobs import run_import
 
     config = FolderConfig(triplets=triplets, test_share=test_share, seed=seed)

@@ -3,8 +3,8 @@
 import click
 
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import console_options, workspace_options
+from fec_cache.system.workspace import Workspace
 
 
 @click.command("compare")

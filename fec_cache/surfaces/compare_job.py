@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.counted import counted
+from fec_cache.datasets.face_labels import read_face_labels
+from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, MissingData
 from fec_cache.evaluation.checks import check_finite, check_logits
 from fec_cache.evaluation.compare import Comparison, compare_by_type
@@ -21,13 +22,12 @@ from fec_cache.heads.checkpoint import CONFIG_NAME, load_head, load_seen_faces
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletCounts, TripletTable
-from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.console import Console, percent, table
 from fec_cache.surfaces.evaluate_job import find_run
-from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.origin import origin_of
 from fec_cache.surfaces.overlap import find_overlap, row_labels, warn_of_missing
 from fec_cache.surfaces.workspace import Labelled, load_labelled
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 
 @dataclass(frozen=True)

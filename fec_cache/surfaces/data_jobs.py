@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.counted import counted
-from fec_cache.sources.folder import FolderConfig, FolderSummary, import_folder
-from fec_cache.sources.synthetic import SyntheticConfig, SyntheticSummary, synthesize
+from fec_cache.datasets.labelled.import_folder import FolderConfig, FolderSummary, import_folder
+from fec_cache.datasets.synthetic.dataset import SyntheticConfig, SyntheticSummary, synthesize
 from fec_cache.surfaces.console import Console, duration, percent
+from fec_cache.system.wording import counted
 
 
 @dataclass(frozen=True)

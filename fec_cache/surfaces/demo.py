@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
-from fec_cache.counted import counted
+from fec_cache.datasets.annotations import FaceRef
+from fec_cache.datasets.out_folder import check_out
+from fec_cache.datasets.synthetic.dataset import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
 from fec_cache.features.architectures import find_architecture
 from fec_cache.features.backbones import load_backbone, weights_at_hand
 from fec_cache.features.extract import ExtractOptions
-from fec_cache.features.storage import write_atomically
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
-from fec_cache.sources.annotations import FaceRef
-from fec_cache.sources.out_folder import check_out
-from fec_cache.sources.synthetic import SyntheticConfig
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize
 from fec_cache.surfaces.evaluate_job import run_evaluate
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.predict_job import Prediction, open_pictures, run_predict
 from fec_cache.surfaces.report_job import run_report
 from fec_cache.surfaces.search_job import SearchRequest, run_search
 from fec_cache.surfaces.train_job import HeadRequest, run_train
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

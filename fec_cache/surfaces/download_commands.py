@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from fec_cache.sources.download_config import KEEPS, RETRIES, DownloadConfig
+from fec_cache.datasets.download.config import KEEPS, RETRIES, DownloadConfig
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import config_options, console_options, workspace_options
+from fec_cache.system.workspace import Workspace
 
 _D = DownloadConfig
 _OPTIONS = (

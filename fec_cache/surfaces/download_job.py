@@ -8,15 +8,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from fec_cache.counted import counted
-from fec_cache.errors import AlreadyRunning, MissingData, StorageFailed
-from fec_cache.faces.examine import examine
-from fec_cache.features.storage import write_atomically
-from fec_cache.sources.annotations import write_rejected
-from fec_cache.sources.download import Network, download
-from fec_cache.sources.download_config import DownloadConfig
-from fec_cache.sources.download_ledger import Ledger
-from fec_cache.sources.download_plan import (
+from fec_cache.datasets.annotations import write_rejected
+from fec_cache.datasets.download.config import DownloadConfig
+from fec_cache.datasets.download.disk_space import SpaceGuard, in_words
+from fec_cache.datasets.download.ledger import Ledger
+from fec_cache.datasets.download.plan import (
     Source,
     count_wanted,
     enter_source,
@@ -25,14 +21,18 @@ from fec_cache.sources.download_plan import (
     reopen_urls,
     wanted,
 )
-from fec_cache.sources.download_recorder import Progress
-from fec_cache.sources.download_space import SpaceGuard, in_words
-from fec_cache.sources.download_status import DownloadStatus, status_of
-from fec_cache.sources.download_store import PictureStore
-from fec_cache.sources.image_paths import CROPPED_NAME, SURVIVORS_NAME
+from fec_cache.datasets.download.recorder import Progress
+from fec_cache.datasets.download.run import Network, download
+from fec_cache.datasets.download.status import DownloadStatus, status_of
+from fec_cache.datasets.download.store import PictureStore
+from fec_cache.datasets.image_paths import CROPPED_NAME, SURVIVORS_NAME
+from fec_cache.errors import AlreadyRunning, MissingData, StorageFailed
+from fec_cache.faces.cropped_csv import write_cropped_csv
+from fec_cache.faces.examine import examine
 from fec_cache.surfaces.console import Console, table
-from fec_cache.surfaces.download_crops import write_cropped_csv
-from fec_cache.surfaces.folders import Workspace
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 LOCK_NAME = ".download.lock"
 _MOST_HOSTS = 20

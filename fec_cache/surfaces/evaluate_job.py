@@ -3,29 +3,29 @@
 import json
 from pathlib import Path
 
+from fec_cache.datasets.face_labels import read_face_labels
+from fec_cache.datasets.origin import origin_of
+from fec_cache.datasets.survivors import read_survivors
 from fec_cache.errors import MissingData
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.features.joined import caches_of_recipes
-from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import (
     CONFIG_NAME,
     load_head,
     load_seen_faces,
     newest_run,
 )
-from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.baseline import find_original, measure_baseline
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.model_card import CARD_NAME, model_card
-from fec_cache.surfaces.origin import origin_of
 from fec_cache.surfaces.overlap import find_overlap, row_labels, warn_of_missing
-from fec_cache.surfaces.survivors import read_survivors
 from fec_cache.surfaces.workspace import (
     load_labelled,
     warn_of_random_weights,
 )
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.workspace import Workspace
 
 EVALUATION_NAME = "evaluation.json"
 

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 
-from fec_cache.counted import counted
+from fec_cache.datasets.origin import Origin
 from fec_cache.evaluation.bootstrap import Interval
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
 from fec_cache.evaluation.people import IdentityFigures
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.console import percent, table
-from fec_cache.surfaces.origin import Origin
+from fec_cache.system.wording import counted
 
 _TRIPLET_COLUMNS = ("number", "chance", "floor", "original", "this head", "95 %")
 _PAIR_COLUMNS = ("constant answer", "original", "this head", "ceiling")

@@ -7,7 +7,6 @@ import click
 
 from fec_cache.config import DECODERS, PRECISIONS, STORE_DTYPES, CropConfig, FeatureRecipe
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
     config_options,
     console_options,
@@ -15,6 +14,7 @@ from fec_cache.surfaces.options import (
     word_list,
     workspace_options,
 )
+from fec_cache.system.workspace import Workspace
 
 VIEWS = ("off", "on", "both")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.config import DECODERS, CropConfig, FeatureRecipe
-from fec_cache.counted import counted
+from fec_cache.datasets.annotations import write_rejected
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
 from fec_cache.features.architectures import find_architecture
@@ -19,14 +19,14 @@ from fec_cache.features.network import choose_device
 from fec_cache.features.precision import choose_precision
 from fec_cache.features.recipes import recipes_of
 from fec_cache.features.run import ProgressCallback
-from fec_cache.sources.annotations import write_rejected
 from fec_cache.surfaces.console import Console, duration
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import (
     read_splits,
     table_of_faces,
     warn_of_random_weights,
 )
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,10 @@ from fec_cache.config import (
     PairConfig,
     TrainConfig,
 )
-from fec_cache.counted import counted
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.failures import INTERRUPTED
 from fec_cache.surfaces.field_help import FIELD_HELP
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.options import (
     box_sides,
     config_options,
@@ -30,6 +28,8 @@ from fec_cache.surfaces.options import (
     run_option,
     workspace_options,
 )
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 _HEAD = (
     click.option(

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fec_cache.counted import counted
 from fec_cache.errors import BadOption, FecError, MissingData
-from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
 from fec_cache.search.space import UNREAD
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.evaluate_job import EVALUATION_NAME
-from fec_cache.surfaces.folders import Workspace
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 
 @dataclass(frozen=True)

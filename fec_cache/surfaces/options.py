@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from fec_cache.config import PairConfig
-from fec_cache.counted import counted
 from fec_cache.surfaces.console import Console, set_up_logging
-from fec_cache.surfaces.folders import Workspace
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 Command = Callable[..., Any]
 Number = TypeVar("Number", int, float)

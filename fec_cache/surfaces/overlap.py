@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fec_cache.counted import counted
+from fec_cache.datasets.annotations import FaceRef
+from fec_cache.datasets.face_labels import FaceLabel
 from fec_cache.errors import FacesLeak
 from fec_cache.evaluation.people import RowLabels, people_on_both_sides
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import identify_faces
 from fec_cache.pairs.build import TripletCounts
-from fec_cache.sources.annotations import FaceRef
-from fec_cache.sources.face_labels import FaceLabel
 from fec_cache.surfaces.console import Console, percent
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.workspace import Labelled
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 _NUM_NAMED = 3
 _MISSING = 0.1

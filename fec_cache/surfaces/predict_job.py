@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig
-from fec_cache.counted import counted
+from fec_cache.datasets.annotations import SPLITS, find_annotations, read_annotations
 from fec_cache.errors import BadImage, FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
 from fec_cache.faces.images import Picture, read_picture
 from fec_cache.features.recipes import features_by_recipes
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
-from fec_cache.sources.annotations import SPLITS, find_annotations, read_annotations
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 Box = tuple[float, float, float, float]
 WHOLE_PICTURE: Box = (0.0, 1.0, 0.0, 1.0)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.counted import counted
+from fec_cache.datasets.face_labels import read_face_labels
+from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import (
     BadImage,
     CacheMismatch,
@@ -19,22 +20,21 @@ from fec_cache.errors import (
 from fec_cache.evaluation.face_map import FaceMap, map_faces
 from fec_cache.faces.images import load_face
 from fec_cache.features.joined import caches_of_recipes
-from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import load_config, load_head, load_history
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.search.results import by_setting
-from fec_cache.sources.face_labels import read_face_labels
 from fec_cache.surfaces.baseline import Baseline, check_seeds, measure_baseline, named_rivals
 from fec_cache.surfaces.compare_job import find_runs
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_job import find_run, run_evaluate
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
-from fec_cache.surfaces.folders import Workspace
-from fec_cache.surfaces.origin import origin_of
 from fec_cache.surfaces.report_page import MARKER, Picture, ReportData, render_report
 from fec_cache.surfaces.search_keeper import RESULTS_NAME
 from fec_cache.surfaces.seed_group import SeedGroup, find_seeds, measure_seeds
 from fec_cache.surfaces.workspace import random_weights_notes
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 REPORT_NAME = "report.html"
 _MARKER_WITHIN = 4096

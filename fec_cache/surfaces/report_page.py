@@ -11,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.config import CropConfig, FeatureRecipe
-from fec_cache.counted import counted
+from fec_cache.datasets.origin import RATERS, Origin
+from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.face_map import FaceMap
 from fec_cache.evaluation.report import Evaluation
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import TripletTable
 from fec_cache.search.results import FIGURES
-from fec_cache.sources.emotions import EMOTIONS
 from fec_cache.surfaces.baseline import Baseline, recipe_name
-from fec_cache.surfaces.origin import RATERS, Origin
 from fec_cache.surfaces.plots import NO_FIGURE, jpeg_uri, kept_epoch, percent
 from fec_cache.surfaces.report_figures import draw_figures
 from fec_cache.surfaces.report_gallery import (
@@ -38,6 +37,7 @@ from fec_cache.surfaces.report_verdict import (
     verdict,
 )
 from fec_cache.surfaces.seed_group import SeedGroup
+from fec_cache.system.wording import counted
 
 THUMBNAIL_SIZE = 56
 NUM_COLOURS = 12

@@ -3,14 +3,14 @@
 import math
 from dataclasses import dataclass
 
-from fec_cache.counted import counted
+from fec_cache.datasets.origin import Origin
 from fec_cache.evaluation.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.compare import Comparison
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.surfaces.baseline import Baseline
-from fec_cache.surfaces.origin import Origin
 from fec_cache.surfaces.plots import NO_FIGURE, THIN_SPACE, percent
 from fec_cache.surfaces.seed_group import SeedGroup
+from fec_cache.system.wording import counted
 
 _KEEP = "\N{NO-BREAK SPACE}"
 _INTERVAL = f"95{THIN_SPACE}% interval"

@@ -11,7 +11,6 @@ from fec_cache.search.proposals import SAMPLERS
 from fec_cache.search.space import space_from
 from fec_cache.search.values import FIELDS
 from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.head_commands import name_option
 from fec_cache.surfaces.options import (
     console_options,
@@ -21,6 +20,7 @@ from fec_cache.surfaces.options import (
     workspace_options,
 )
 from fec_cache.surfaces.search_options import axis_options, halving, seconds
+from fec_cache.system.workspace import Workspace
 
 _TOP_SHOWN = 10
 

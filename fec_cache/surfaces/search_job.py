@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fec_cache.counted import counted
 from fec_cache.features.network import choose_device
 from fec_cache.heads.crew import StackPlan
 from fec_cache.heads.version import TRAINER_VERSION
@@ -21,11 +20,12 @@ from fec_cache.search.run import Search, Survey
 from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Space
 from fec_cache.surfaces.console import Console, duration, percent, table
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
 from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
 from fec_cache.surfaces.train_job import HeadRequest, digest_of, unread_note
 from fec_cache.surfaces.workspace import load_training
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 
 @dataclass(frozen=True)

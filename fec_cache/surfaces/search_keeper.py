@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.config import PairConfig
-from fec_cache.counted import counted
 from fec_cache.errors import FecError, NothingToTrain
-from fec_cache.features.storage import write_atomically
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.history import TrainResult
 from fec_cache.heads.model import build_head
@@ -18,9 +16,11 @@ from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank, results_csv
 from fec_cache.search.run import Search
 from fec_cache.search.space import Point, key_of, point_of
-from fec_cache.surfaces.folders import Workspace
 from fec_cache.surfaces.train_job import save_head
 from fec_cache.surfaces.workspace import Labelled
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 RESULTS_NAME = "results.csv"
 

@@ -13,7 +13,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fec_cache.features.storage import write_atomically
 from fec_cache.search.results import Ranked
 from fec_cache.surfaces.heatmaps import (
     Trial,
@@ -24,6 +23,7 @@ from fec_cache.surfaces.heatmaps import (
     varied,
 )
 from fec_cache.surfaces.heatmaps import numbers as values_of
+from fec_cache.system.atomic import write_atomically
 
 HEATMAP_NAME, PARALLEL_NAME = "heatmap", "parallel"
 _FILL = "#1f5fa8"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fec_cache.counted import counted
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank
 from fec_cache.search.space import UNREAD
 from fec_cache.surfaces.console import Console, duration, percent
+from fec_cache.system.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

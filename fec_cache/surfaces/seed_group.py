@@ -13,7 +13,7 @@ from fec_cache.heads.run_config import RunConfig
 from fec_cache.surfaces.baseline import figures_of, recipe_key
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
-from fec_cache.surfaces.folders import Workspace
+from fec_cache.system.workspace import Workspace
 
 
 @dataclass(frozen=True)

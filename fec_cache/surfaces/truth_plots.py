@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.counted import counted
 from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.reliability import Reliability
 from fec_cache.surfaces.heatmaps import draw_cells, draw_heatmap, levels, parts, two_strongest
 from fec_cache.surfaces.plots import PERCENT, STAND_INS, Plot, new_figure, to_svg
+from fec_cache.system.wording import counted
 
 _NUM_BINS = 25
 # From so many words on, the table of confusion is wider than a phone and is scrolled.

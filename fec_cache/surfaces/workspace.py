@@ -8,14 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fec_cache.config import FeatureRecipe, PairConfig
-from fec_cache.counted import counted
-from fec_cache.errors import MissingData, NothingToTrain
-from fec_cache.faces.digests import ImageDigests
-from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
-from fec_cache.features.joined import CacheSet, JoinedMatrix, select_caches
-from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
-from fec_cache.pairs.split import Split, split_triplets
-from fec_cache.sources.annotations import (
+from fec_cache.datasets.annotations import (
     SPLITS,
     Annotations,
     FaceRef,
@@ -23,9 +16,16 @@ from fec_cache.sources.annotations import (
     read_annotations,
     write_rejected,
 )
-from fec_cache.sources.image_paths import is_url
+from fec_cache.datasets.image_paths import is_url
+from fec_cache.errors import MissingData, NothingToTrain
+from fec_cache.faces.digests import ImageDigests
+from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
+from fec_cache.features.joined import CacheSet, JoinedMatrix, select_caches
+from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
+from fec_cache.pairs.split import Split, split_triplets
 from fec_cache.surfaces.console import Console, percent
-from fec_cache.surfaces.folders import Workspace
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
 
 FEWEST_VALIDATION, ENOUGH_VALIDATION = 5, 200
 

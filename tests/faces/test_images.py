@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image, __version__
 
 from fec_cache.config import CropConfig
+from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import BadImage
 from fec_cache.faces import images as module
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import Picture, crop_face, decode_image, load_face, read_image
 from fec_cache.faces.resize import resize_square
-from fec_cache.sources.annotations import FaceRef
 
 WHOLE = (0.0, 1.0, 0.0, 1.0)
 # Upright: 3 wide, 2 high, every pixel another grey.

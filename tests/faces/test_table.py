@@ -4,6 +4,7 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fec_cache.datasets.annotations import FaceRef, Triplet
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import (
     Face,
@@ -13,7 +14,6 @@ from fec_cache.faces.table import (
     identify_faces,
     unique_refs,
 )
-from fec_cache.sources.annotations import FaceRef, Triplet
 
 WHOLE = (0.0, 1.0, 0.0, 1.0)
 SHA = hashlib.sha256(b"x").hexdigest()

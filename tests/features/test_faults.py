@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from fec_cache.errors import StorageFailed
 from fec_cache.features.cache import FeatureCache
-from fec_cache.features.failpoints import VARIABLE
 from fec_cache.surfaces.commands import fec
+from fec_cache.system.failpoints import VARIABLE
 
 CLI = Path(__file__).parents[2] / "cli.py"
 NUM_FACES = 22

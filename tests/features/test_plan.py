@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fec_cache.datasets.annotations import FaceRef
 from fec_cache.faces.table import Face
 from fec_cache.features.plan import faces_per_shard, plan_work
-from fec_cache.sources.annotations import FaceRef
 
 
 def face(number):

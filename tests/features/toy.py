@@ -12,16 +12,16 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from fec_cache.datasets.annotations import FaceRef
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
-from fec_cache.features import failpoints
 from fec_cache.features.backbones import Backbone
 from fec_cache.features.cache import FeatureCache
 from fec_cache.features.devices import BackboneSource
 from fec_cache.features.extract import ExtractOptions, extract
 from fec_cache.features.recipes import recipes_of
 from fec_cache.features.weights import WeightsOrigin
-from fec_cache.sources.annotations import FaceRef
+from fec_cache.system import failpoints
 
 FACTORS = {"avgpool": 1.0, "layer1": 2.0, "layer2": 1e5}
 WEIGHTS = "sha256:" + "5" * 64

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fec_cache.datasets.annotations import TRIPLET_TYPES, FaceRef, Triplet, read_annotations
 from fec_cache.pairs.build import (
     PAIRS_OF_TRIPLET,
     TripletCounts,
@@ -12,7 +13,6 @@ from fec_cache.pairs.build import (
     build_triplets,
     pairs_from_triplets,
 )
-from fec_cache.sources.annotations import TRIPLET_TYPES, FaceRef, Triplet, read_annotations
 
 
 def ref(name):

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from fec_cache.sources.download import Network
-from fec_cache.sources.download_config import DownloadConfig
+from fec_cache.datasets.download.config import DownloadConfig
+from fec_cache.datasets.download.run import Network
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.download_job import run_download
-from fec_cache.surfaces.folders import Workspace
-from tests.sources.picture_server import pinned
+from fec_cache.system.workspace import Workspace
+from tests.datasets.download.picture_server import pinned
 
 CONFIG = DownloadConfig(
     concurrency=48, per_host=8, backoff_s=0.05, deadline_s=1.5, max_bytes=1_000_000

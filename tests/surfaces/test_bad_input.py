@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.surfaces.conftest import BACKBONE
+from tests.workspace_fixtures import BACKBONE
 
 EXTRACT = ("extract", "--backbone", BACKBONE, "--weights", "random:0")
 

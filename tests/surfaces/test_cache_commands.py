@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from fec_cache.surfaces.commands import fec
-from tests.surfaces.conftest import BACKBONE
+from tests.workspace_fixtures import BACKBONE
 
 
 @pytest.fixture

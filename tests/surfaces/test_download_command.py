@@ -14,17 +14,17 @@ import pytest
 from filelock import FileLock
 
 from fec_cache.config import CropConfig
+from fec_cache.datasets.annotations import read_annotations
+from fec_cache.datasets.download.config import DownloadConfig
+from fec_cache.datasets.download.ledger import LEDGER_NAME
+from fec_cache.datasets.download.run import Network
+from fec_cache.datasets.image_paths import url_path
 from fec_cache.faces.images import load_face
-from fec_cache.sources.annotations import read_annotations
-from fec_cache.sources.download import Network
-from fec_cache.sources.download_config import DownloadConfig
-from fec_cache.sources.download_ledger import LEDGER_NAME
-from fec_cache.sources.image_paths import url_path
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.download_job import LOCK_NAME, run_download
-from fec_cache.surfaces.folders import Workspace
-from tests.sources.picture_server import EXPECTED, PictureServer, pinned, write_csv
-from tests.surfaces.conftest import BACKBONE
+from fec_cache.system.workspace import Workspace
+from tests.datasets.download.picture_server import EXPECTED, PictureServer, pinned, write_csv
+from tests.workspace_fixtures import BACKBONE
 
 ROOT = Path(__file__).parent.parent.parent
 LOCAL = ("--allow-private", "--backoff", "0.02", "--deadline", "2")
@@ -191,7 +191,7 @@ def test_a_changed_csv_is_read_again_and_an_unchanged_one_is_not(empty, server, 
     fields = json.loads(empty.ok("download", *LOCAL, "--json").stdout)
     assert sorted(server.log[asked:]) == [f"/ok/{n}.jpg" for n in (106, 107, 108)]
     assert fields["triplets"][0]["usable"] == 3
-    monkeypatch.setattr("fec_cache.sources.download_plan.iter_rows", None)
+    monkeypatch.setattr("fec_cache.datasets.download.plan.iter_rows", None)
     empty.ok("download", *LOCAL)
 
 
@@ -212,7 +212,9 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "per host is 0" in empty.misused("download", "--per-host", "0")
     with FileLock(data / LOCK_NAME):
         assert "Another fec download works in data" in empty.fails("download", *LOCAL)
-    monkeypatch.setattr("fec_cache.sources.download_space.free_bytes", lambda folder: 1_000_000)
+    monkeypatch.setattr(
+        "fec_cache.datasets.download.disk_space.free_bytes", lambda folder: 1_000_000
+    )
     line = empty.fails("download", *LOCAL)
     assert "18 pictures will take about" in line
     assert "--max-gb" in line

@@ -11,7 +11,7 @@ import pytest
 from fec_cache.features.catalogue import select_cache
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
-from tests.surfaces.conftest import BACKBONE, NUM_FACES
+from tests.workspace_fixtures import BACKBONE, NUM_FACES
 
 HEADS = ("--head", "embedding,concat", "--hidden", "16", "--loss", "bce")
 GRID = (*HEADS, "--lr", "1e-3", "--epochs", "2")
@@ -123,9 +123,9 @@ def test_predict_equals_the_cached_features(place):
     matrix = cache.load()
     first_line = (place.folder / "data" / "test.csv").read_text().splitlines()[0]
     row = next(csv.reader([first_line]))
+    from fec_cache.datasets.annotations import FaceRef
     from fec_cache.faces.digests import ImageDigests
     from fec_cache.faces.table import identify_faces
-    from fec_cache.sources.annotations import FaceRef
 
     refs = [FaceRef(row[i], *map(float, row[i + 1 : i + 5])) for i in (0, 5)]
     images = place.folder / "data" / "images"

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fec_cache.features.joined import JoinedMatrix
-from tests.surfaces.conftest import NUM_TRIPLETS
+from tests.workspace_fixtures import NUM_TRIPLETS
 
 
 def truth_rows(place):
@@ -93,9 +93,9 @@ def test_rivals_of_the_report_must_not_have_seen_test_faces_either(place):
 
 def evaluation_faces(place):
     """The id of one test face."""
+    from fec_cache.datasets.annotations import read_annotations
     from fec_cache.faces.digests import ImageDigests
     from fec_cache.faces.table import identify_faces, unique_refs
-    from fec_cache.sources.annotations import read_annotations
 
     triplets = read_annotations(place.folder / "data" / "test.csv").triplets
     images = place.folder / "data" / "images"

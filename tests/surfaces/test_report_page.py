@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
+from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
@@ -25,7 +26,6 @@ from fec_cache.heads.model import build_head
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
-from fec_cache.sources.emotions import EMOTIONS
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.plots import jpeg_uri, percent, roc_points
 from fec_cache.surfaces.report_page import ReportData, render_report

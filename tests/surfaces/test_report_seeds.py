@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.surfaces.conftest import BACKBONE
+from tests.workspace_fixtures import BACKBONE
 
 QUICK = ("--head", "embedding", "--epochs", "2")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fec_cache.features.failpoints import VARIABLE
 from fec_cache.heads.checkpoint import load_head
+from fec_cache.system.failpoints import VARIABLE
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--head", "embedding,concat", "--hidden", "8", "--loss", "bce", "--batch-size", "512")

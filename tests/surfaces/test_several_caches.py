@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from fec_cache.counted import counted
 from fec_cache.features.joined import select_caches
 from fec_cache.heads.checkpoint import load_head
-from tests.surfaces.conftest import BACKBONE
+from fec_cache.system.wording import counted
+from tests.workspace_fixtures import BACKBONE
 
 GRID, POOL = f"{BACKBONE}:layer3:grid4", f"{BACKBONE}:avgpool"
 BOTH = f"{GRID},{POOL}"

@@ -1,0 +1,1 @@
+"""Where faces and triplets come from."""

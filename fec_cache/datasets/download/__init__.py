@@ -1,0 +1,1 @@
+"""FEC's images from their URLs."""

@@ -1,0 +1,143 @@
+"""Where pictures are kept: whole or as crops, written beside and renamed, so never half there."""
+
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fec_cache.datasets.download.config import FetchFailed
+from fec_cache.datasets.download.content import Box, Examine, check_content
+from fec_cache.datasets.image_paths import CROPPED_NAME, crop_path, url_path
+from fec_cache.errors import StorageFailed
+
+_PARTIAL_NAME = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A picture that is on the disk now: facts of the original, and the bytes that it takes."""
+
+    sha256: str
+    size_bytes: int
+    stored_bytes: int
+    width: int
+    height: int
+
+
+class PictureStore:
+    """The pictures of one data folder.
+
+    Names come from hashes, so no URL can point outside of the folder. Safe in threads.
+
+    Args:
+        data_dir: where `images/` is, and `cropped/images/`.
+        keep: `original` or `crop`.
+        examine: decodes, and cuts faces out.
+    """
+
+    def __init__(self, data_dir: Path, keep: str, examine: Examine) -> None:
+        self._images = data_dir / "images"
+        self._crops = data_dir / CROPPED_NAME / "images"
+        self._is_crop = keep == "crop"
+        self._examine = examine
+        self._partial = data_dir / _PARTIAL_NAME
+        self._count = itertools.count()
+
+    def open(self) -> None:
+        """Make the folders and clear what a killed run left half written.
+
+        Raises:
+            StorageFailed: the disk would not take it.
+        """
+        try:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            for folder in (self._partial, self._crops if self._is_crop else self._images):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(error) from error
+
+    def close(self) -> None:
+        """Remove the folder of half-written files."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def is_whole(self, url: str, boxes: Sequence[Box], stored_bytes: int) -> bool:
+        """Whether a picture's files are there with as many bytes as were written."""
+        try:
+            return sum(path.stat().st_size for path in self._paths(url, boxes)) == stored_bytes
+        except OSError:
+            return False
+
+    def has_original(self, url: str) -> bool:
+        """Whether a picture's file is there, from a run that was killed or from elsewhere."""
+        return (self._images / url_path(url)).is_file()
+
+    def adopt(self, url: str, boxes: Sequence[Box]) -> Kept | None:
+        """Take a picture from its file instead of the web; None if the file is no picture.
+
+        Raises:
+            StorageFailed: the disk would not take the crops.
+        """
+        try:
+            content = (self._images / url_path(url)).read_bytes()
+            return self.keep(url, content, boxes, is_there=True)
+        except (OSError, FetchFailed):
+            return None
+
+    def keep(self, url: str, content: bytes, boxes: Sequence[Box], is_there: bool = False) -> Kept:
+        """Check what a server sent and write it.
+
+        Raises:
+            FetchFailed: it is no picture; see `check_content`.
+            StorageFailed: the disk would not take it.
+        """
+        found = check_content(content, self._examine, boxes if self._is_crop else ())
+        pictures = found.crops if self._is_crop else (content,)
+        if self._is_crop or not is_there:
+            for path, picture in zip(self._paths(url, boxes), pictures, strict=True):
+                self._write(path, picture)
+        stored = sum(map(len, pictures))
+        sha = hashlib.sha256(content).hexdigest()
+        return Kept(sha, len(content), stored, found.width, found.height)
+
+    def remove(self, url: str, boxes: Sequence[Box]) -> None:
+        """Delete a picture's files, if they are there."""
+        for path in self._paths(url, boxes):
+            path.unlink(missing_ok=True)
+
+    def _paths(self, url: str, boxes: Sequence[Box]) -> list[Path]:
+        if self._is_crop:
+            return [self._crops / crop_path(url, box) for box in boxes]
+        return [self._images / url_path(url)]
+
+    def _write(self, path: Path, content: bytes) -> None:
+        partial = self._partial / str(next(self._count))
+        try:
+            partial.write_bytes(content)
+            try:
+                partial.replace(path)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial.replace(path)
+        except OSError as error:
+            raise _unwritable(error) from error
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written to a folder's file system."""
+    return shutil.disk_usage(folder).free
+
+
+def total_bytes(folder: Path) -> int:
+    """Size of a folder's file system."""
+    return shutil.disk_usage(folder).total
+
+
+def _unwritable(error: OSError) -> StorageFailed:
+    where = f" ({os.fspath(error.filename)})" if error.filename else ""
+    return StorageFailed(
+        f"A picture could not be written: {error.strerror or error}{where}. Make room, or keep "
+        "less with --keep crop; then run the same command again: it goes on where it ended."
+    )

@@ -1,0 +1,1 @@
+"""Pictures with labels -> a set in FEC's format."""

@@ -1,0 +1,238 @@
+"""Labelled pictures, from folders or a CSV; every picture that comes in is used or reported."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fec_cache.datasets.annotations import (
+    RejectedRow,
+    check_image,
+    numbered_lines,
+    shortened,
+    split_line,
+)
+from fec_cache.errors import BadAnnotations, MissingData
+from fec_cache.system.wording import counted
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_COLUMNS = ("image", "expression")
+_SIDES = ("left", "right", "top", "bottom")
+_WHOLE = (0.0, 1.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class LabelledFace:
+    """A picture with an expression word; `identity` is empty where nobody knows it.
+
+    `path` is the file, `image` its name relative to the source, with forward slashes; `box` is
+    left, right, top, bottom as fractions, the whole picture where none is given.
+    """
+
+    path: Path
+    image: str
+    expression: str
+    identity: str = ""
+    box: tuple[float, float, float, float] = _WHOLE
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """All usable pictures of a source, and the rows or files that were turned down."""
+
+    faces: tuple[LabelledFace, ...]
+    rejected: tuple[RejectedRow, ...]
+
+
+def read_labelled(source: Path) -> LabelledSet:
+    """Read a folder per expression, or a CSV with the columns image, identity, expression.
+
+    A CSV is taken if `source` is one or holds exactly one with the columns image and expression;
+    its images are looked for beside it and in `images/` beside it. Columns left, right, top, bottom
+    give the box, if they are there. In folders, links are followed.
+
+    Raises:
+        MissingData: there is no such source, or a part of it cannot be read.
+        BadAnnotations: neither labelled folders nor a CSV were found, or nothing is usable.
+    """
+    if not source.exists():
+        raise MissingData(
+            f"There is no folder or file {source}. Expected a folder with one folder of pictures "
+            "per expression, or a CSV with the columns image, identity, expression."
+        )
+    table = _find_table(source)
+    items = list(_from_table(table) if table else _from_folders(source))
+    faces = tuple(item for item in items if isinstance(item, LabelledFace))
+    rejected = tuple(item for item in items if isinstance(item, RejectedRow))
+    if not faces:
+        first = f" The first problem: {rejected[0].reason}." if rejected else ""
+        raise BadAnnotations(
+            f"{source} has no usable labelled picture.{first} Expected one folder of pictures per "
+            "expression, or a CSV with the columns image, identity, expression."
+        )
+    return LabelledSet(faces, rejected)
+
+
+def without_copies(labelled: LabelledSet) -> LabelledSet:
+    """Turn down pictures that cannot be read, are empty, or show a face that is there already.
+
+    A copy under another name could stand in training and in test, where it gives the answer away.
+    """
+    faces: list[LabelledFace] = []
+    rejected = list(labelled.rejected)
+    digests: dict[Path, str] = {}
+    first: dict[tuple[str, object], LabelledFace] = {}
+    for face in labelled.faces:
+        try:
+            digest = digests[face.path] = digests.get(face.path) or _digest(face.path)
+        except (OSError, ValueError) as error:
+            rejected.append(RejectedRow(face.image, 0, f"cannot be read: {_in_words(error)}"))
+            continue
+        known = first.setdefault((digest, face.box), face)
+        if known is face:
+            faces.append(face)
+        else:
+            reason = f"the same face as in {known.image}, labelled {known.expression}"
+            rejected.append(RejectedRow(face.image, 0, reason))
+    return LabelledSet(tuple(faces), tuple(rejected))
+
+
+def _in_words(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _digest(path: Path) -> str:
+    content = path.read_bytes()
+    if not content:
+        raise ValueError("empty (0 bytes)")
+    return hashlib.sha256(content).hexdigest()
+
+
+def _find_table(source: Path) -> Path | None:
+    if source.is_file():
+        return source
+    files = (path for path in sorted(source.glob("*.csv")) if path.is_file())
+    tables = [path for path in files if set(_COLUMNS) <= set(_header(path))]
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
+        raise BadAnnotations(f"{source} has several tables of pictures: {names}. Name one of them.")
+    return tables[0] if tables else None
+
+
+def _header(path: Path) -> list[str]:
+    for _, text in numbered_lines(path):
+        try:
+            return [cell.strip() for cell in split_line(text)]
+        except ValueError:
+            break
+    return []
+
+
+def _from_table(path: Path) -> Iterator[LabelledFace | RejectedRow]:
+    header = _header(path)
+    if not set(_COLUMNS) <= set(header):
+        found = shortened(", ".join(header)) if header else "(none)"
+        raise BadAnnotations(
+            f"{path} has the columns {found}, but image and expression are needed; identity, left, "
+            "right, top and bottom may be there too."
+        )
+    seen: set[tuple[str, object]] = set()
+    lines = numbered_lines(path)
+    next(lines)
+    for number, text in lines:
+        try:
+            face = _face_of_row(path.parent, _by_column(header, split_line(text)))
+            if (face.image, face.box) in seen:
+                raise ValueError(f"{face.image} stands twice with the same box")
+        except ValueError as error:
+            yield RejectedRow(path.name, number, str(error))
+        else:
+            seen.add((face.image, face.box))
+            yield face
+
+
+def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    # A comma too many shifts every cell behind it: such a row cannot be trusted.
+    if len(cells) != len(header):
+        raise ValueError(
+            f"{counted(len(cells), 'column')}, expected {len(header)} as in the first line"
+        )
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+
+
+def _face_of_row(folder: Path, cells: dict[str, str]) -> LabelledFace:
+    if not cells["image"]:
+        raise ValueError("no image")
+    image = Path(cells["image"]).as_posix()
+    check_image(image)
+    if not cells["expression"]:
+        raise ValueError(f"{image} has no expression")
+    places = (folder / image, folder / "images" / image)
+    path = next((place for place in places if _is_file(place)), None)
+    if path is None:
+        raise ValueError(f"there is no picture {shortened(image)} beside the table or in images/")
+    return LabelledFace(path, image, cells["expression"], cells.get("identity", ""), _box_of(cells))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the disk allows
+        return False
+
+
+def _box_of(cells: dict[str, str]) -> tuple[float, float, float, float]:
+    if not any(cells.get(side) for side in _SIDES):
+        return _WHOLE
+    try:
+        left, right, top, bottom = (float(cells.get(side, "")) for side in _SIDES)
+    except ValueError:
+        raise ValueError("left, right, top and bottom are not all numbers") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(f"box {left}, {right}, {top}, {bottom} is empty or outside of [0, 1]")
+    return left, right, top, bottom
+
+
+def _from_folders(source: Path) -> Iterator[LabelledFace | RejectedRow]:
+    for path in sorted(_files(source)):
+        name = path.relative_to(source)
+        reason = _why_unusable(path, name)
+        if reason:
+            yield RejectedRow(name.as_posix(), 0, reason)
+        else:
+            yield LabelledFace(path, name.as_posix(), name.parts[0])
+
+
+def _why_unusable(path: Path, name: Path) -> str:
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        return "a link to a folder around it" if path.is_dir() else "no picture by its ending"
+    if len(name.parts) < 2:
+        return "lies in no folder that names its expression"
+    if not _is_file(path):
+        return "no file, or a link that leads nowhere"
+    try:
+        check_image(name.as_posix())
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _files(source: Path) -> Iterator[Path]:
+    """Every file below a folder, links followed; a link back to a folder around it is given too."""
+    for place, folders, files in os.walk(source, onerror=_raise_unreadable, followlinks=True):
+        loops = [name for name in folders if _leads_back(Path(place, name), source)]
+        folders[:] = sorted(set(folders) - set(loops))
+        yield from (Path(place, name) for name in (*files, *loops))
+
+
+def _leads_back(folder: Path, source: Path) -> bool:
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    around = [path for path in folder.parents if path.is_relative_to(source)]
+    return any(path.resolve().is_relative_to(target) for path in around)
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise MissingData(f"{error.filename} cannot be read: {error.strerror or error}.") from error

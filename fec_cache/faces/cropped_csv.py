@@ -1,0 +1,45 @@
+"""CSV files of a set of crops: the same rows, with crops for images and boxes inside of them."""
+
+import csv
+import os
+from pathlib import Path
+
+from fec_cache.datasets.annotations import FaceRef, Triplet, iter_rows
+from fec_cache.datasets.download.ledger import Ledger
+from fec_cache.datasets.image_paths import crop_path
+from fec_cache.faces.recrop import crop_window
+
+
+def write_cropped_csv(ledger: Ledger, source: Path, target: Path) -> None:
+    """Rewrite a CSV file for the crops of its faces.
+
+    A face whose picture is not there keeps its URL, so that it still counts as missing.
+
+    Raises:
+        OSError: the disk would not take it.
+    """
+    sizes = ledger.sizes()
+    cells: dict[int, tuple[object, ...]] = {}
+    held: list[FaceRef] = []
+    partial = target.with_name(f".{target.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for row in iter_rows(source):
+            if not isinstance(row, Triplet):
+                continue
+            line: list[object] = []
+            for face in row.faces:
+                if id(face) not in cells:
+                    held.append(face)  # an id is an object's only while the object lives
+                    cells[id(face)] = _cells_of(face, sizes.get(face.image))
+                line += cells[id(face)]
+            answers = zip(row.raters, row.answers, strict=True)
+            writer.writerow([*line, row.type, *(cell for pair in answers for cell in pair)])
+    os.replace(partial, target)  # noqa: PTH105 - the error then names both files
+
+
+def _cells_of(face: FaceRef, size: tuple[int, int] | None) -> tuple[object, ...]:
+    if size is None:
+        return face.image, *map(repr, face.box)
+    window = crop_window(face.box, size)
+    return crop_path(face.image, face.box), *map(repr, window.box)

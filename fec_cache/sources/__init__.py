@@ -1,1 +1,0 @@
-"""First stage: annotations and pictures, from wherever they come."""

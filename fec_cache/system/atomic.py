@@ -1,0 +1,113 @@
+"""Bytes -> disk, whole or not at all."""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from fec_cache.errors import FULL_DISK, StorageFailed, system_advice
+from fec_cache.system.failpoints import reach
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either there whole, on disk, or not there at all.
+
+    Temporary name in the same folder, fsync, rename, fsync of the folder.
+
+    Raises:
+        StorageFailed: the disk is full, read-only or failing; what was there before stays.
+    """
+
+    def write(temporary: Path) -> None:
+        """Write the bytes."""
+        with temporary.open("wb") as file:
+            reach("write", path.name)
+            file.write(content)
+
+    write_by(path, write, len(content))
+
+
+def write_by(path: Path, write: Callable[[Path], None], size_bytes: int) -> None:
+    """Let `write` fill a file under a temporary name, then bring it to disk and to its name.
+
+    Args:
+        path: where the file is to be.
+        write: fills the file whose path it is given.
+        size_bytes: about how large it will be; told in errors.
+
+    Raises:
+        StorageFailed: the disk is full, read-only or failing; what was there before stays.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reach("create", path.name)
+        write(temporary)
+        reach("fsync", path.name)
+        _sync_file(temporary)
+        reach("rename", path.name)
+        temporary.replace(path)
+        reach("sync", path.name)
+        _sync_folder(path.parent)
+        reach("done", path.name)
+    except OSError as error:
+        remove_quietly(temporary)
+        raise _failure(path, size_bytes, error) from error
+    except BaseException:
+        remove_quietly(temporary)
+        raise
+
+
+def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
+    """Remove temporary files that a killed run left in a folder.
+
+    Without a lock on the folder, `older_than_s` keeps the hands off a running neighbour's files.
+    """
+    oldest_kept = time.time() - older_than_s
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        try:
+            is_old = path.stat().st_mtime <= oldest_kept
+        except OSError:
+            continue
+        if not older_than_s or is_old:
+            remove_quietly(path)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file if it is there and can be removed; what stays does no harm."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # other systems cannot open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failure(path: Path, size_bytes: int, error: OSError) -> StorageFailed:
+    free = ""
+    if error.errno in FULL_DISK:
+        try:
+            free = f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free. "
+        except OSError:
+            free = "The folder cannot be reached. "
+    return StorageFailed(
+        f"{path} ({size_bytes / 1e6:.1f} MB) could not be written: {error.strerror or error}. "
+        f"{free}Everything written before is safe: {system_advice(error)}"
+    )
