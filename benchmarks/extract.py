@@ -36,23 +36,23 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.config import CropConfig
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
+from fec_cache.extraction.batches import Decoder, StageSeconds, usable_cores
+from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.recipes import recipes_of
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import load_face
 from fec_cache.faces.table import Face, FaceTable, identify_faces
-from fec_cache.features.backbones import Backbone, load_backbone
-from fec_cache.features.batches import Decoder, StageSeconds, usable_cores
-from fec_cache.features.cache import FeatureCache
-from fec_cache.features.compiled import compile_network, fuse_network
-from fec_cache.features.extract import ExtractOptions, extract
-from fec_cache.features.fusion import smallest_cosine
-from fec_cache.features.network import FixedPass, Network, choose_device
-from fec_cache.features.precision import LEAST_COSINE
-from fec_cache.features.recipes import recipes_of
+from fec_cache.inference.compilation import compile_network, fuse_network
+from fec_cache.inference.folding import smallest_cosine
+from fec_cache.inference.network import FixedPass, Network, choose_device
+from fec_cache.inference.precision import LEAST_COSINE
 
 REFERENCE_BATCH = 32
 FIRST_JOB = 600

@@ -24,19 +24,19 @@ import torch
 from PIL import Image
 from torch import nn
 
+from fec_cache.backbones.load import Backbone
+from fec_cache.backbones.weights import WeightsOrigin
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.maintenance.verify import verify_cache, verify_index
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import CacheNotFound, FecError
+from fec_cache.extraction import devices
+from fec_cache.extraction.devices import BackboneSource
+from fec_cache.extraction.extract import ExtractOptions, ExtractSummary, extract
+from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ProgressCallback
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
-from fec_cache.features import devices
-from fec_cache.features.backbones import Backbone
-from fec_cache.features.cache import FeatureCache
-from fec_cache.features.devices import BackboneSource
-from fec_cache.features.extract import ExtractOptions, ExtractSummary, extract
-from fec_cache.features.recipes import recipes_of
-from fec_cache.features.run import ProgressCallback
-from fec_cache.features.verify import verify_cache, verify_index
-from fec_cache.features.weights import WeightsOrigin
 from fec_cache.system import failpoints
 
 NUM_FACES = 26

@@ -29,10 +29,10 @@ from typing import Any
 import fault_lab
 from fault_lab import LAYERS, NUM_FACES, SHARD_FACES, VIEWS, Failure, Lab, Life, SmallDisk
 
+from fec_cache.cache.maintenance.repair import repair_cache, repair_index
+from fec_cache.cache.maintenance.verify import verify_cache, verify_index
 from fec_cache.errors import FecError
-from fec_cache.features import batches
-from fec_cache.features.repair import repair_cache, repair_index
-from fec_cache.features.verify import verify_cache, verify_index
+from fec_cache.extraction import batches
 
 _STEPS = 6 * 20
 

@@ -21,18 +21,18 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision.transforms import v2
 
+from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize
+from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.recipes import recipes_of
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
-from fec_cache.features.backbones import Backbone, load_backbone
-from fec_cache.features.cache import FeatureCache
-from fec_cache.features.extract import ExtractOptions, extract
-from fec_cache.features.network import Network
-from fec_cache.features.recipes import recipes_of
 from fec_cache.heads.model import build_head
 from fec_cache.heads.train import fit
+from fec_cache.inference.network import Network
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 
 BATCH = 32

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fec_cache.features import graph
-from fec_cache.features.backbones import load_backbone
-from fec_cache.features.compiled import fuse_network
-from fec_cache.features.fusion import smallest_cosine
-from fec_cache.features.network import Network
-from fec_cache.features.winograd import is_worthwhile, winograd_convolution, winograd_weights
+from fec_cache.backbones.load import load_backbone
+from fec_cache.inference import graph
+from fec_cache.inference.compilation import fuse_network
+from fec_cache.inference.folding import smallest_cosine
+from fec_cache.inference.network import Network
+from fec_cache.inference.winograd import is_worthwhile, winograd_convolution, winograd_weights
 
 BATCH = 16
 ROUNDS = 15

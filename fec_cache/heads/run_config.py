@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from fec_cache.cache.joined import blocks_of, label_of
 from fec_cache.config import FeatureRecipe, HeadConfig, PairConfig, TrainConfig
 from fec_cache.errors import BadOption
-from fec_cache.features.joined import blocks_of, label_of
 
 FORMAT_VERSION = 2
 _FIRST_VERSION = 1

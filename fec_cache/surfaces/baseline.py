@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.cache.joined import caches_of_recipes, label_of
 from fec_cache.config import FeatureRecipe
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.errors import BadOption, FecError
@@ -16,7 +17,6 @@ from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
 from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
-from fec_cache.features.joined import caches_of_recipes, label_of
 from fec_cache.heads.checkpoint import CONFIG_NAME, load_config, load_head, load_seen_faces
 from fec_cache.heads.model import PairHead
 from fec_cache.heads.run_config import RunConfig

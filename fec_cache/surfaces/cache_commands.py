@@ -42,7 +42,7 @@ def list_command(console: Console, workspace: Workspace) -> None:
 @console_options
 def info(console: Console, workspace: Workspace, name: str | None) -> None:
     """Show one cache: its recipe, shards, failures by reason, and the runs that made it."""
-    from fec_cache.features.catalogue import select_cache
+    from fec_cache.cache.catalogue import select_cache
     from fec_cache.surfaces.cache_job import describe
 
     _tell(console, describe(select_cache(workspace.cache_dir, name, "fec cache info")))
@@ -54,8 +54,8 @@ def info(console: Console, workspace: Workspace, name: str | None) -> None:
 @console_options
 def verify(console: Console, workspace: Workspace, names: Sequence[str]) -> None:
     """Check every byte of the named caches, or of all; exit code 1 if anything is damaged."""
-    from fec_cache.features.catalogue import find_folders
-    from fec_cache.features.verify import verify_cache, verify_index
+    from fec_cache.cache.catalogue import find_folders
+    from fec_cache.cache.maintenance.verify import verify_cache, verify_index
     from fec_cache.surfaces.cache_job import tell_verified
 
     folders = find_folders(workspace.cache_dir, names)
@@ -79,7 +79,7 @@ def repair(console: Console, workspace: Workspace, names: Sequence[str]) -> None
 
     The next `fec extract` computes exactly the faces of the dropped shards.
     """
-    from fec_cache.features.catalogue import find_folders
+    from fec_cache.cache.catalogue import find_folders
     from fec_cache.surfaces.cache_mending import run_repair
 
     folders = find_folders(workspace.cache_dir, names)
@@ -139,7 +139,7 @@ def prune(
     yes: bool,
 ) -> None:
     """Free room: what killed runs left; --unused: faces of no use; --whole: whole caches."""
-    from fec_cache.features.catalogue import find_folders
+    from fec_cache.cache.catalogue import find_folders
     from fec_cache.surfaces.cache_mending import run_prune, run_removal
 
     if whole and (not names or unused):

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.catalogue import cache_folders
+from fec_cache.cache.maintenance.verify import Finding, VerifyReport, is_behind
+from fec_cache.cache.manifest import Manifest
+from fec_cache.cache.provenance import read_provenance
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError
-from fec_cache.features.cache import FeatureCache
-from fec_cache.features.catalogue import cache_folders
-from fec_cache.features.manifest import Manifest
-from fec_cache.features.provenance import read_provenance
-from fec_cache.features.verify import Finding, VerifyReport, is_behind
 from fec_cache.surfaces.console import table
 from fec_cache.system.wording import counted
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.catalogue import select_cache
+from fec_cache.cache.maintenance.prune import prune_cache, remove_cache, remove_half_removed
+from fec_cache.cache.maintenance.repair import RepairReport, repair_cache, repair_index
 from fec_cache.errors import BadOption, FecError, MissingData
+from fec_cache.export.cache_tables import SUFFIXES, export_cache
 from fec_cache.faces.table import Face, FaceTable
-from fec_cache.features.cache import FeatureCache
-from fec_cache.features.catalogue import select_cache
-from fec_cache.features.export import SUFFIXES, export_cache
-from fec_cache.features.prune import prune_cache, remove_cache, remove_half_removed
-from fec_cache.features.repair import RepairReport, repair_cache, repair_index
 from fec_cache.surfaces.cache_job import Told, size_of
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.workspace import read_splits, table_of_faces

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.cache.joined import caches_of_recipes
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, MissingData
@@ -17,7 +18,6 @@ from fec_cache.evaluation.figures import plain
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import units_of
-from fec_cache.features.joined import caches_of_recipes
 from fec_cache.heads.checkpoint import CONFIG_NAME, load_head, load_seen_faces
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.scoring import similarity_of

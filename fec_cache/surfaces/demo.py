@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fec_cache.backbones.architectures import find_architecture
+from fec_cache.backbones.load import load_backbone, weights_at_hand
 from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, TrainConfig
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.out_folder import check_out
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
-from fec_cache.features.architectures import find_architecture
-from fec_cache.features.backbones import load_backbone, weights_at_hand
-from fec_cache.features.extract import ExtractOptions
+from fec_cache.extraction.extract import ExtractOptions
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.data_jobs import run_synthesize

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
+from fec_cache.cache.joined import caches_of_recipes
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.datasets.survivors import read_survivors
 from fec_cache.errors import MissingData
 from fec_cache.evaluation.report import evaluate_head
-from fec_cache.features.joined import caches_of_recipes
 from fec_cache.heads.checkpoint import (
     CONFIG_NAME,
     load_head,

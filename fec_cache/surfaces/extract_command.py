@@ -139,8 +139,8 @@ def extract(
 
     Resumes where an earlier run ended, and tries faces again that failed.
     """
-    from fec_cache.features.devices import device_names
-    from fec_cache.features.extract import ExtractOptions
+    from fec_cache.extraction.devices import device_names
+    from fec_cache.extraction.extract import ExtractOptions
     from fec_cache.surfaces.extract_job import ExtractRequest, run_extract
 
     names = device_names(devices or device)

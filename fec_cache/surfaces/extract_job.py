@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fec_cache.backbones.architectures import find_architecture
+from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.config import DECODERS, CropConfig, FeatureRecipe
 from fec_cache.datasets.annotations import write_rejected
+from fec_cache.extraction.decoding import AUTO, choose_decode
+from fec_cache.extraction.devices import BackboneSource, check_devices, extract_on_devices
+from fec_cache.extraction.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
+from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ProgressCallback
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
-from fec_cache.features.architectures import find_architecture
-from fec_cache.features.backbones import Backbone, load_backbone
-from fec_cache.features.cache import FeatureCache
-from fec_cache.features.decoding import AUTO, choose_decode
-from fec_cache.features.devices import BackboneSource, check_devices, extract_on_devices
-from fec_cache.features.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
-from fec_cache.features.network import choose_device
-from fec_cache.features.precision import choose_precision
-from fec_cache.features.recipes import recipes_of
-from fec_cache.features.run import ProgressCallback
+from fec_cache.inference.network import choose_device
+from fec_cache.inference.precision import choose_precision
 from fec_cache.surfaces.console import Console, duration
 from fec_cache.surfaces.workspace import (
     read_splits,

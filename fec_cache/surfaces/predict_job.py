@@ -12,8 +12,8 @@ from fec_cache.config import CropConfig
 from fec_cache.datasets.annotations import SPLITS, find_annotations, read_annotations
 from fec_cache.errors import BadImage, FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
+from fec_cache.extraction.recipes import features_by_recipes
 from fec_cache.faces.images import Picture, read_picture
-from fec_cache.features.recipes import features_by_recipes
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
 from fec_cache.surfaces.console import Console

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.cache.joined import caches_of_recipes
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import (
@@ -19,7 +20,6 @@ from fec_cache.errors import (
 )
 from fec_cache.evaluation.face_map import FaceMap, map_faces
 from fec_cache.faces.images import load_face
-from fec_cache.features.joined import caches_of_recipes
 from fec_cache.heads.checkpoint import load_config, load_head, load_history
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.search.results import by_setting

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fec_cache.features.network import choose_device
 from fec_cache.heads.crew import StackPlan
 from fec_cache.heads.version import TRAINER_VERSION
+from fec_cache.inference.network import choose_device
 from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.engine import ONE_BY_ONE, Engine, plan_for
 from fec_cache.search.group import FAILURES

@@ -13,10 +13,10 @@ from fec_cache.datasets.annotations import shortened
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, OutputExists
 from fec_cache.evaluation.validation import calibration_error
-from fec_cache.features.network import choose_device
 from fec_cache.heads.checkpoint import save_run
 from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.train import Epoch, TrainResult, fit
+from fec_cache.inference.network import choose_device
 from fec_cache.pairs.split import Split
 from fec_cache.search.scope import SCOPE_NAME
 from fec_cache.search.space import Point, unread_defaults

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fec_cache.cache.joined import CacheSet, JoinedMatrix, select_caches
 from fec_cache.config import FeatureRecipe, PairConfig
 from fec_cache.datasets.annotations import (
     SPLITS,
@@ -20,7 +21,6 @@ from fec_cache.datasets.image_paths import is_url
 from fec_cache.errors import MissingData, NothingToTrain
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
-from fec_cache.features.joined import CacheSet, JoinedMatrix, select_caches
 from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
 from fec_cache.pairs.split import Split, split_triplets
 from fec_cache.surfaces.console import Console, percent

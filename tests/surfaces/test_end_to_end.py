@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fec_cache.features.catalogue import select_cache
+from fec_cache.cache.catalogue import select_cache
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
 from tests.workspace_fixtures import BACKBONE, NUM_FACES

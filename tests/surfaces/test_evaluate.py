@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fec_cache.features.joined import JoinedMatrix
+from fec_cache.cache.joined import JoinedMatrix
 from tests.workspace_fixtures import NUM_TRIPLETS
 
 

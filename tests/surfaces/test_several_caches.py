@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fec_cache.features.joined import select_caches
+from fec_cache.cache.joined import select_caches
 from fec_cache.heads.checkpoint import load_head
 from fec_cache.system.wording import counted
 from tests.workspace_fixtures import BACKBONE

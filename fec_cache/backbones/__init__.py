@@ -1,0 +1,1 @@
+"""Which frozen networks there are, their weights and their layers."""

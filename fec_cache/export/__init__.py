@@ -1,0 +1,1 @@
+"""What leaves the tool for other programs."""

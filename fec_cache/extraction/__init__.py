@@ -1,0 +1,1 @@
+"""Faces -> frozen backbone -> cache."""

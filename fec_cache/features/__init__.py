@@ -1,1 +1,0 @@
-"""Third stage: frozen backbones and the cache of their features."""

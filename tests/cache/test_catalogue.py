@@ -1,0 +1,105 @@
+import pytest
+
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.catalogue import (
+    cache_folders,
+    cache_of_fingerprint,
+    find_folders,
+    select_cache,
+)
+from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
+from tests import toy
+
+
+@pytest.fixture
+def caches(tmp_path):
+    recipes = [toy.toy_recipe(layer) for layer in ("avgpool", "layer1")]
+    return [FeatureCache.create(tmp_path, recipe) for recipe in recipes]
+
+
+def test_caches_are_listed_by_name_and_other_folders_are_not(tmp_path, caches):
+    (tmp_path / "something").mkdir()
+    assert cache_folders(tmp_path) == tuple(sorted(cache.folder for cache in caches))
+
+
+def test_the_only_cache_needs_no_name(tmp_path):
+    cache = FeatureCache.create(tmp_path, toy.toy_recipe())
+    assert select_cache(tmp_path) == cache
+    assert select_cache(tmp_path, "toy") == cache
+
+
+def test_layer_and_folder_are_names(tmp_path, caches):
+    assert select_cache(tmp_path, "toy:layer1") == caches[1]
+    assert select_cache(tmp_path, caches[0].folder.name) == caches[0]
+
+
+def test_several_answers_are_told(tmp_path, caches):
+    names = ", ".join(cache.folder.name for cache in caches)
+    for wanted in (None, "toy"):
+        with pytest.raises(CacheMismatch, match=f"several caches that fit: {names}. Say which"):
+            select_cache(tmp_path, wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options"),
+    [
+        ("resnet18", "--backbone resnet18"),
+        ("resnet18:layer3:grid4", "--backbone resnet18 --layer layer3:grid4"),
+        ("timm:resnet18", "--backbone timm:resnet18"),
+        ("timm:resnet18:layer2", "--backbone timm:resnet18 --layer layer2"),
+    ],
+)
+def test_no_answer_says_what_to_run(tmp_path, wanted, options):
+    with pytest.raises(CacheNotFound) as caught:
+        select_cache(tmp_path, wanted)
+    assert str(caught.value) == f"{tmp_path} holds no features yet. Run: fec extract {options}"
+    cache = FeatureCache.create(tmp_path, toy.toy_recipe())
+    with pytest.raises(CacheMismatch) as caught:
+        select_cache(tmp_path, wanted)
+    assert str(caught.value) == (
+        f"{tmp_path} holds {cache.folder.name}, but {wanted} was asked for. "
+        f"Name one of those with --features, or run: fec extract {options}"
+    )
+
+
+def test_no_folder_is_no_cache(tmp_path):
+    with pytest.raises(CacheNotFound, match=r"holds no features yet\. Run: fec extract$"):
+        select_cache(tmp_path / "none")
+
+
+def test_a_fingerprint_finds_exactly_its_cache(tmp_path, caches):
+    for cache in caches:
+        assert cache_of_fingerprint(tmp_path, cache.recipe.fingerprint) == cache
+    with pytest.raises(CacheMismatch, match=r"features of recipe 00000000, but .* holds toy-avg"):
+        cache_of_fingerprint(tmp_path, "0" * 64)
+    with pytest.raises(CacheMismatch, match="holds nothing"):
+        cache_of_fingerprint(tmp_path / "none", "0" * 64)
+
+
+def test_a_damaged_cache_that_may_be_meant_is_not_passed_over(tmp_path, caches, caplog):
+    (caches[0].folder / "recipe.json").write_text("{}")
+    for wanted in (None, "toy", "toy:avgpool", caches[0].folder.name):
+        with pytest.raises(CacheDamaged):
+            select_cache(tmp_path, wanted)
+    with pytest.raises(CacheDamaged):
+        cache_of_fingerprint(tmp_path, caches[0].recipe.fingerprint)
+    assert not caplog.records
+    assert select_cache(tmp_path, "toy:layer1") == caches[1]
+    assert cache_of_fingerprint(tmp_path, caches[1].recipe.fingerprint) == caches[1]
+    assert "Run: fec cache repair toy-avgpool" in caplog.text
+
+
+def test_folders_are_found_by_any_name_damaged_ones_too(tmp_path, caches):
+    avgpool, layer1 = (cache.folder for cache in caches)
+    (tmp_path / ".tmp-1234" / "shards").mkdir(parents=True)
+    for is_damaged in (False, True):
+        assert find_folders(tmp_path, []) == cache_folders(tmp_path) == (avgpool, layer1)
+        assert find_folders(tmp_path, ["toy"]) == (avgpool, layer1)
+        assert find_folders(tmp_path, ["toy:layer1", layer1.name]) == (layer1,)
+        with pytest.raises(CacheMismatch, match=r"holds toy-avg.*, but resnet18 was asked for"):
+            find_folders(tmp_path, ["resnet18"])
+        if not is_damaged:
+            (layer1 / "recipe.json").unlink()
+            (layer1 / "shards").mkdir()
+    with pytest.raises(CacheNotFound):
+        find_folders(tmp_path / "none", [])

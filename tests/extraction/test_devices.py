@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.errors import BadOption, PrecisionLost, WorkerLost
+from fec_cache.extraction import devices as module
+from fec_cache.extraction.devices import check_devices, device_names, extract_on_devices
+from fec_cache.extraction.extract import ExtractOptions
+from tests import toy
+
+OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=2, shard_faces=4)
+
+
+@pytest.fixture
+def faces(tmp_path):
+    return toy.solid_faces(tmp_path / "images", range(10))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return FeatureCache.create(tmp_path / "cache", toy.toy_recipe())
+
+
+@pytest.fixture
+def quick_start(monkeypatch, processes):
+    """Processes that need not load torch: what is tested is not how they start."""
+    monkeypatch.setattr(module.multiprocessing, "get_context", lambda _: processes)
+
+
+def run(tmp_path, faces, cache, doomed="", omen=None, told=None):
+    """Two processes, of which those with `doomed` in their name are killed at work."""
+    source = toy.ToySource("toy", None, ("avgpool",), toy.WEIGHTS, doomed, omen)
+    on_progress = told.append if told is not None else None
+    devices = ("cpu", "cpu:0")
+    images_dir = tmp_path / "images"
+    return extract_on_devices(faces, images_dir, source, [cache], OPTIONS, devices, on_progress)
+
+
+def test_two_processes_do_the_work_of_one(tmp_path, faces, cache):
+    told = []
+    summary = run(tmp_path, faces, cache, told=told)
+    assert toy.counts(summary) == (0, 10, 0, 0)
+    assert summary.smallest_cosine == pytest.approx(1.0)
+    assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
+    alone = tmp_path / "alone"
+    toy.run_toy(alone, tmp_path / "images", faces)
+    ours, theirs = toy.load(tmp_path / "cache"), toy.load(alone)
+    rows = theirs.rows()
+    wanted = theirs.features[[rows[face_id] for face_id in ours.face_ids]]
+    assert np.array_equal(ours.features, wanted)
+    assert told[-1].faces_total == 10
+
+
+def test_processes_that_die_are_told_and_the_next_run_does_their_work(
+    quick_start, tmp_path, faces, cache
+):
+    told = r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; shards not done: 3\."
+    with pytest.raises(WorkerLost, match=told):
+        run(tmp_path, faces, cache, "extract on")
+    assert toy.counts(toy.run_toy(tmp_path / "cache", tmp_path / "images", faces)) == (0, 10, 0, 0)
+
+
+def test_a_process_that_dies_alone_loses_nothing(quick_start, tmp_path, faces, cache, caplog):
+    run(tmp_path, faces, cache, "cpu:0", tmp_path / "omen")
+    assert "The process on cpu:0 (exit code -9) died; the others have done its" in caplog.text
+    assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
+
+
+def test_an_error_is_sent_with_its_kind(tmp_path, faces, cache):
+    class Refusing(toy.ToySource):
+        def load(self):
+            raise PrecisionLost("not its own features")
+
+    class Link(list):
+        send = list.append
+
+    source = Refusing("toy", None, ("avgpool",), toy.WEIGHTS)
+    sent = Link()
+    module._work(module._Job(faces, tmp_path, source, (cache.folder,), OPTIONS), sent)
+    assert sent == [("error", ("PrecisionLost", "not its own features"))]
+
+
+def test_names_of_devices():
+    assert device_names("0, 1") == ("cuda:0", "cuda:1")
+    assert device_names("cpu,cuda:3") == ("cpu", "cuda:3")
+    with pytest.raises(BadOption, match="devices are '0,,1'"):
+        device_names("0,,1")
+
+
+def test_devices_are_counted_before_they_are_used(monkeypatch):
+    monkeypatch.setattr(module.torch.cuda, "device_count", lambda: 2)
+    check_devices(("cuda:0", "cuda:1", "cpu", "cpu:0"))
+    with pytest.raises(BadOption, match=r"'cuda:2' cannot be used here: .*: 2\."):
+        check_devices(("cuda:0", "cuda:2"))
+    with pytest.raises(BadOption, match="'nope' cannot be used here"):
+        check_devices(("cpu", "nope"))
+    with pytest.raises(BadOption, match="expected auto, cpu, cuda, cuda:1 or mps"):
+        check_devices(("meta",))
