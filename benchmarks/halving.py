@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from wild_ladder import EMBEDDING, GRID, ODD, SEEDS, Rung, Workspace
 
-from fec_cache.heads.crew import Crew, StackPlan
-from fec_cache.heads.planning import num_processors
-from fec_cache.heads.stack import Job
-from fec_cache.search.halving import Halving
+from fec_cache.search.pruners.halving import Halving
+from fec_cache.training.backends.planning import num_processors
+from fec_cache.training.backends.process_pool import Crew, StackPlan
+from fec_cache.training.batched.stack import Job
 
 ETAS = (2, 3, 4)
 RATES, DECAYS, DROPOUTS = (1e-4, 3.107e-4, 9.655e-4, 3e-3), (0.0, 0.1), (0.0, 0.5)

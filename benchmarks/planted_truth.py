@@ -32,9 +32,9 @@ from fec_cache.evaluation.metrics import odd_probabilities, triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.reliability import reliability
 from fec_cache.evaluation.report import Evaluation, evaluate_head
-from fec_cache.heads.model import PairHead
-from fec_cache.heads.train import TrainResult, fit
+from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable
+from fec_cache.training.fit import TrainResult, fit
 
 EXPRESSION, IDENTITY, WIDTH = 6, 16, 128
 FACES_EACH = 10

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from fec_cache.config import HeadConfig
-from fec_cache.heads.closed import fit_scatter
 from fec_cache.pairs.build import TripletTable
+from fec_cache.training.closed_form import fit_scatter
 
 FEC_FACES, FEC_TRIPLETS = 130_516, 449_142
 

@@ -19,7 +19,7 @@ from browser import Browser
 from PIL import Image
 
 from fec_cache.config import PairConfig
-from fec_cache.heads.checkpoint import load_config
+from fec_cache.runs.checkpoint import load_config
 from fec_cache.search.space import Point
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.report_job import run_report

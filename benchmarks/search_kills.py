@@ -24,17 +24,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fec_cache.heads.crew import StackPlan
 from fec_cache.pairs.build import TripletTable
 from fec_cache.pairs.split import Split
-from fec_cache.search.engine import Engine
-from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import Ledger
-from fec_cache.search.proposals import make_proposer
+from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import results_csv
 from fec_cache.search.run import Search
+from fec_cache.search.samplers.proposals import make_proposer
 from fec_cache.search.space import Space
+from fec_cache.search.trainer import Engine
 from fec_cache.search.values import parse_axis
+from fec_cache.training.backends.process_pool import StackPlan
 
 AXES = {
     "head": "concat,symmetric,embedding,scatter",

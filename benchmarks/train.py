@@ -30,21 +30,21 @@ from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, Dataset
 
 from fec_cache.config import HeadConfig, TrainConfig
-from fec_cache.heads.model import build_head
-from fec_cache.heads.planning import plan_stacks
+from fec_cache.heads.base import build_head
 from fec_cache.heads.scoring import similarity_of
-from fec_cache.heads.stack import Job, Stack
-from fec_cache.heads.train import fit
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.pairs.split import Split
-from fec_cache.search.engine import ONE_BY_ONE, Engine
-from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import Ledger
-from fec_cache.search.proposals import GRID, make_proposer
+from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import Ranked, rank
 from fec_cache.search.run import Search
+from fec_cache.search.samplers.proposals import GRID, make_proposer
 from fec_cache.search.space import Space
+from fec_cache.search.trainer import ONE_BY_ONE, Engine
 from fec_cache.search.values import parse_axis
+from fec_cache.training.backends.planning import plan_stacks
+from fec_cache.training.batched.stack import Job, Stack
+from fec_cache.training.fit import fit
 
 # Faces and triplets for training, faces and triplets for validation.
 SIZES = {

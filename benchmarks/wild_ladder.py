@@ -27,10 +27,10 @@ from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import crop_face, read_image
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.heads.scoring import similarity_of
-from fec_cache.heads.train import fit
 from fec_cache.inference.network import Network
 from fec_cache.pairs.build import build_triplets
 from fec_cache.pairs.split import split_triplets
+from fec_cache.training.fit import fit
 
 SEEDS = range(5)
 BATCH = 8

@@ -22,6 +22,8 @@ FLOORS = [
     "extraction",
     "pairs",
     "heads",
+    "training",
+    "runs",
     "evaluation",
     "search",
     "export",
@@ -34,8 +36,8 @@ HOMES = {
     "torchcodec": {"inference"},
     "timm": {"backbones"},
     "sklearn": {"evaluation"},
-    "torch": {"backbones", "inference", "extraction", "heads", "evaluation"},
-    "safetensors": {"backbones", "heads"},
+    "torch": {"backbones", "inference", "extraction", "heads", "training", "evaluation"},
+    "safetensors": {"backbones", "runs"},
     "click": {"surfaces"},
     "rich": {"surfaces"},
     "matplotlib": {"surfaces"},
@@ -121,7 +123,7 @@ def test_extraction_never_sees_labels_and_heads_never_see_images():
         names = imported_modules(path)
         if floor_of(path) in ("backbones", "inference", "cache", "extraction"):
             assert not any(name.startswith("fec_cache.pairs") for name in names)
-        if floor_of(path) in ("heads", "evaluation", "search", "pairs"):
+        if floor_of(path) in ("heads", "training", "runs", "evaluation", "search", "pairs"):
             assert "fec_cache.faces.images" not in names
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.heads.model import PairHead
+from fec_cache.heads.base import PairHead
 
 
 @dataclass(frozen=True)

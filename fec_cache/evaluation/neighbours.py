@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.heads.model import PairHead
+from fec_cache.heads.base import PairHead
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

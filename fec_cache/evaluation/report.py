@@ -27,7 +27,7 @@ from fec_cache.evaluation.metrics import (
 from fec_cache.evaluation.neighbours import nearest_figures
 from fec_cache.evaluation.people import IdentityFigures, RowLabels, identity_figures
 from fec_cache.evaluation.reliability import Reliability, reliability
-from fec_cache.heads.model import PairHead
+from fec_cache.heads.base import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.system.wording import counted

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fec_cache.heads.model import NUM_BENDS, PairHead
+from fec_cache.heads.base import NUM_BENDS, PairHead
 
 _MAX_STEPS = 200
 # Logits that vary less than this, beside their own size, are float32's rounding.

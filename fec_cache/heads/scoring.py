@@ -5,7 +5,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fec_cache.heads.model import PairHead
+from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET
 
 _BATCH = 4096

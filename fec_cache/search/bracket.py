@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fec_cache.search.engine import Engine
 from fec_cache.search.group import FAILURES, Group, Standing, failed
-from fec_cache.search.halving import Halving
+from fec_cache.search.kept_heads import Shelf
 from fec_cache.search.ledger import Ledger, Rung
 from fec_cache.search.progress import Watch
-from fec_cache.search.shelf import Shelf
+from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.space import Point
+from fec_cache.search.trainer import Engine
 
 
 @dataclass(frozen=True)

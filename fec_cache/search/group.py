@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fec_cache.errors import FecError, TrainingDiverged
-from fec_cache.heads.history import Epoch, TrainResult
-from fec_cache.search.engine import Engine, Training
 from fec_cache.search.ledger import DONE, FAILED, PRUNED, Outcome
 from fec_cache.search.space import Point
+from fec_cache.search.trainer import Engine, Training
+from fec_cache.training.history import Epoch, TrainResult
 
 # torch tells of memory and of shapes that do not fit in this way.
 FAILURES = (FecError, RuntimeError, MemoryError)

@@ -6,16 +6,16 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fec_cache.errors import TrainingDiverged
-from fec_cache.heads.history import TrainResult
 from fec_cache.search.bracket import Bracket, Floor
-from fec_cache.search.engine import Engine
 from fec_cache.search.group import FAILURES
-from fec_cache.search.halving import Halving
+from fec_cache.search.kept_heads import Shelf
 from fec_cache.search.ledger import PRUNED, Ledger, Outcome
 from fec_cache.search.progress import ProgressCallback, Watch
-from fec_cache.search.proposals import Proposer
-from fec_cache.search.shelf import Shelf
+from fec_cache.search.pruners.halving import Halving
+from fec_cache.search.samplers.proposals import Proposer
 from fec_cache.search.space import Point, Space
+from fec_cache.search.trainer import Engine
+from fec_cache.training.history import TrainResult
 
 # All points of a bracket are on the device at the same time.
 _BRACKET_SETTINGS = 243

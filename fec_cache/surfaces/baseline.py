@@ -17,10 +17,10 @@ from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
 from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
-from fec_cache.heads.checkpoint import CONFIG_NAME, load_config, load_head, load_seen_faces
-from fec_cache.heads.model import PairHead
-from fec_cache.heads.run_config import RunConfig
+from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable
+from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_seen_faces
+from fec_cache.runs.config import RunConfig
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.overlap import find_overlap
 from fec_cache.surfaces.workspace import Labelled, load_labelled

@@ -18,10 +18,10 @@ from fec_cache.evaluation.figures import plain
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import units_of
-from fec_cache.heads.checkpoint import CONFIG_NAME, load_head, load_seen_faces
-from fec_cache.heads.run_config import RunConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletCounts, TripletTable
+from fec_cache.runs.checkpoint import CONFIG_NAME, load_head, load_seen_faces
+from fec_cache.runs.config import RunConfig
 from fec_cache.surfaces.console import Console, percent, table
 from fec_cache.surfaces.evaluate_job import find_run
 from fec_cache.surfaces.overlap import find_overlap, row_labels, warn_of_missing

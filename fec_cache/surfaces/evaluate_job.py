@@ -9,7 +9,7 @@ from fec_cache.datasets.origin import origin_of
 from fec_cache.datasets.survivors import read_survivors
 from fec_cache.errors import MissingData
 from fec_cache.evaluation.report import evaluate_head
-from fec_cache.heads.checkpoint import (
+from fec_cache.runs.checkpoint import (
     CONFIG_NAME,
     load_head,
     load_seen_faces,

@@ -7,7 +7,7 @@ from typing import Any
 from fec_cache.datasets.origin import Origin
 from fec_cache.datasets.survivors import Survivors
 from fec_cache.evaluation.report import Evaluation
-from fec_cache.heads.run_config import RunConfig
+from fec_cache.runs.config import RunConfig
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.evaluation_words import evaluation_lines
 from fec_cache.surfaces.overlap import Overlap

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.errors import BadOption, FecError, MissingData
-from fec_cache.heads.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
+from fec_cache.runs.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
 from fec_cache.search.space import UNREAD
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.evaluate_job import EVALUATION_NAME

@@ -14,8 +14,8 @@ from fec_cache.errors import BadImage, FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
 from fec_cache.extraction.recipes import features_by_recipes
 from fec_cache.faces.images import Picture, read_picture
-from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
+from fec_cache.runs.checkpoint import load_head
 from fec_cache.surfaces.console import Console
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace

@@ -20,8 +20,8 @@ from fec_cache.errors import (
 )
 from fec_cache.evaluation.face_map import FaceMap, map_faces
 from fec_cache.faces.images import load_face
-from fec_cache.heads.checkpoint import load_config, load_head, load_history
-from fec_cache.heads.run_config import RunConfig
+from fec_cache.runs.checkpoint import load_config, load_head, load_history
+from fec_cache.runs.config import RunConfig
 from fec_cache.search.results import by_setting
 from fec_cache.surfaces.baseline import Baseline, check_seeds, measure_baseline, named_rivals
 from fec_cache.surfaces.compare_job import find_runs

@@ -15,9 +15,8 @@ from fec_cache.datasets.origin import RATERS, Origin
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.face_map import FaceMap
 from fec_cache.evaluation.report import Evaluation
-from fec_cache.heads.run_config import RunConfig
-from fec_cache.heads.train import Epoch
 from fec_cache.pairs.build import TripletTable
+from fec_cache.runs.config import RunConfig
 from fec_cache.search.results import FIGURES
 from fec_cache.surfaces.baseline import Baseline, recipe_name
 from fec_cache.surfaces.plots import NO_FIGURE, jpeg_uri, kept_epoch, percent
@@ -38,6 +37,7 @@ from fec_cache.surfaces.report_verdict import (
 )
 from fec_cache.surfaces.seed_group import SeedGroup
 from fec_cache.system.wording import counted
+from fec_cache.training.fit import Epoch
 
 THUMBNAIL_SIZE = 56
 NUM_COLOURS = 12

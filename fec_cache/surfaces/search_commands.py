@@ -7,7 +7,7 @@ import click
 
 from fec_cache.config import PairConfig
 from fec_cache.search.choice import RULES
-from fec_cache.search.proposals import SAMPLERS
+from fec_cache.search.samplers.proposals import SAMPLERS
 from fec_cache.search.space import space_from
 from fec_cache.search.values import FIELDS
 from fec_cache.surfaces.console import Console

@@ -6,19 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fec_cache.heads.crew import StackPlan
-from fec_cache.heads.version import TRAINER_VERSION
 from fec_cache.inference.network import choose_device
 from fec_cache.search.choice import BEST, check_rule
-from fec_cache.search.engine import ONE_BY_ONE, Engine, plan_for
 from fec_cache.search.group import FAILURES
-from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import Ledger, Outcome
-from fec_cache.search.proposals import GRID, Proposer, make_proposer
+from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import Ranked
 from fec_cache.search.run import Search, Survey
+from fec_cache.search.samplers.proposals import GRID, Proposer, make_proposer
 from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Space
+from fec_cache.search.trainer import ONE_BY_ONE, Engine, plan_for
 from fec_cache.surfaces.console import Console, duration, percent, table
 from fec_cache.surfaces.search_keeper import RESULTS_NAME, Keeper
 from fec_cache.surfaces.search_table import rate_in_words, shown_search, table_of
@@ -26,6 +24,8 @@ from fec_cache.surfaces.train_job import HeadRequest, digest_of, unread_note
 from fec_cache.surfaces.workspace import load_training
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
+from fec_cache.training.backends.process_pool import StackPlan
+from fec_cache.training.version import TRAINER_VERSION
 
 
 @dataclass(frozen=True)

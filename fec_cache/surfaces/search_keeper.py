@@ -6,10 +6,9 @@ from pathlib import Path
 
 from fec_cache.config import PairConfig
 from fec_cache.errors import FecError, NothingToTrain
-from fec_cache.heads.checkpoint import load_head
-from fec_cache.heads.history import TrainResult
-from fec_cache.heads.model import build_head
+from fec_cache.heads.base import build_head
 from fec_cache.pairs.split import Split
+from fec_cache.runs.checkpoint import load_head
 from fec_cache.search.choice import choose
 from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
@@ -21,6 +20,7 @@ from fec_cache.surfaces.workspace import Labelled
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
+from fec_cache.training.history import TrainResult
 
 RESULTS_NAME = "results.csv"
 
@@ -44,7 +44,7 @@ class Keeper:
         """A callback that adds complete settings to the study as they come out."""
         if self.storage is None:
             return show
-        from fec_cache.search.storage import StudyWriter
+        from fec_cache.search.study import StudyWriter
 
         writer = StudyWriter(self.storage, self.folder.name)
         num_seeds = len(self.search.space.seeds)
@@ -91,7 +91,7 @@ class Keeper:
         if not ranked:
             raise NothingToTrain(self._why_nothing(failed))
         if self.storage is not None:
-            from fec_cache.search.storage import StudyWriter
+            from fec_cache.search.study import StudyWriter
 
             StudyWriter(self.storage, self.folder.name).add(ranked)
         if has_plots:

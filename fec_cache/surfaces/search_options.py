@@ -6,7 +6,7 @@ from collections.abc import Callable
 import click
 
 from fec_cache.errors import BadOption
-from fec_cache.search.halving import Halving, parse_halving
+from fec_cache.search.pruners.halving import Halving, parse_halving
 from fec_cache.search.space import DEFAULT_GRID, PLAIN
 from fec_cache.search.values import FIELDS, Axis, parse_axis
 from fec_cache.surfaces.field_help import FIELD_HELP

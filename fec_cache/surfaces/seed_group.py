@@ -7,13 +7,13 @@ from pathlib import Path
 from fec_cache.errors import FecError
 from fec_cache.evaluation.report import Evaluation
 from fec_cache.evaluation.seeds import mean_over_seeds
-from fec_cache.heads.checkpoint import CONFIG_NAME, load_config, load_head, load_history
-from fec_cache.heads.history import Epoch
-from fec_cache.heads.run_config import RunConfig
+from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_history
+from fec_cache.runs.config import RunConfig
 from fec_cache.surfaces.baseline import figures_of, recipe_key
 from fec_cache.surfaces.console import Console
 from fec_cache.surfaces.evaluate_outcome import EvaluateOutcome
 from fec_cache.system.workspace import Workspace
+from fec_cache.training.history import Epoch
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from fec_cache.datasets.annotations import shortened
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, OutputExists
 from fec_cache.evaluation.validation import calibration_error
-from fec_cache.heads.checkpoint import save_run
-from fec_cache.heads.run_config import RunConfig
-from fec_cache.heads.train import Epoch, TrainResult, fit
 from fec_cache.inference.network import choose_device
 from fec_cache.pairs.split import Split
+from fec_cache.runs.checkpoint import save_run
+from fec_cache.runs.config import RunConfig
 from fec_cache.search.scope import SCOPE_NAME
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.surfaces.console import Console, duration, percent
 from fec_cache.surfaces.workspace import Labelled, load_training
 from fec_cache.system.atomic import remove_quietly
 from fec_cache.system.workspace import Workspace
+from fec_cache.training.fit import Epoch, TrainResult, fit
 
 RESULTS_NAME = "results.csv"
 _LONGEST_NAME = 200

@@ -17,7 +17,7 @@ from fec_cache.evaluation.figures import GROUP_NAMES
 from fec_cache.evaluation.neighbours import RANKS, nearest_figures
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import evaluate_head
-from fec_cache.heads.model import PairHead
+from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
 NUM_FACES = 9

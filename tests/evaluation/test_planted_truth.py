@@ -15,9 +15,9 @@ from benchmarks.planted_truth import (
 )
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.evaluation.metrics import triplet_credit
-from fec_cache.heads.model import PairHead
-from fec_cache.heads.train import fit
+from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable
+from fec_cache.training.fit import fit
 
 
 class Unmixing(PairHead):

@@ -11,9 +11,9 @@ from fec_cache.config import HeadConfig
 from fec_cache.errors import BadFeatures
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import DECISION_THRESHOLD, evaluate_head
-from fec_cache.heads.model import PairHead
+from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable
-from tests.heads.planted import planted_set
+from tests.planted import planted_set
 
 
 class Distance(PairHead):

@@ -7,8 +7,8 @@ import torch
 from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.evaluation.validation import calibration_error
 from fec_cache.heads.scoring import pair_logits
-from fec_cache.heads.train import fit
-from tests.heads.planted import planted_split
+from fec_cache.training.fit import fit
+from tests.planted import planted_split
 
 
 def bent(head, logit):

@@ -9,10 +9,10 @@ from sklearn.preprocessing import StandardScaler
 from fec_cache.config import HeadConfig, TrainConfig, split_preparation
 from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.heads import preparation
-from fec_cache.heads.model import build_head
+from fec_cache.heads.base import build_head
 from fec_cache.heads.preparation import Preparation, principal_directions, symmetric_eigen
-from fec_cache.heads.train import fit
-from tests.heads.planted import planted_split
+from fec_cache.training.fit import fit
+from tests.planted import planted_split
 
 
 def correlated(num_faces, width, seed=0, rank=None):

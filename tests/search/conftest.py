@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from fec_cache.heads.crew import StackPlan
 from fec_cache.pairs.split import Split
-from fec_cache.search.engine import Engine
 from fec_cache.search.ledger import Ledger
-from fec_cache.search.proposals import make_proposer
 from fec_cache.search.run import Search
+from fec_cache.search.samplers.proposals import make_proposer
 from fec_cache.search.space import space_of
-from tests.heads.planted import planted_split
+from fec_cache.search.trainer import Engine
+from fec_cache.training.backends.process_pool import StackPlan
+from tests.planted import planted_split
 
 VALUES = {
     "head": ["concat", "embedding"],

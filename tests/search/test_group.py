@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fec_cache.heads.history import Epoch, TrainResult
 from fec_cache.search.group import Group
 from fec_cache.search.space import space_of
+from fec_cache.training.history import Epoch, TrainResult
 from tests.search.conftest import VALUES
 
 EPOCH = Epoch(1, 0.5, 0.6, 0.7, 2.0)

@@ -9,8 +9,8 @@ import pytest
 
 from fec_cache.errors import BadOption
 from fec_cache.search.choice import check_rule, choose
-from fec_cache.search.halving import Halving, parse_halving
 from fec_cache.search.ledger import FAILED, PRUNED, Outcome
+from fec_cache.search.pruners.halving import Halving, parse_halving
 from fec_cache.search.results import by_setting, rank, results_csv
 from fec_cache.search.space import grid
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from fec_cache.errors import TrainingDiverged
-from fec_cache.heads.crew import StackPlan
-from fec_cache.search.engine import Engine
-from fec_cache.search.halving import Halving
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
 from fec_cache.search.progress import Watch
+from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import rank, results_csv
 from fec_cache.search.space import Space, grid, space_of
+from fec_cache.search.trainer import Engine
 from fec_cache.search.values import parse_axis
+from fec_cache.training.backends.process_pool import StackPlan
 from tests.search.conftest import VALUES, NoTraining, outcomes_of, search_in
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class TestRun:
         assert outcomes_of(second) == outcomes_of(first)
 
     def test_points_equal_heads_that_are_trained_alone(self, tmp_path):
-        from fec_cache.heads.train import fit
+        from fec_cache.training.fit import fit
 
         search = run_in(tmp_path, space_of(LONG), width=3)
         for point in grid(LONG):
@@ -175,8 +175,8 @@ class TestFailures:
 
 def test_scatter_heads_of_a_grid_share_their_scatters(tmp_path, monkeypatch):
     """Each equals the head that is worked out alone, and pairs are summed once a preparation."""
-    from fec_cache.heads import closed
-    from fec_cache.heads.train import fit
+    from fec_cache.training import closed_form as closed
+    from fec_cache.training.fit import fit
 
     found, real = [], closed.pair_scatters
     monkeypatch.setattr(closed, "pair_scatters", lambda *a: found.append(1) or real(*a))
@@ -340,7 +340,7 @@ class TestSamplers:
         """Told a function with its peak at 1e-3, late settings lie nearer to it than early ones."""
         import math
 
-        from fec_cache.search.sampling import SamplerProposer
+        from fec_cache.search.samplers.optuna_samplers import SamplerProposer
 
         proposer = SamplerProposer(self.SPACE, "tpe", 48, seed=0)
         gaps = []

@@ -7,7 +7,6 @@ import pytest
 
 from fec_cache.config import HEADS, HeadConfig, TrainConfig
 from fec_cache.errors import BadOption
-from fec_cache.heads.train import fit
 from fec_cache.search.space import (
     DEFAULT_GRID,
     UNREAD,
@@ -18,7 +17,8 @@ from fec_cache.search.space import (
     space_of,
 )
 from fec_cache.search.values import Axis
-from tests.heads.planted import planted_split
+from fec_cache.training.fit import fit
+from tests.planted import planted_split
 from tests.search.conftest import VALUES
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fec_cache.cache.catalogue import select_cache
-from fec_cache.heads.checkpoint import load_head
 from fec_cache.heads.scoring import pair_logits, probability_of
+from fec_cache.runs.checkpoint import load_head
 from tests.workspace_fixtures import BACKBONE, NUM_FACES
 
 HEADS = ("--head", "embedding,concat", "--hidden", "16", "--loss", "bce")

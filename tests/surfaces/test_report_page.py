@@ -22,15 +22,15 @@ from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
-from fec_cache.heads.model import build_head
-from fec_cache.heads.run_config import RunConfig
-from fec_cache.heads.train import Epoch
+from fec_cache.heads.base import build_head
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.runs.config import RunConfig
 from fec_cache.surfaces.baseline import Baseline
 from fec_cache.surfaces.plots import jpeg_uri, percent, roc_points
 from fec_cache.surfaces.report_page import ReportData, render_report
 from fec_cache.surfaces.seed_group import Seed, SeedGroup
 from fec_cache.surfaces.truth_plots import confusion_plot, heatmap_plot
+from fec_cache.training.fit import Epoch
 
 NUM_FACES, NUM_TRIPLETS, WIDTH = 50, 240, 8
 THIN = "\N{NARROW NO-BREAK SPACE}"

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from fec_cache.heads.checkpoint import load_config
+from fec_cache.runs.checkpoint import load_config
 
 
 def names(folder):
@@ -114,7 +114,7 @@ def test_a_head_of_the_same_shape_from_another_run_is_refused(place):
 
 def test_a_kill_between_two_writes_leaves_no_run(place, monkeypatch):
     """Every write of a run is the last one in turn; none leaves a head that loads wrongly."""
-    from fec_cache.heads import checkpoint
+    from fec_cache.runs import checkpoint
 
     folder = place.folder / "runs" / "first"
     write = checkpoint.write_atomically

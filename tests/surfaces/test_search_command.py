@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fec_cache.heads.checkpoint import load_head
+from fec_cache.runs.checkpoint import load_head
 from fec_cache.system.failpoints import VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ def test_points_of_other_triplets_never_stand_among_the_results(place):
 
 
 def test_failed_points_are_told_and_retried(place, monkeypatch):
-    from fec_cache.search.engine import Engine
+    from fec_cache.search.trainer import Engine
 
     real = Engine.begin
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fec_cache.cache.joined import select_caches
-from fec_cache.heads.checkpoint import load_head
+from fec_cache.runs.checkpoint import load_head
 from fec_cache.system.wording import counted
 from tests.workspace_fixtures import BACKBONE
 

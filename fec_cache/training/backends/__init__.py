@@ -1,0 +1,1 @@
+"""Where stacks of heads are trained: in this process or in several."""

@@ -1,0 +1,1 @@
+"""Heads trained side by side, with gradients written by hand."""

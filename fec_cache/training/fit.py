@@ -1,0 +1,80 @@
+"""Triplets and cached features -> a trained head. Never sees an image."""
+
+import dataclasses
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.errors import FecError
+from fec_cache.pairs.build import TripletTable
+from fec_cache.training.batched.stack import Job, Stack
+from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.history import Epoch, EpochCallback, TrainResult
+
+__all__ = ["Epoch", "EpochCallback", "TrainResult", "fit", "seconds_per_epoch"]
+
+
+def fit(
+    features: npt.NDArray[np.floating],
+    train: TripletTable,
+    validation: TripletTable,
+    head_config: HeadConfig,
+    config: TrainConfig,
+    device: str = "cpu",
+    on_epoch: EpochCallback | None = None,
+) -> TrainResult:
+    """Train one head; same seed and same machine give the same bytes.
+
+    The epoch best in validation triplet accuracy is kept, its probabilities calibrated there.
+    Ctrl-C after the first epoch ends training, and the result is marked `interrupted`.
+
+    Args:
+        features: [N, D], any float dtype.
+        train: triplets to learn from; the preparation is fitted on their faces only.
+        validation: triplets that share no face with `train`.
+        head_config: which head.
+        config: how to train it.
+        device: in torch's words.
+        on_epoch: told after each epoch.
+
+    Raises:
+        NothingToTrain: a side is empty, or the features are not finite.
+        TrainingDiverged: the loss is no number in the first epoch; later, training just ends.
+        OutOfMemory: the device has too little of it.
+    """
+    if head_config.head == "scatter":
+        return fit_scatter(features, train, validation, head_config, device, on_epoch)
+    started = time.perf_counter()
+    stack = Stack(features, train, validation, [Job(head_config, config)], device)
+    is_interrupted = _is_interrupted(stack, config.epochs, on_epoch)
+    (result,) = stack.finish()
+    if isinstance(result, FecError):
+        raise result
+    spent = time.perf_counter() - started
+    return dataclasses.replace(result, interrupted=is_interrupted, duration_s=spent)
+
+
+def _is_interrupted(stack: Stack, num_epochs: int, on_epoch: EpochCallback | None) -> bool:
+    """Train; whether Ctrl-C ended it after at least one epoch."""
+    try:
+        stack.advance(num_epochs, lambda _, epoch: on_epoch(epoch) if on_epoch else None)
+    except KeyboardInterrupt:
+        if not stack.histories[0]:
+            raise
+        return True
+    return False
+
+
+def seconds_per_epoch(
+    features: npt.NDArray[np.floating],
+    train: TripletTable,
+    validation: TripletTable,
+    head_config: HeadConfig,
+    config: TrainConfig,
+    device: str = "cpu",
+) -> float:
+    """About how long one epoch will take, from a few batches on a fresh head."""
+    stack = Stack(features, train, validation, [Job(head_config, config)], device)
+    return stack.seconds_per_epoch()
