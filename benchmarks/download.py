@@ -29,12 +29,12 @@ from peak_memory import peak_until_end_gb
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests.cli.commands import download_worker  # noqa: E402
 from tests.datasets.download.picture_server import (  # noqa: E402 - the tests' server, from the checkout
     EXPECTED,
     PictureServer,
     write_csv,
 )
-from tests.surfaces import download_worker  # noqa: E402
 
 SLOW = {"drip": 30, "silent": 30, "endless": 30, "twins": 3, "limited": 20, "busy": 20}
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
@@ -127,7 +127,7 @@ def path_of(url: str) -> str:
 
 
 def worker(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.surfaces.download_worker", str(folder)]
+    command = [sys.executable, "-m", "tests.cli.commands.download_worker", str(folder)]
     return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
 
 
@@ -164,7 +164,7 @@ def timed(command: list[str]) -> tuple[float, float, float]:
 
 
 def fec(folder: Path) -> list[str]:
-    code = "from fec_cache.surfaces.commands import main; main()"
+    code = "from fec_cache.cli.main import main; main()"
     return [
         sys.executable, "-c", code, "download", "--data", str(folder), "--allow-private",
         "--per-host", "32", "--concurrency", "32", "--json",

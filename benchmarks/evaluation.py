@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from peak_memory import peak_gb
 
-from fec_cache.config import HEADS, HeadConfig
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HEADS, HeadConfig
 from fec_cache.pairs.build import TripletTable
 
 DRAWS = 1000

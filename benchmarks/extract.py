@@ -38,7 +38,6 @@ from torchvision.transforms import v2
 
 from fec_cache.backbones.load import Backbone, load_backbone
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.config import CropConfig
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
@@ -46,6 +45,7 @@ from fec_cache.datasets.synthetic.portrait.people import random_identity, random
 from fec_cache.extraction.batches import Decoder, StageSeconds, usable_cores
 from fec_cache.extraction.extract import ExtractOptions, extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import load_face
 from fec_cache.faces.table import Face, FaceTable, identify_faces

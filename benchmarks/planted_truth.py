@@ -25,7 +25,6 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from fec_cache.config import HEADS, HeadConfig, TrainConfig
 from fec_cache.datasets.synthetic.raters import count_votes, judge, pair_distances, tied_rows
 from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.metrics import odd_probabilities, triplet_credit
@@ -33,7 +32,9 @@ from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.reliability import reliability
 from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.heads.base import PairHead
+from fec_cache.heads.config import HEADS, HeadConfig
 from fec_cache.pairs.build import TripletTable
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import TrainResult, fit
 
 EXPRESSION, IDENTITY, WIDTH = 6, 16, 128

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import torch
 
-from fec_cache.config import HeadConfig
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.closed_form import fit_scatter
 

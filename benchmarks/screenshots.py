@@ -18,13 +18,13 @@ from pathlib import Path
 from browser import Browser
 from PIL import Image
 
-from fec_cache.config import PairConfig
+from fec_cache.cli.console import Console
+from fec_cache.pairs.config import PairConfig
 from fec_cache.runs.checkpoint import load_config
 from fec_cache.search.space import Point
-from fec_cache.surfaces.console import Console
-from fec_cache.surfaces.report_job import run_report
-from fec_cache.surfaces.train_job import HeadRequest, run_train
 from fec_cache.system.workspace import Workspace
+from fec_cache.workflows.report import run_report
+from fec_cache.workflows.train import HeadRequest, run_train
 
 FACES, TRIPLETS, SEEDS = 3000, 16_000, range(5)
 POOL, GRID = "avgpool", "layer3:grid7"
@@ -96,7 +96,7 @@ def _save(png: bytes, path: Path, quality: int = _QUALITY) -> None:
 
 
 def _fec(*words: str) -> None:
-    program = "from fec_cache.surfaces.commands import main; main()"
+    program = "from fec_cache.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", program, *words, "-q"], check=True)
 
 

@@ -23,7 +23,6 @@ from torchvision.transforms import v2
 
 from fec_cache.backbones.load import Backbone, load_backbone
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize
 from fec_cache.extraction.extract import ExtractOptions, extract
@@ -31,8 +30,10 @@ from fec_cache.extraction.recipes import recipes_of
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.inference.network import Network
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 
 BATCH = 32

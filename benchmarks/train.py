@@ -29,8 +29,8 @@ import torch
 from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, Dataset
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.pairs.split import Split
@@ -44,6 +44,7 @@ from fec_cache.search.trainer import ONE_BY_ONE, Engine
 from fec_cache.search.values import parse_axis
 from fec_cache.training.backends.planning import plan_stacks
 from fec_cache.training.batched.stack import Job, Stack
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 
 # Faces and triplets for training, faces and triplets for validation.

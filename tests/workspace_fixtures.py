@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fec_cache.surfaces.commands import fec
+from fec_cache.cli.main import fec
 
 # The smallest torchvision network with all four stages: the surfaces do not care which it is.
 BACKBONE = "mobilenet_v3_small"

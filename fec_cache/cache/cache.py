@@ -20,6 +20,7 @@ from fec_cache.cache.manifest import (
 )
 from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.rebuild import SHARDS_NAME, clear_away, sound_manifest
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cache.recipe_file import (
     RECIPE_NAME,
     belongs_to,
@@ -28,7 +29,6 @@ from fec_cache.cache.recipe_file import (
     write_recipe,
 )
 from fec_cache.cache.shards import Shard, read_faces, read_shard, write_shard
-from fec_cache.config import FeatureRecipe
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
 
 _LOCK_NAME = ".lock"

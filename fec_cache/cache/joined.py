@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.catalogue import cache_of_fingerprint, select_cache
-from fec_cache.config import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption, CacheNotFound
 
 _SEVERAL = ", or NAME,NAME for several side by side"

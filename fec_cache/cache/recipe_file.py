@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fec_cache.cache.manifest import read_manifest
 from fec_cache.cache.rebuild import manifest_from_shards, shard_paths
-from fec_cache.config import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption, CacheDamaged, CacheNotFound
 from fec_cache.system.atomic import write_atomically
 

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import Manifest
 from fec_cache.cache.shards import FACE_ID_DTYPE
-from fec_cache.config import check_choice
 from fec_cache.errors import BadOption, CacheNotFound, OutputExists, StorageFailed
 from fec_cache.faces.table import Face
 from fec_cache.system.atomic import write_by
+from fec_cache.system.checks import check_choice
 
 EXPORT_VERSION = 1
 FORMATS = ("hdf5", "npz", "parquet")

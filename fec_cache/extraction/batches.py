@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture
 from fec_cache.faces.table import Face, face_id_of
 from fec_cache.inference.gpu_jpegs import Encoded, JpegDecoder

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.config import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption
 from fec_cache.inference.gpu_jpegs import MOST_BYTES
 from fec_cache.system.wording import counted

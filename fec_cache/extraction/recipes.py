@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.backbones.load import Backbone, load_backbone
-from fec_cache.config import CropConfig, FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadImage
+from fec_cache.faces.crop import CropConfig
 from fec_cache.inference.network import Network, choose_device
 
 Pictures = Sequence[npt.NDArray[np.uint8]]

@@ -17,7 +17,6 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import FailedFace
 from fec_cache.cache.plan import SHARD_FACES, WorkItem
 from fec_cache.cache.provenance import record_run
-from fec_cache.config import check_choice, check_range
 from fec_cache.extraction.batches import Batch, Decoder, StageSeconds, usable_cores
 from fec_cache.extraction.memory import plan_memory
 from fec_cache.extraction.pieces import Piece
@@ -29,6 +28,7 @@ from fec_cache.inference.compilation import EAGER, Compiler
 from fec_cache.inference.gpu_jpegs import jpeg_decoder
 from fec_cache.inference.network import Features, Network, choose_device
 from fec_cache.inference.precision import check_features
+from fec_cache.system.checks import check_choice, check_range
 
 log = logging.getLogger(__name__)
 

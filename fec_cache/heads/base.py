@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fec_cache.config import HeadConfig
 from fec_cache.errors import BadOption, HeadMismatch
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.preparation import Preparation
 from fec_cache.system.wording import counted
 

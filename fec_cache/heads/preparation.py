@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fec_cache.config import split_preparation
 from fec_cache.errors import BadOption, NothingToTrain
+from fec_cache.heads.config import split_preparation
 from fec_cache.system.wording import counted
 
 # What varies less than this, beside its own size or beside the liveliest feature, is rounding.

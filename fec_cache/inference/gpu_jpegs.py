@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage, OutOfMemory, PicturesDiffer
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture
 from fec_cache.faces.windows import Box, part_inside, usable_square
 from fec_cache.inference.nvjpeg import Decode, nvjpeg, tensor_of

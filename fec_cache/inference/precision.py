@@ -9,13 +9,14 @@ import numpy.typing as npt
 import torch
 
 from fec_cache.backbones.load import Backbone
-from fec_cache.config import PRECISIONS, check_choice
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 from fec_cache.errors import PrecisionLost
+from fec_cache.inference.config import PRECISIONS
 from fec_cache.inference.folding import smallest_cosine
 from fec_cache.inference.network import Features, Network, exact_arithmetic
+from fec_cache.system.checks import check_choice
 from fec_cache.system.wording import counted
 
 AUTO = "auto"

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fec_cache.cache.joined import blocks_of, label_of
-from fec_cache.config import FeatureRecipe, HeadConfig, PairConfig, TrainConfig
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption
+from fec_cache.heads.config import HeadConfig
+from fec_cache.pairs.config import PairConfig
+from fec_cache.training.config import TrainConfig
 
 FORMAT_VERSION = 2
 _FIRST_VERSION = 1

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import BadOption
+from fec_cache.heads.config import HeadConfig
 from fec_cache.search.values import HEAD_FIELDS, Axis
+from fec_cache.training.config import TrainConfig
 
 # What a search without options tries: twelve points that take seconds each.
 DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {

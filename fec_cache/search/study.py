@@ -12,10 +12,11 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
-from fec_cache.config import HEADS, LOSSES, OPTIMIZERS, PREPARATIONS
 from fec_cache.errors import BadOption, StorageFailed
+from fec_cache.heads.config import HEADS, PREPARATIONS
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
 from fec_cache.search.results import Ranked
+from fec_cache.training.config import LOSSES, OPTIMIZERS
 
 _SETTING = "setting"
 _STATES = {DONE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}

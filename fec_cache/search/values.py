@@ -8,9 +8,10 @@ import math
 import typing
 from dataclasses import dataclass
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import BadOption
+from fec_cache.heads.config import HeadConfig
 from fec_cache.system.wording import counted
+from fec_cache.training.config import TrainConfig
 
 RANGE_COUNT = 5
 _MOST_VALUES = 1000

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fec_cache.config import HeadConfig
 from fec_cache.errors import BadOption
 from fec_cache.heads.base import COMPONENTS, EmbeddingHead, PairHead, ScatterHead, build_head
 from fec_cache.heads.calibration import fit_calibration, fit_platt
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import triplet_logits
 from fec_cache.pairs.build import TripletTable
 from fec_cache.system.wording import counted

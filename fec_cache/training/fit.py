@@ -6,11 +6,12 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import FecError
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.batched.stack import Job, Stack
 from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.history import Epoch, EpochCallback, TrainResult
 
 __all__ = ["Epoch", "EpochCallback", "TrainResult", "fit", "seconds_per_epoch"]

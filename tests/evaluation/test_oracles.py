@@ -11,13 +11,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from fec_cache.config import HeadConfig
 from fec_cache.evaluation.ceilings import pair_ceiling
 from fec_cache.evaluation.figures import GROUP_NAMES
 from fec_cache.evaluation.neighbours import RANKS, nearest_figures
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import PairHead
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
 NUM_FACES = 9

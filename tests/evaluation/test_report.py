@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from fec_cache.config import HeadConfig
 from fec_cache.errors import BadFeatures
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import DECISION_THRESHOLD, evaluate_head
 from fec_cache.heads.base import PairHead
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from tests.planted import planted_set
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from fec_cache.config import HeadConfig
 from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 
 NUM_FACES, NUM_TRIPLETS = 60, 300

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.evaluation.validation import calibration_error
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import pair_logits
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from tests.planted import planted_split
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from fec_cache.config import CropConfig
 from fec_cache.extraction import batches as module
 from fec_cache.extraction.batches import Decoder, StageSeconds, batches_of, groups_of, usable_cores
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.table import Face
 from tests import toy
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fec_cache.config import CropConfig
 from fec_cache.errors import BadOption, PicturesDiffer
 from fec_cache.extraction import decoding as module
 from fec_cache.extraction.decoding import choose_decode, measured_rates
+from fec_cache.faces.crop import CropConfig
 from fec_cache.inference.gpu_jpegs import JpegDecoder
 from fec_cache.inference.nvjpeg import _of_torchvision
 from tests import toy

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from fec_cache.cache.cache import FeatureCache
+from fec_cache.cli.main import fec
 from fec_cache.errors import StorageFailed
-from fec_cache.surfaces.commands import fec
 from fec_cache.system.failpoints import VARIABLE
 from tests import toy
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from fec_cache.config import CropConfig
 from fec_cache.extraction import batches as batches_module
 from fec_cache.extraction import pipeline as module
 from fec_cache.extraction.batches import Decoder, StageSeconds
 from fec_cache.extraction.memory import MemoryPlan
 from fec_cache.extraction.pipeline import Pipeline
 from fec_cache.extraction.workers import PipelineOptions
+from fec_cache.faces.crop import CropConfig
 from fec_cache.inference.network import Network
 from tests import toy
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.extraction import recipes
 from fec_cache.extraction.recipes import features_by_recipes, recipes_of
+from fec_cache.faces.crop import CropConfig
 from tests import toy
 
 PICTURES = [np.full((4, 4, 3), colour, np.uint8) for colour in ((51, 102, 255), (0, 0, 0))]

@@ -13,7 +13,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.catalogue import cache_of_fingerprint
 from fec_cache.cache.manifest import write_manifest
 from fec_cache.cache.plan import WorkItem
-from fec_cache.config import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption, CacheDamaged, CacheMismatch
 from fec_cache.extraction.extract import ExtractOptions, extract
 from fec_cache.extraction.recipes import recipes_of

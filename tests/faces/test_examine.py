@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.examine import examine
 from fec_cache.faces.images import crop_face, decode_image
 from fec_cache.faces.recrop import KEPT_MARGIN, crop_window

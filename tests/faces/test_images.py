@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, __version__
 
-from fec_cache.config import CropConfig
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import BadImage
 from fec_cache.faces import images as module
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import Picture, crop_face, decode_image, load_face, read_image
 from fec_cache.faces.resize import resize_square

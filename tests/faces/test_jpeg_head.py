@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from fec_cache.config import CropConfig
 from fec_cache.errors import BadImage
 from fec_cache.faces import images as module
+from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture, _size_of_plain_jpeg
 
 CROP = CropConfig(input_size=8, margin=0.1)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from fec_cache.config import LOSSES, HeadConfig
 from fec_cache.errors import HeadMismatch
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import pair_logits, probability_of, similarity_of
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET
+from fec_cache.training.config import LOSSES
 from fec_cache.training.losses import training_columns
 from tests.planted import planted_set
 from tests.training.plain_losses import batch_loss, odd_one_out_loss, triplet_loss

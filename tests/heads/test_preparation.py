@@ -6,11 +6,12 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from fec_cache.config import HeadConfig, TrainConfig, split_preparation
 from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.heads import preparation
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig, split_preparation
 from fec_cache.heads.preparation import Preparation, principal_directions, symmetric_eigen
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from tests.planted import planted_split
 

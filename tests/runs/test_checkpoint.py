@@ -7,8 +7,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from fec_cache.config import CropConfig, FeatureRecipe, HeadConfig, PairConfig, TrainConfig
+from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import HeadMismatch, MissingData
+from fec_cache.faces.crop import CropConfig
+from fec_cache.heads.config import HeadConfig
+from fec_cache.pairs.config import PairConfig
 from fec_cache.runs.checkpoint import (
     load_config,
     load_head,
@@ -17,6 +20,7 @@ from fec_cache.runs.checkpoint import (
     save_run,
 )
 from fec_cache.runs.config import RunConfig
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from tests.planted import planted_split
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fec_cache.config import HEADS, HeadConfig, TrainConfig
 from fec_cache.errors import BadOption
+from fec_cache.heads.config import HEADS, HeadConfig
 from fec_cache.search.space import (
     DEFAULT_GRID,
     UNREAD,
@@ -17,6 +17,7 @@ from fec_cache.search.space import (
     space_of,
 )
 from fec_cache.search.values import Axis
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from tests.planted import planted_split
 from tests.search.conftest import VALUES

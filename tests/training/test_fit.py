@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import NothingToTrain, TrainingDiverged
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import odd_accuracy, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit, seconds_per_epoch
 from tests.planted import planted_set, planted_split
 

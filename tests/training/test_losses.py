@@ -9,9 +9,10 @@ from pytorch_metric_learning.reducers import MeanReducer
 from sklearn.metrics import log_loss
 from torch.func import functional_call, grad, vmap
 
-from fec_cache.config import LOSSES, HeadConfig
 from fec_cache.heads.base import build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.training.config import LOSSES
 from fec_cache.training.losses import TRIPLET_MARGINS, bce_loss, training_columns
 from tests.planted import planted_set
 from tests.training.plain_losses import (

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from fec_cache.config import HeadConfig, TrainConfig
+from fec_cache.heads.config import HeadConfig
 from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from fec_cache.training.version import TRAINER_VERSION
 from tests.planted import planted_split

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from fec_cache import __version__
-from fec_cache.config import check_choice, check_range
 from fec_cache.errors import BadOption
+from fec_cache.system.checks import check_choice, check_range
 
 KEEPS = ("original", "crop")
 RETRIES = ("all", "transient", "none")

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from fec_cache.config import check_range
 from fec_cache.datasets.annotations import (
     SPLITS,
     check_image,
@@ -32,6 +31,7 @@ from fec_cache.datasets.labelled.read import (
 from fec_cache.datasets.labelled.triplets import LabelTriplet, sample_triplets
 from fec_cache.datasets.out_folder import check_out
 from fec_cache.errors import BadAnnotations, MissingData, OutputExists, StorageFailed, system_advice
+from fec_cache.system.checks import check_range
 from fec_cache.system.wording import counted
 
 MARKER = "imported.json"

@@ -4,9 +4,9 @@ import random
 from collections.abc import Mapping
 from typing import Protocol
 
-from fec_cache.config import check_range
 from fec_cache.errors import BadOption
 from fec_cache.search.space import Point, Space
+from fec_cache.system.checks import check_range
 
 GRID, RANDOM, TPE = "grid", "random", "tpe"
 SAMPLERS = (GRID, RANDOM, TPE)

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.heads.base import PairHead
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.batched.gradients import GRADIENTS
 from fec_cache.training.batched.kernels import GraphedSteps
 from fec_cache.training.batched.optimisers import make_optimiser
 from fec_cache.training.batched.pairings import WIRINGS, Space
 from fec_cache.training.batched.resident import Resident
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.losses import training_columns
 
 # Rows and answers are put into the epoch's order for so many steps at a time.

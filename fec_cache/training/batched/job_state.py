@@ -8,14 +8,15 @@ import time
 import torch
 from torch import Tensor
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import TrainingDiverged
 from fec_cache.heads.base import PairHead, build_head
 from fec_cache.heads.calibration import fit_calibration
+from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import odd_accuracy, triplet_logits
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.batched.resident import Resident
 from fec_cache.training.closed_form import start_from_scatter
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.history import Epoch, TrainResult
 from fec_cache.training.losses import bce_loss
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from fec_cache.config import TrainConfig
 from fec_cache.training.batched.kernels import Compiled
 from fec_cache.training.batched.parameters import Parameters, laid_out, place_of, side_by_side
+from fec_cache.training.config import TrainConfig
 
 SGD_MOMENTUM = 0.9
 _BETAS, _EPS = (0.9, 0.999), 1e-8

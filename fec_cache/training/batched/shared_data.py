@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.config import HeadConfig
 from fec_cache.heads.base import PairHead, build_head
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.batched.engine import Items
 from fec_cache.training.batched.job_state import Judge

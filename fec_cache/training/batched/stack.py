@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.config import HeadConfig, TrainConfig
 from fec_cache.errors import TrainingDiverged
+from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.batched.engine import Engine
 from fec_cache.training.batched.job_state import Lane
 from fec_cache.training.batched.shared_data import Ground
+from fec_cache.training.config import TrainConfig
 from fec_cache.training.history import Epoch, TrainResult
 from fec_cache.training.threads import memory_named, threads_for
 

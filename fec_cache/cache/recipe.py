@@ -1,0 +1,111 @@
+"""`FeatureRecipe`: everything that changes a feature, and so the name of a cache."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fec_cache.faces.crop import CropConfig, plain_number
+from fec_cache.inference.config import PRECISIONS
+from fec_cache.system.checks import check_choice
+
+RECIPE_VERSION = 2
+STORE_DTYPES = ("float16", "float32")
+
+
+@dataclass(frozen=True)
+class FeatureRecipe:
+    """Everything that changes a feature, and nothing else.
+
+    `weights` is `sha256:<hex of the weights file>` or `random:<seed>:<digest of the tensors>`.
+    `width` is D, the length of one feature vector; `shape` is the vector unflattened. With `flip`
+    it is the mean with the mirrored face's. Caches of `version` 1 can be read, but not be made.
+    """
+
+    backbone: str
+    weights: str
+    layer: str
+    shape: tuple[int, ...]
+    crop: CropConfig
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    precision: str = "fp32"
+    flip: bool = False
+    store_dtype: str = "float16"
+    version: int = RECIPE_VERSION
+
+    def __post_init__(self) -> None:
+        """Check every field that a user can set."""
+        check_choice("store dtype", self.store_dtype, STORE_DTYPES)
+        check_choice("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
+        object.__setattr__(self, "mean", tuple(map(plain_number, self.mean)))
+        object.__setattr__(self, "std", tuple(map(plain_number, self.std)))
+
+    @property
+    def width(self) -> int:
+        """D: how many numbers one face has."""
+        return math.prod(self.shape)
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the backbone was never trained, so that figures mean little."""
+        return self.weights.startswith("random:")
+
+    @property
+    def weights_label(self) -> str:
+        """The weights in few letters, for tables: `random:0` or `sha256:f37072fd`."""
+        return ":".join(self.weights.split(":")[:2])[:15]
+
+    @property
+    def label(self) -> str:
+        """Backbone and layer in the words of the command line, random weights named."""
+        plain = f"{self.backbone}:{self.layer}{' mirrored' * self.flip}"
+        return f"{plain} ({self.weights_label} weights)" if self.has_random_weights else plain
+
+    def canonical_json(self) -> str:
+        """The recipe as JSON with sorted keys and no spaces, one spelling for one recipe."""
+        fields = dataclasses.asdict(self)
+        if self.version == 1:
+            del fields["crop"]["decode"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of the canonical JSON, 64 hex digits."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the cache folder, e.g. `resnet18-avgpool-3f9c2a71`."""
+        words = f"{self.backbone}-{self.layer}".replace(":", "-").replace("/", "-")
+        return f"{words}-{self.fingerprint[:8]}"
+
+    def differences(self, other: "FeatureRecipe") -> list[str]:
+        """Each field that differs, with both values, in words."""
+        mine, theirs = _flat(dataclasses.asdict(self)), _flat(dataclasses.asdict(other))
+        return [f"{k}: {mine[k]} here, {theirs[k]} there" for k in mine if mine[k] != theirs[k]]
+
+    @classmethod
+    def from_json(cls, text: str) -> "FeatureRecipe":
+        """Read a recipe back.
+
+        Raises:
+            ValueError, TypeError, KeyError, BadOption: the text is not a recipe of this version.
+        """
+        fields = json.loads(text)
+        if fields["version"] not in (1, RECIPE_VERSION):
+            raise ValueError(f"version {fields['version']}, but {RECIPE_VERSION} is known here")
+        old = {"decode": "full"} if fields["version"] == 1 else {}
+        fields["crop"] = CropConfig(**fields["crop"] | old)
+        return cls(**fields)
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe, those of its crop named `crop.margin`."""
+    crop = {f"crop.{name}": value for name, value in fields["crop"].items()}
+    return {name: value for name, value in fields.items() if name != "crop"} | crop

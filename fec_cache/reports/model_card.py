@@ -1,0 +1,125 @@
+"""`model_card.md`: what a head is, what it was measured on, and what it is not for."""
+
+import json
+from pathlib import Path
+
+from fec_cache.reports.evaluation_tables import identity_lines, pair_markdown, triplet_markdown
+from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
+
+CARD_NAME = "model_card.md"
+_SURVIVORS = "survivors.json"
+
+_USES = """## Meant for
+
+- Ranking or sorting pictures of faces by how alike their expressions look.
+- Research on similarity judgements, with the figures above beside every claim.
+
+## Not for
+
+- Saying what a person feels, thinks or intends: {deed}.
+- Recognising people, or deciding anything about them: work, school, border, police, insurance,
+  credit, health.
+- Watching people who do not know of it."""
+
+
+def model_card(outcome: EvaluateOutcome, data_dir: Path) -> str:
+    """The card of a measured run, in Markdown."""
+    return (
+        "\n\n".join(
+            [
+                f"# {outcome.folder.name}",
+                f"A {outcome.config.head.head} head on frozen features of "
+                f"{outcome.config.features}: "
+                "given two pictures of faces, it says whether their expressions look similar.",
+                _data(outcome, data_dir),
+                _recipe(outcome),
+                _figures(outcome),
+                _limits(outcome),
+                _USES.format(deed=outcome.origin.deed),
+            ]
+        )
+        + "\n"
+    )
+
+
+def survivors_line(data_dir: Path) -> str:
+    """The set of pictures behind the figures by name, where `fec download` wrote it down."""
+    try:
+        fields = json.loads((data_dir / _SURVIVORS).read_text(encoding="utf-8"))
+        name = fields["survivors"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "No survivors.json: the set of pictures is named by the digest of its triplets only."
+    return f"Survivor set: {name} ({_SURVIVORS})."
+
+
+def _data(outcome: EvaluateOutcome, data_dir: Path) -> str:
+    data, pairs = outcome.config.data, outcome.config.pairs
+    lines = [
+        "## Data",
+        "",
+        f"- Test: {outcome.labelled.counts.in_words()}; digest {outcome.labelled.digest}.",
+        f"- {survivors_line(data_dir)}",
+        f"- Training: {data.get('num_train_triplets', '?')} triplets, and "
+        f"{data.get('num_validation_triplets', '?')} for validation, parted by "
+        f"{data.get('split', '?')} (seed {pairs.split_seed}), "
+        f"{data.get('num_dropped_between', '?')} dropped between them; digest "
+        f"{data.get('digest', '?')}.",
+    ]
+    if pairs.min_agreement:
+        lines.append(
+            f"- Training used triplets of at least {pairs.min_agreement:.0%} agreement between "
+            f"{outcome.origin.many}. The test triplets are all there; those of that agreement have "
+            "a row of their own."
+        )
+    lines += [f"- {outcome.origin.note}"] if outcome.origin.note else []
+    lines += [f"- {line}" for line in outcome.overlap.in_words()]
+    if not outcome.overlap.in_words():
+        lines.append("- No test face was seen in training, and no test person, where known.")
+    return "\n".join(lines)
+
+
+def _recipe(outcome: EvaluateOutcome) -> str:
+    config = outcome.config
+    lines = ["## Recipe", ""]
+    for recipe in config.recipes:
+        lines.append(
+            f"- Features: {recipe.label}, {recipe.width} numbers a face, weights "
+            f"{recipe.weights_label}, cache {recipe.folder_name}."
+        )
+    head = ", ".join(f"{name} {value}" for name, value in vars(config.head).items())
+    train = ", ".join(f"{name} {value}" for name, value in vars(config.train).items())
+    return "\n".join([*lines, f"- Head: {head}.", f"- Training: {train}."])
+
+
+def _figures(outcome: EvaluateOutcome) -> str:
+    found, baseline = outcome.evaluation, outcome.baseline
+    other = baseline.evaluation if baseline else None
+    parts = [
+        "## Figures",
+        f"Triplet accuracy on the test split; 95 % intervals redraw {found.num_redrawn} "
+        f"{found.redrawn}.",
+        triplet_markdown(found, other, outcome.origin),
+        pair_markdown(found, other),
+    ]
+    if baseline:
+        parts.append(
+            f"Against the {baseline.name}{baseline.where}: {baseline.comparison.in_words()}."
+        )
+    if found.identity:
+        parts.append("\n".join(f"- {line}" for line in identity_lines(found.identity)))
+    return "\n\n".join(parts)
+
+
+def _limits(outcome: EvaluateOutcome) -> str:
+    origin = outcome.origin
+    judgement = f"{origin.many}' judgement" if origin.are_people else origin.many
+    lines = [
+        "## Limits",
+        "",
+        f"- Figures hold for pictures like those of the test split, and for its {judgement}.",
+        "- Nobody has measured how it does by age, sex, skin or culture.",
+    ]
+    if any(recipe.has_random_weights for recipe in outcome.config.recipes):
+        lines.append("- The backbone was never trained: figures on its features say little.")
+    lines += [f"- {warning}" for warning in outcome.evaluation.warnings]
+    return "\n".join(lines)

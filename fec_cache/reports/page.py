@@ -1,0 +1,228 @@
+"""A run and its figures -> one HTML page that needs nothing but itself."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.cache.recipe import FeatureRecipe
+from fec_cache.datasets.origin import RATERS, Origin
+from fec_cache.datasets.synthetic.emotions import EMOTIONS
+from fec_cache.evaluation.face_map import FaceMap
+from fec_cache.evaluation.report import Evaluation
+from fec_cache.faces.crop import CropConfig
+from fec_cache.pairs.build import TripletTable
+from fec_cache.reports.figures import draw_figures
+from fec_cache.reports.gallery import (
+    ShownPair,
+    ShownTriplet,
+    shown_pairs,
+    shown_triplets,
+)
+from fec_cache.reports.plots import NO_FIGURE, jpeg_uri, kept_epoch, percent
+from fec_cache.reports.verdict import (
+    difference_interval,
+    interval,
+    key_figures,
+    p_words,
+    signed,
+    verdict,
+)
+from fec_cache.runs.config import RunConfig
+from fec_cache.search.results import FIGURES
+from fec_cache.system.wording import counted
+from fec_cache.training.fit import Epoch
+from fec_cache.workflows.baseline import Baseline, recipe_name
+from fec_cache.workflows.seed_group import SeedGroup
+
+THUMBNAIL_SIZE = 56
+NUM_COLOURS = 12
+# What tells a report of ours from any other file; it stands in the head of the page.
+MARKER = '<meta name="generator" content="fec report">'
+Picture = Callable[[int], npt.NDArray[np.uint8] | None]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What a report is made of; parts that are not at hand are None or empty.
+
+    `evaluation` is on the test split and `table` holds its triplets; `results` are the rows of a
+    search's `results.csv`, best first. `picture` gives the face crop [S, S, 3] uint8 RGB of a row
+    of the feature matrix, or None. `notes` are warnings, shown on top. `face_map` places test
+    faces, `words` names the expression of rows where it is known, and `extraction` tells what
+    became of the faces: name and text. `seeds` are those of the same recipe, where there are
+    several; `baseline` then stands beside all of them. `origin` tells who set the faces apart.
+    """
+
+    name: str
+    config: RunConfig
+    history: tuple[Epoch, ...]
+    evaluation: Evaluation | None
+    table: TripletTable | None
+    baseline: Baseline | None
+    results: tuple[dict[str, str], ...]
+    picture: Picture
+    notes: tuple[str, ...]
+    face_map: FaceMap | None = None
+    words: Mapping[int, str] = field(default_factory=dict)
+    extraction: tuple[tuple[str, str], ...] = ()
+    seeds: SeedGroup | None = None
+    origin: Origin = RATERS
+
+
+def render_report(data: ReportData) -> str:
+    """One self-contained HTML page: no script, and nothing to load from anywhere.
+
+    The same data give the same text.
+    """
+    evaluation, table = data.evaluation, data.table
+    if evaluation is not None and not evaluation.overall.num_triplets:
+        evaluation = None
+    seeds = data.seeds if evaluation else None
+    recipe = seeds.mean if seeds else evaluation
+    picture = functools.cache(lambda row: jpeg_uri(data.picture(row)))
+    ends = shown_pairs(table, evaluation) if table and evaluation else ([], [])
+    right, wrong = shown_triplets(table, evaluation) if table and evaluation else ((), ())
+    search = _search_settings(data.results)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            data=data,
+            title=recipe_name([seed.name for seed in seeds.seeds]) if seeds else data.name,
+            evaluation=evaluation,
+            recipe=recipe,
+            seeds=seeds,
+            verdict=verdict(recipe, data.baseline, seeds, data.origin) if recipe else "",
+            keys=key_figures(recipe, data.baseline, seeds, data.origin) if recipe else [],
+            is_original=data.config.is_original,
+            figures=draw_figures(data, evaluation, search[0]),
+            kept=kept_epoch(data.history),
+            search=search,
+            commands=_commands(data.config),
+            ends=ends,
+            right=right,
+            wrong=wrong,
+            places=(places := _places(data)),
+            map_words=sorted({(colour, name) for *_, colour, name in places if name}),
+            thumbnail=functools.cache(lambda row: jpeg_uri(data.picture(row), THUMBNAIL_SIZE)),
+            picture=picture,
+            has_pictures=any(map(picture, _shown_rows(ends, (right, wrong)))),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent,
+        counted=functools.partial(counted, form=","),
+        interval=interval,
+        signed=signed,
+        p_words=p_words,
+        difference_interval=difference_interval,
+        plain=_plain,
+        words=_words,
+        cell=_cell,
+    )
+    return environment
+
+
+def _shown_rows(
+    pairs: Sequence[Sequence[ShownPair]], triplets: Sequence[Sequence[ShownTriplet]]
+) -> list[int]:
+    rows = [row for part in pairs for pair in part for row in pair.rows]
+    return rows + [row for part in triplets for triplet in part for row in triplet.rows]
+
+
+def _places(data: ReportData) -> list[tuple[int, str, str, str, int, str]]:
+    """Faces on the map: row, left and top in percent, word, and colour with what it stands for.
+
+    There are twelve colours. Of more words the colour tells the class, where classes are known.
+    """
+    if data.face_map is None:
+        return []
+    rows = data.face_map.rows.tolist()
+    named = {data.words[row] for row in rows if data.words.get(row)}
+    groups = {word: word for word in named}
+    if len(named) > NUM_COLOURS:
+        groups = {word: EMOTIONS[word].emotion_class for word in named if word in EMOTIONS}
+    colours = sorted(set(groups.values()))
+    found = []
+    for row, (x, y) in zip(rows, data.face_map.places.tolist(), strict=True):
+        word = data.words.get(row, "")
+        group = groups.get(word, "")
+        is_coloured = group and colours.index(group) < NUM_COLOURS
+        colour = colours.index(group) if is_coloured else NUM_COLOURS
+        shown = group if is_coloured else ""
+        # A little away from the frame, so that no dot hangs over it.
+        left, top = (f"{2 + 96 * share:.1f}" for share in (x, 1 - y))
+        found.append((row, left, top, word, colour, shown))
+    return found
+
+
+def _search_settings(results: tuple[dict[str, str], ...]) -> tuple[list[str], list[str]]:
+    """Names of a search's settings: those that vary, and those that are the same in all points."""
+    names = [name for name in (results or ({},))[0] if name not in {"key", *FIGURES}]
+    varied = [name for name in names if len({row.get(name) for row in results}) > 1]
+    return varied, [name for name in names if name not in varied and results[0][name]]
+
+
+def _cell(text: str, name: str) -> str:
+    forms = {"val_triplet_accuracy": percent, "stderr": percent, "val_loss": "{:.3f}".format}
+    try:
+        return forms[name](float(text))
+    except (KeyError, ValueError):
+        return text or NO_FIGURE
+
+
+def _commands(config: RunConfig) -> tuple[str, str]:
+    """The commands of both stages, with the options that are not at their defaults."""
+    extract = " and ".join(dict.fromkeys(map(_extract_command, config.recipes)))
+    names = ",".join(recipe.folder_name for recipe in config.recipes)
+    train = [f"fec train-head --features {names}"]
+    for ours in (config.head, config.train, config.pairs):
+        for name, default in dataclasses.asdict(type(ours)()).items():
+            if name != "blocks" and (value := getattr(ours, name)) != default:
+                # Counts as they are typed: without the commas of `_plain`.
+                told = _plain(value) if isinstance(value, tuple) else value
+                train.append(f"--{name.replace('_', '-')} {told}")
+    return extract, " ".join(train)
+
+
+def _extract_command(recipe: FeatureRecipe) -> str:
+    words = [f"fec extract --backbone {recipe.backbone} --layer {recipe.layer}"]
+    if recipe.has_random_weights:
+        words.append(f"--weights {recipe.weights_label}")
+    if recipe.crop.margin != CropConfig.margin:
+        words.append(f"--crop-margin {recipe.crop.margin}")
+    if recipe.store_dtype != FeatureRecipe.store_dtype:
+        words.append(f"--store-dtype {recipe.store_dtype}")
+    if recipe.crop.decode != CropConfig.decode:
+        words.append(f"--decode {recipe.crop.decode}")
+    words.append(f"--precision {recipe.precision}" + " --flip" * recipe.flip)
+    return " ".join(words)
+
+
+def _plain(value: object) -> str:
+    """A setting or count in words: layers as `512-128`, nested counts as a list."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(name))} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "-".join(str(part) for part in value) or "none"
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("num_").replace("val_", "validation_").replace("_", " ")

@@ -1,1 +1,0 @@
-"""Last stage: what people and programs touch."""

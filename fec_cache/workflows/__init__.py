@@ -1,0 +1,1 @@
+"""One verb each: wires the stages, tells a reporter, returns a record."""

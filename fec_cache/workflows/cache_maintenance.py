@@ -1,0 +1,146 @@
+"""Repairing, exporting and pruning caches, as calls that `fec cache ...` makes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.catalogue import select_cache
+from fec_cache.cache.maintenance.prune import prune_cache, remove_cache, remove_half_removed
+from fec_cache.cache.maintenance.repair import RepairReport, repair_cache, repair_index
+from fec_cache.cli.console import Console
+from fec_cache.errors import BadOption, FecError, MissingData
+from fec_cache.export.cache_tables import SUFFIXES, export_cache
+from fec_cache.faces.table import Face, FaceTable
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
+from fec_cache.workflows.cache import Told, size_of
+from fec_cache.workflows.labelled import read_splits, table_of_faces
+
+_ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
+
+
+def run_repair(cache_dir: Path, folders: Sequence[Path], console: Console) -> Told:
+    """Repair caches, and the index of image digests; one that cannot be mended stops no other."""
+    lines: list[str] = []
+    fields: list[dict[str, object]] = []
+    errors: list[str] = []
+    for folder in folders:
+        try:
+            report = repair_cache(folder)
+        except FecError as error:
+            errors.append(str(error))
+            continue
+        lines += _repaired(report)
+        fields.append({**asdict(report), "folder": str(folder)})
+    is_index_mended = repair_index(cache_dir)
+    if is_index_mended:
+        lines.append("images.index: damaged lines struck; their images are read again")
+    if errors:
+        for line in lines:
+            console.say(line)
+        raise FecError(" ".join(errors))
+    return Told("\n".join(lines), {"caches": fields, "index_mended": is_index_mended})
+
+
+def _repaired(report: RepairReport) -> list[str]:
+    done = [f"{counted(len(report.dropped), 'thing')} struck"] if report.dropped else []
+    done += [f"made anew: {', '.join(report.rebuilt)}"] if report.rebuilt else []
+    done += [f"removed: {', '.join(report.removed)}"] if report.removed else []
+    verdict = "; ".join(done) or "nothing to mend"
+    lines = [f"{report.folder.name}: {counted(report.num_faces, 'face')} kept; {verdict}"]
+    return lines + [f"  {problem}" for problem in report.dropped]
+
+
+def run_export(
+    workspace: Workspace,
+    features: str | None,
+    out: Path,
+    kind: str | None,
+    is_forced: bool,
+    console: Console,
+) -> Told:
+    """Write a cache as one file.
+
+    Raises:
+        BadOption: several caches are named, or the file's ending tells no format.
+    """
+    if features and "," in features:
+        raise BadOption(
+            f"features is {features!r}, but a file holds one cache. Name one, and export each by "
+            "itself."
+        )
+    cache = select_cache(workspace.cache_dir, features)
+    kind = kind or _ENDINGS.get(out.suffix.lower())
+    if kind is None:
+        raise BadOption(
+            f"{out} has an ending of no known format; expected {', '.join(filter(None, _ENDINGS))},"
+            " or a format by --format."
+        )
+    try:
+        faces: Sequence[Face] = _faces(workspace, console).present
+    except MissingData as error:
+        console.warn(f"Image paths and boxes are left empty: {error}")
+        faces = ()
+    report = export_cache(cache, out, kind, faces, is_forced)
+    text = (
+        f"{report.path}: {counted(report.num_faces, 'face')} as {report.format}, "
+        f"{size_of(report.size_bytes)}; {report.num_named} with image path and box"
+    )
+    return Told(text, {**asdict(report), "path": str(report.path)})
+
+
+def run_prune(
+    workspace: Workspace,
+    folders: Sequence[Path],
+    is_unused_too: bool,
+    is_dry: bool,
+    console: Console,
+) -> Told:
+    """Clear caches of what nobody needs."""
+    used = _used(workspace, console) if is_unused_too else None
+    reports = [prune_cache(FeatureCache.open(folder), used, is_dry) for folder in folders]
+    num_halves = 0 if is_dry else remove_half_removed(workspace.cache_dir)
+    verb = "would go" if is_dry else "gone"
+    lines = [
+        f"{one.folder.name}: {counted(len(one.files), 'left file')} and "
+        f"{counted(one.num_faces, 'unused face')} {verb}, "
+        f"{size_of(one.size_bytes)}"
+        for one in reports
+    ]
+    fields = [{**asdict(one), "folder": str(one.folder)} for one in reports]
+    more = {"dry_run": is_dry, "half_removed": num_halves}
+    return Told("\n".join(lines), {"caches": fields, **more})
+
+
+def run_removal(folders: Sequence[Path], is_dry: bool) -> Told:
+    """Delete whole caches."""
+    lines, fields = [], []
+    for folder in folders:
+        files = (path for path in folder.rglob("*") if path.is_file())
+        size_bytes = sum(path.stat().st_size for path in files) if is_dry else remove_cache(folder)
+        verb = "would be deleted" if is_dry else "deleted"
+        lines.append(f"{folder.name}: {verb}, {size_of(size_bytes)}")
+        fields.append({"folder": str(folder), "size_bytes": size_bytes})
+    return Told("\n".join(lines), {"caches": fields, "dry_run": is_dry})
+
+
+def _faces(workspace: Workspace, console: Console) -> FaceTable:
+    return table_of_faces(workspace, read_splits(workspace, console), console)
+
+
+def _used(workspace: Workspace, console: Console) -> frozenset[str]:
+    """Ids of the faces that the data folder names.
+
+    Raises:
+        MissingData: some faces have no image, so that nobody knows which features are theirs.
+    """
+    faces = _faces(workspace, console)
+    if faces.missing:
+        first = faces.missing[0]
+        raise MissingData(
+            f"{counted(len(faces.missing), 'face')} of {workspace.data_dir} without an image (the "
+            f"first, {first.ref.image_path}: {first.reason}), so nobody knows which features are "
+            "theirs. Nothing was pruned. Put the images in place, or leave --unused away."
+        )
+    return frozenset(face.face_id for face in faces.present)

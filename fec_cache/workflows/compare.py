@@ -1,0 +1,225 @@
+"""`fec compare` as one call: two heads, or two groups of seeds, on the same test triplets."""
+
+import fnmatch
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.cache.joined import caches_of_recipes
+from fec_cache.cli.console import Console, table
+from fec_cache.datasets.face_labels import read_face_labels
+from fec_cache.datasets.origin import origin_of
+from fec_cache.errors import BadOption, MissingData
+from fec_cache.evaluation.checks import check_finite, check_logits
+from fec_cache.evaluation.compare import Comparison, compare_by_type
+from fec_cache.evaluation.figures import plain
+from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.people import RowLabels
+from fec_cache.evaluation.report import units_of
+from fec_cache.heads.scoring import similarity_of
+from fec_cache.pairs.build import TripletCounts, TripletTable
+from fec_cache.runs.checkpoint import CONFIG_NAME, load_head, load_seen_faces
+from fec_cache.runs.config import RunConfig
+from fec_cache.system.wording import counted, percent
+from fec_cache.system.workspace import Workspace
+from fec_cache.workflows.evaluate import find_run
+from fec_cache.workflows.labelled import Labelled, load_labelled
+from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
+
+
+@dataclass(frozen=True)
+class CompareOutcome:
+    """Comparisons by triplet type, `all` last; `names` are the runs of A and of B."""
+
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+    comparisons: dict[str, Comparison]
+    num_left_out: int
+    redrawn: str
+    overlap: tuple[str, ...]
+    origin: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "a": list(self.names[0]),
+            "b": list(self.names[1]),
+            "triplets": {name: plain(asdict(found)) for name, found in self.comparisons.items()},
+            "num_left_out": self.num_left_out,
+            "redrawn": self.redrawn,
+            "overlap": list(self.overlap),
+            "origin": self.origin,
+        }
+
+    def in_words(self) -> str:
+        """For people: a table by type and the verdict in one line."""
+        rows = [
+            [
+                name,
+                str(found.num_triplets),
+                percent(found.accuracy_a),
+                percent(found.accuracy_b),
+                _signed(found),
+                f"{found.only_a:.0f} : {found.only_b:.0f}",
+            ]
+            for name, found in self.comparisons.items()
+        ]
+        columns = ["triplets", "number", "A", "B", "A - B, points", "only A : only B"]
+        sides = [", ".join(names) for names in self.names]
+        overall = self.comparisons["all"]
+        lines = [
+            table(f"A = {sides[0]}\nB = {sides[1]}\ntriplet accuracy", columns, rows),
+            f"A is {overall.in_words()} (95 %: {100 * overall.low:+.1f} to "
+            f"{100 * overall.high:+.1f}; standard error over {self.redrawn}"
+            f"{' and seeds' if max(overall.num_seeds) > 1 else ''})"
+            if overall.difference
+            else f"A and B: {overall.in_words()}",
+        ]
+        if not np.isnan(overall.mcnemar_p):
+            lines.append(
+                f"McNemar's exact test, which takes triplets for independent: "
+                f"p = {overall.mcnemar_p:.2g}"
+            )
+        if self.num_left_out:
+            lines.append(
+                f"{counted(self.num_left_out, 'triplet')} left out: features for one of them only."
+            )
+        return "\n".join([*lines, *self.overlap, *([self.origin] if self.origin else [])])
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """One run's answers: faces [T, 3] of each triplet by id, and how right each answer is [T]."""
+
+    name: str
+    table: TripletTable
+    people: RowLabels | None
+    faces: npt.NDArray[np.bytes_]
+    credit: npt.NDArray[np.float64]
+
+
+def run_compare(
+    workspace: Workspace, a: str, b: str, allow_overlap: bool, console: Console
+) -> CompareOutcome:
+    """Compare two heads on the test split.
+
+    Args:
+        workspace: the folders.
+        a: a run, several parted by commas, or a pattern such as `best-*`: seeds of one setting.
+        b: likewise.
+        allow_overlap: insist although a head has seen test faces or people.
+        console: for progress.
+
+    Raises:
+        MissingData: there is no such run.
+        FacesLeak: a head has seen test faces or people.
+        BadOption: the two groups share a run, or no triplet.
+    """
+    groups = [find_runs(workspace, words) for words in (a, b)]
+    if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:
+        raise BadOption(f"{a!r} and {b!r} share a run, but each must stand on one side only.")
+    measuring = _Measuring(workspace, allow_overlap, console)
+    sides = [[measuring.answers(folder) for folder in folders] for folders in groups]
+    if not _common([*sides[0], *sides[1]])[0].any():
+        raise BadOption(f"{a!r} and {b!r} have no test triplet in common.")
+    return _outcome(workspace, sides[0], sides[1], tuple(measuring.warned))
+
+
+def _outcome(
+    workspace: Workspace, a: list[_Answers], b: list[_Answers], warned: tuple[str, ...]
+) -> CompareOutcome:
+    keeps = _common([*a, *b])
+    kept, people = a[0].table.take(keeps[0]), a[0].people
+    units, redrawn = units_of(kept, people)
+    credits = [one.credit[keep] for one, keep in zip([*a, *b], keeps, strict=True)]
+    return CompareOutcome(
+        names=(tuple(one.name for one in a), tuple(one.name for one in b)),
+        comparisons=compare_by_type(credits[: len(a)], credits[len(a) :], kept.types, units),
+        num_left_out=max(len(one.credit) for one in [*a, *b]) - len(kept),
+        redrawn=redrawn,
+        overlap=warned,
+        origin=origin_of(workspace.data_dir).note,
+    )
+
+
+def find_runs(workspace: Workspace, words: str) -> tuple[Path, ...]:
+    """Folders of runs, named one by one or by patterns, parted by commas.
+
+    Raises:
+        MissingData: a name or a pattern fits no run.
+    """
+    found: dict[Path, None] = {}
+    known = sorted(path.parent for path in workspace.runs_dir.glob(f"*/{CONFIG_NAME}"))
+    for word in (part.strip() for part in words.split(",")):
+        if set(word) & set("*?["):
+            fitting = [folder for folder in known if fnmatch.fnmatchcase(folder.name, word)]
+            if not fitting:
+                raise MissingData(
+                    f"No run in {workspace.runs_dir} fits {word!r}. There are: "
+                    f"{', '.join(folder.name for folder in known) or 'none'}."
+                )
+            found.update(dict.fromkeys(fitting))
+        else:
+            found[find_run(workspace, word)] = None
+    return tuple(found)
+
+
+class _Measuring:
+    """Takes the answers of one run after the other; the test split is read once a set of caches."""
+
+    def __init__(self, workspace: Workspace, allow_overlap: bool, console: Console) -> None:
+        self.warned: list[str] = []
+        self._workspace, self._allow_overlap, self._console = workspace, allow_overlap, console
+        self._labels = read_face_labels(workspace.data_dir)
+        self._read: tuple[object, Labelled] | None = None
+        self._counts: TripletCounts | None = None
+
+    def answers(self, folder: Path) -> _Answers:
+        """One run's answers on the test split."""
+        head, config = load_head(folder)
+        labelled = self._labelled(config)
+        seen = load_seen_faces(folder, config)
+        overlap = find_overlap(self._workspace, seen, labelled, self._labels)
+        overlap.refuse_unless(self._allow_overlap, folder.name)
+        self.warned += [f"{folder.name}: {line}" for line in overlap.in_words()]
+        features, triplets = labelled.matrix.features, labelled.table
+        check_finite(features, triplets.rows)
+        similarity = similarity_of(head, features, triplets.rows)
+        check_logits(similarity)
+        return _Answers(
+            folder.name,
+            triplets,
+            row_labels(labelled, self._labels),
+            np.array(labelled.matrix.face_ids, "S")[triplets.rows],
+            triplet_credit(similarity, triplets.odd),
+        )
+
+    def _labelled(self, config: RunConfig) -> Labelled:
+        """The test split on a run's caches; the last one is kept, since seeds come in a row."""
+        if self._read is None or self._read[0] != config.recipes:
+            caches = caches_of_recipes(self._workspace.cache_dir, config.recipes)
+            # What is said of the split is mostly the same for other caches of the same faces.
+            is_first = self._read is None
+            console = self._console if is_first else self._console.quietly()
+            labelled = load_labelled(self._workspace, "test", caches, 0.0, console)
+            if is_first or labelled.counts != self._counts:
+                warn_of_missing(labelled.counts, self._console)
+            if not is_first and labelled.counts != self._counts:
+                self._console.say(f"With {caches.names}: {labelled.counts.in_words()}")
+            self._counts = labelled.counts
+            self._read = config.recipes, labelled
+        return self._read[1]
+
+
+def _common(everyone: list[_Answers]) -> list[npt.NDArray[np.bool_]]:
+    """Masks of the triplets that all runs have features for; they leave the same ones, in order."""
+    shared = set.intersection(*(set(one.faces.ravel().tolist()) for one in everyone))
+    known = np.array(sorted(shared), everyone[0].faces.dtype)
+    return [np.asarray(np.isin(one.faces, known).all(axis=1), np.bool_) for one in everyone]
+
+
+def _signed(found: Comparison) -> str:
+    error = "too few" if np.isnan(found.stderr) else f"+- {100 * found.stderr:.1f}"
+    return f"{100 * found.difference:+.1f} {error}"

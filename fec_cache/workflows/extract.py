@@ -1,0 +1,235 @@
+"""Stage one as one call: annotations -> faces -> features in the cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fec_cache.backbones.architectures import find_architecture
+from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.recipe import FeatureRecipe
+from fec_cache.cli.console import Console
+from fec_cache.datasets.annotations import write_rejected
+from fec_cache.extraction.decoding import AUTO, choose_decode
+from fec_cache.extraction.devices import BackboneSource, check_devices, extract_on_devices
+from fec_cache.extraction.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
+from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ProgressCallback
+from fec_cache.faces.crop import DECODERS, CropConfig
+from fec_cache.faces.digests import ImageDigests
+from fec_cache.faces.table import FaceTable
+from fec_cache.inference.network import choose_device
+from fec_cache.inference.precision import choose_precision
+from fec_cache.system.wording import counted, duration
+from fec_cache.system.workspace import Workspace
+from fec_cache.workflows.labelled import (
+    read_splits,
+    table_of_faces,
+    warn_of_random_weights,
+)
+
+
+@dataclass(frozen=True)
+class ExtractRequest:
+    """What `fec extract` was asked for."""
+
+    backbone: str
+    layers: Sequence[str]
+    weights: str | None
+    crop_margin: float
+    store_dtype: str
+    options: ExtractOptions
+    rehash: bool = False
+    precision: str = "auto"
+    flip: str = "off"
+    decode: str = AUTO
+    devices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is loaded."""
+        CropConfig(margin=self.crop_margin)
+
+
+@dataclass(frozen=True)
+class ExtractOutcome:
+    """What it did."""
+
+    summary: ExtractSummary
+    backbone: str
+    weights: str
+    precision: str
+    num_rows: int
+    num_rejected: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        summary = self.summary
+        seconds = summary.seconds
+        fields = {k: v for k, v in _counters(summary).items() if k not in ("seconds", "folders")}
+        return {
+            "backbone": self.backbone,
+            "weights": self.weights,
+            "precision": self.precision,
+            "caches": [str(folder) for folder in summary.folders],
+            "rows": self.num_rows,
+            "rejected_rows": self.num_rejected,
+            **fields,
+            "stage_seconds": {name: getattr(seconds, name) for name in STAGES},
+        }
+
+    def in_words(self) -> str:
+        """For people."""
+        summary = self.summary
+        lines = [
+            f"{counted(summary.num_faces, 'face')}: {summary.num_computed} computed now, "
+            f"{summary.num_cached} cached before, {summary.num_failed} with an unusable picture, "
+            f"{summary.num_missing} without an image",
+        ]
+        if summary.num_same:
+            lines.append(f"Of these, other names of a picture counted already: {summary.num_same}")
+        if self.num_rejected:
+            lines.append(
+                f"{self.num_rejected} of {counted(self.num_rows, 'row')} rejected: see rejected.csv"
+            )
+        if summary.num_computed:
+            rate = summary.num_computed / summary.duration_s
+            lines.append(f"{duration(summary.duration_s)}, {rate:.0f} faces/s; {_slowest(summary)}")
+        if summary.smallest_cosine is not None:
+            lines.append(
+                f"Self-check: smallest cosine with plain fp32 {summary.smallest_cosine:.6f} "
+                f"({self.precision}, {summary.engine})"
+            )
+        lines += [f"Features: {folder}" for folder in summary.folders]
+        return "\n".join(lines)
+
+
+_FLIPS = {"off": (False,), "on": (True,), "both": (False, True)}
+STAGES = ("read", "decode", "network", "write")
+
+
+def _slowest(summary: ExtractSummary) -> str:
+    """Seconds of work of each stage, most first."""
+    spent = {name: getattr(summary.seconds, name) for name in STAGES}
+    ordered = sorted(spent.items(), key=lambda entry: -entry[1])
+    return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
+
+
+def run_extract(workspace: Workspace, request: ExtractRequest, console: Console) -> ExtractOutcome:
+    """Bring the caches of a backbone's layers up to the data folder.
+
+    Raises:
+        FecError: see the stages; what was sealed before stays.
+    """
+    check_devices(request.devices or (request.options.device,))
+    find_architecture(request.backbone)
+    annotations = read_splits(workspace, console)
+    backbone = load_backbone(request.backbone, request.weights, request.layers)
+    console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
+    device = choose_device(request.options.device)
+    precision = choose_precision(request.precision, backbone, device)
+    console.say(f"Precision: {precision.precision} ({precision.reason})")
+    digests = ImageDigests(workspace.cache_dir, request.rehash, request.options.image_timeout_s)
+    faces = table_of_faces(workspace, annotations, console, digests)
+    recipes = _recipes(workspace, backbone, faces, precision.precision, request, console)
+    caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
+    warn_of_random_weights(recipes, console)
+    rejected = [row for part in annotations for row in part.rejected]
+    for cache in caches:
+        write_rejected(cache.folder / "rejected.csv", rejected)
+    with console.progress("Extracting", "faces") as step:
+
+        def on_progress(progress: ExtractProgress) -> None:
+            """Move the bar and name the slowest stage."""
+            step(progress.faces_done, progress.faces_total, _detail(progress))
+
+        summary = _extract(faces, workspace, backbone, caches, request, on_progress)
+    _warn(summary, request, console)
+    num_rows = sum(part.num_rows for part in annotations)
+    return ExtractOutcome(
+        summary,
+        backbone.name,
+        backbone.weights.source,
+        recipes[0].precision,
+        num_rows,
+        len(rejected),
+    )
+
+
+def _recipes(
+    workspace: Workspace,
+    backbone: Backbone,
+    faces: FaceTable,
+    precision: str,
+    request: ExtractRequest,
+    console: Console,
+) -> list[FeatureRecipe]:
+    """The recipes that were asked for; the way of decoding is chosen here, and said."""
+
+    def recipes(decode: str) -> list[FeatureRecipe]:
+        """All of them with one way of decoding."""
+        return recipes_of(
+            backbone,
+            request.crop_margin,
+            request.store_dtype,
+            precision,
+            _FLIPS[request.flip],
+            decode,
+        )
+
+    choice = choose_decode(
+        request.decode,
+        choose_device(request.options.device),
+        faces.present,
+        workspace.images_dir,
+        CropConfig(backbone.input_size, request.crop_margin),
+        [word for word in DECODERS if _is_begun(workspace.cache_dir, recipes(word))],
+    )
+    if choice.decode != CropConfig.decode:
+        console.say(f"Decoding: {choice.decode} ({choice.reason})")
+    return recipes(choice.decode)
+
+
+def _is_begun(cache_dir: Path, recipes: Sequence[FeatureRecipe]) -> bool:
+    return any((cache_dir / recipe.folder_name).is_dir() for recipe in recipes)
+
+
+def _extract(
+    faces: FaceTable,
+    workspace: Workspace,
+    backbone: Backbone,
+    caches: Sequence[FeatureCache],
+    request: ExtractRequest,
+    on_progress: ProgressCallback,
+) -> ExtractSummary:
+    images, options = workspace.images_dir, request.options
+    if len(request.devices) < 2:
+        return extract(faces, images, backbone, caches, options, on_progress)
+    source = BackboneSource.of(backbone, request.weights)
+    return extract_on_devices(faces, images, source, caches, options, request.devices, on_progress)
+
+
+def _warn(summary: ExtractSummary, request: ExtractRequest, console: Console) -> None:
+    if summary.num_failed or summary.num_missing:
+        console.warn(
+            f"{counted(summary.num_failed + summary.num_missing, 'face')} could not be used; "
+            f"why is told in {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
+        )
+    if summary.num_faint:
+        console.warn(
+            f"{counted(summary.num_faint, 'face')} with features so small that "
+            f"{request.store_dtype} loses more than 1 % of them. Extract again with "
+            "--store-dtype float32."
+        )
+
+
+def _detail(progress: ExtractProgress) -> str:
+    spent = {name: getattr(progress.seconds, name) for name in STAGES}
+    total = sum(spent.values()) or 1.0
+    name = max(spent, key=lambda stage: spent[stage])
+    return f"mostly {name} ({100 * spent[name] / total:.0f} % of the work)"
+
+
+def _counters(summary: ExtractSummary) -> dict[str, Any]:
+    """The counters of a summary; its clock holds a lock, which cannot be copied."""
+    return {name: getattr(summary, name) for name in summary.__dataclass_fields__}

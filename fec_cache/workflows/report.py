@@ -1,0 +1,232 @@
+"""A run, whatever of it is there -> its report page."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.cache.joined import caches_of_recipes
+from fec_cache.cli.console import Console
+from fec_cache.datasets.face_labels import read_face_labels
+from fec_cache.datasets.origin import origin_of
+from fec_cache.errors import (
+    BadImage,
+    CacheMismatch,
+    CacheNotFound,
+    FecError,
+    MissingData,
+    OutputExists,
+)
+from fec_cache.evaluation.face_map import FaceMap, map_faces
+from fec_cache.faces.images import load_face
+from fec_cache.reports.page import MARKER, Picture, ReportData, render_report
+from fec_cache.runs.checkpoint import load_config, load_head, load_history
+from fec_cache.runs.config import RunConfig
+from fec_cache.search.results import by_setting
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
+from fec_cache.workflows.baseline import Baseline, check_seeds, measure_baseline, named_rivals
+from fec_cache.workflows.compare import find_runs
+from fec_cache.workflows.evaluate import find_run, run_evaluate
+from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
+from fec_cache.workflows.labelled import random_weights_notes
+from fec_cache.workflows.search_keeper import RESULTS_NAME
+from fec_cache.workflows.seed_group import SeedGroup, find_seeds, measure_seeds
+
+REPORT_NAME = "report.html"
+_MARKER_WITHIN = 4096
+_NUM_REASONS = 3
+
+
+def run_report(
+    workspace: Workspace,
+    run_name: str | None,
+    out: Path | None,
+    allow_overlap: bool,
+    console: Console,
+    is_forced: bool = False,
+    against: str | None = None,
+) -> Path:
+    """Write the report of a run with all seeds of its recipe; what is missing is said on the page.
+
+    Args:
+        workspace: the folders.
+        run_name: a run, or several seeds of one recipe as `fec compare` takes them, the first of
+            which is shown; the newest without a name.
+        out: the page. [default: in the run]
+        allow_overlap: insist although test faces were trained on.
+        console: for warnings.
+        is_forced: overwrite a file that is no report.
+        against: runs to hold it against, as `fec compare` takes them; else the original recipe.
+
+    Raises:
+        MissingData: there is no such run.
+        BadOption: the runs that were named are not seeds of one recipe.
+        OutputExists: `out` is there and is no report, and the run is not forced.
+        FacesLeak: test faces were seen in training.
+    """
+    folders = find_runs(workspace, run_name) if run_name else (find_run(workspace, None),)
+    check_seeds(folders)
+    path = out or folders[0] / REPORT_NAME
+    if not is_forced:
+        _check_out(path)
+    rivals = find_runs(workspace, against) if against else ()
+    data = _gather(workspace, folders, rivals, allow_overlap, console)
+    write_atomically(path, render_report(data).encode())
+    return path
+
+
+def _gather(
+    workspace: Workspace,
+    folders: tuple[Path, ...],
+    rivals: tuple[Path, ...],
+    allow_overlap: bool,
+    console: Console,
+) -> ReportData:
+    folder = folders[0]
+    config = load_config(folder)
+    outcome, reason = _evaluate(workspace, folder, allow_overlap, console)
+    seeds = baseline = None
+    if outcome is not None:
+        named = folders if len(folders) > 1 else find_seeds(workspace, folder)
+        seeds = measure_seeds(named, outcome, console)
+        baseline = _baseline(workspace, outcome, seeds, rivals, allow_overlap, console)
+    return ReportData(
+        name=folder.name,
+        config=config,
+        history=load_history(folder),
+        evaluation=outcome.evaluation if outcome else None,
+        table=outcome.labelled.table if outcome else None,
+        baseline=baseline,
+        results=_results(folder, console),
+        picture=_pictures(workspace, outcome),
+        notes=_notes(config, outcome, reason),
+        face_map=_face_map(folder, outcome),
+        words=_expressions(workspace, outcome),
+        extraction=_extraction(workspace, config, outcome),
+        seeds=seeds,
+        origin=origin_of(workspace.data_dir),
+    )
+
+
+def _check_out(path: Path) -> None:
+    """Raise `OutputExists` where a report would take the place of something else."""
+    if path.is_dir():
+        raise OutputExists(f"{path} is a folder. Name a file, as --out {path / REPORT_NAME}.")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if MARKER.encode() not in file.read(_MARKER_WITHIN):
+            raise OutputExists(
+                f"{path} is there and is not a report of fec. Name another file with --out, or "
+                "insist with --force."
+            )
+
+
+def _evaluate(
+    workspace: Workspace, folder: Path, allow_overlap: bool, console: Console
+) -> tuple[EvaluateOutcome | None, str]:
+    """The figures, or none and why."""
+    try:
+        return run_evaluate(workspace, folder, allow_overlap, console), ""
+    except (MissingData, CacheMismatch, CacheNotFound) as error:
+        reason = f"The report has no test figures: {error}"
+        console.warn(reason)
+        return None, reason
+
+
+def _baseline(
+    workspace: Workspace,
+    outcome: EvaluateOutcome,
+    seeds: SeedGroup | None,
+    rivals: tuple[Path, ...],
+    allow_overlap: bool,
+    console: Console,
+) -> Baseline | None:
+    """What the recipe is held against: the runs that were named, else the original recipe."""
+    ours = seeds.evaluations if seeds else [outcome.evaluation]
+    labelled = outcome.labelled
+    if rivals:
+        named = named_rivals(workspace, rivals, labelled, allow_overlap, console)
+        return measure_baseline(named, ours, outcome.evaluation.units)
+    if outcome.baseline is None:
+        return None
+    return outcome.baseline.beside(ours, labelled.table, outcome.evaluation.units)
+
+
+def _face_map(folder: Path, outcome: EvaluateOutcome | None) -> FaceMap | None:
+    if outcome is None:
+        return None
+    rows = np.unique(outcome.labelled.table.rows)
+    return map_faces(load_head(folder)[0], outcome.labelled.matrix.features, rows)
+
+
+def _expressions(workspace: Workspace, outcome: EvaluateOutcome | None) -> dict[int, str]:
+    """Expression word by row, where the set's maker wrote it down."""
+    if outcome is None:
+        return {}
+    labels = read_face_labels(workspace.data_dir)
+    shown = outcome.labelled.picture_of.items()
+    return {row: labels[ref].expression for row, ref in shown if ref in labels}
+
+
+def _extraction(
+    workspace: Workspace, config: RunConfig, outcome: EvaluateOutcome | None
+) -> tuple[tuple[str, str], ...]:
+    """What became of the faces, cache by cache, and of the test triplets."""
+    told: list[tuple[str, str]] = []
+    try:
+        caches = caches_of_recipes(workspace.cache_dir, config.recipes).caches
+        for cache in caches:
+            manifest = cache.manifest()
+            num_faces = sum(entry.rows for entry in manifest.shards)
+            reasons = Counter(face.reason for face in manifest.failed).most_common(_NUM_REASONS)
+            failed = f"{len(manifest.failed)} failed"
+            if reasons:
+                failed += f" ({'; '.join(f'{count} x {reason}' for reason, count in reasons)})"
+            told.append((cache.folder.name, f"features of {counted(num_faces, 'face')}, {failed}"))
+    except FecError as error:
+        told.append(("cache", str(error)))
+    if outcome is not None:
+        told.append(("test triplets", outcome.labelled.counts.in_words()))
+    return tuple(told)
+
+
+def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
+    def picture(row: int) -> npt.NDArray[np.uint8] | None:
+        """The crop of one row, or None."""
+        if outcome is None or row not in outcome.labelled.picture_of:
+            return None
+        ref = outcome.labelled.picture_of[row]
+        try:
+            return load_face(workspace.images_dir, ref, outcome.config.recipe.crop)
+        except BadImage:
+            return None
+
+    return picture
+
+
+def _notes(config: RunConfig, outcome: EvaluateOutcome | None, reason: str) -> tuple[str, ...]:
+    notes = [reason, str(config.data.get("origin") or ""), *random_weights_notes(config.recipes)]
+    if outcome is not None:
+        notes += [*outcome.overlap.in_words(), *outcome.evaluation.warnings]
+    return tuple(note for note in notes if note)
+
+
+def _results(folder: Path, console: Console) -> tuple[dict[str, str], ...]:
+    try:
+        with (folder / RESULTS_NAME).open(encoding="utf-8", newline="") as file:
+            rows = tuple(csv.DictReader(file, strict=True))
+        # Too many cells stand under None, too few are None: then nobody knows what belongs where.
+        if all(None not in row and None not in row.values() for row in rows):
+            return by_setting(rows)
+        reason = "its lines are of different lengths"
+    except FileNotFoundError:
+        return ()
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        reason = str(error)
+    console.warn(f"{folder / RESULTS_NAME} cannot be read ({reason}) and is left out.")
+    return ()

@@ -1,0 +1,137 @@
+"""What a search leaves in its run's folder: results.csv, plots, an Optuna study, the best head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fec_cache.errors import FecError, NothingToTrain
+from fec_cache.heads.base import build_head
+from fec_cache.pairs.config import PairConfig
+from fec_cache.pairs.split import Split
+from fec_cache.runs.checkpoint import load_head
+from fec_cache.search.choice import choose
+from fec_cache.search.ledger import Outcome
+from fec_cache.search.progress import ProgressCallback, SearchProgress
+from fec_cache.search.results import Ranked, rank, results_csv
+from fec_cache.search.run import Search
+from fec_cache.search.space import Point, key_of, point_of
+from fec_cache.system.atomic import write_atomically
+from fec_cache.system.wording import counted
+from fec_cache.system.workspace import Workspace
+from fec_cache.training.history import TrainResult
+from fec_cache.workflows.labelled import Labelled
+from fec_cache.workflows.train import save_head
+
+RESULTS_NAME = "results.csv"
+
+
+@dataclass
+class Keeper:
+    """Writes what a search found; a search that ends early leaves the same files, as far as it got.
+
+    `storage` is the URL of an Optuna study, or None.
+    """
+
+    workspace: Workspace
+    folder: Path
+    labelled: Labelled
+    split: Split
+    pairs: PairConfig
+    search: Search
+    storage: str | None = None
+
+    def also_stored(self, show: ProgressCallback) -> ProgressCallback:
+        """A callback that adds complete settings to the study as they come out."""
+        if self.storage is None:
+            return show
+        from fec_cache.search.study import StudyWriter
+
+        writer = StudyWriter(self.storage, self.folder.name)
+        num_seeds = len(self.search.space.seeds)
+
+        def tell(progress: SearchProgress) -> None:
+            """Store first, so that nothing is shown that could not be kept."""
+            if progress.new or not progress.in_hand:
+                ranked = rank(self._mine(progress.outcomes))
+                writer.add([entry for entry in ranked if entry.num_seeds >= num_seeds])
+            show(progress)
+
+        return tell
+
+    def interrupted(self) -> str:
+        """Write what there is, and say how to go on."""
+        outcomes = self._outcomes()
+        write_atomically(self.folder / RESULTS_NAME, results_csv(outcomes))
+        ranked = rank(outcomes)
+        if ranked:
+            first = ranked[0].first
+            at_hand = self.search.shelf.get(first.key)
+            if at_hand is not None:
+                self._save(point_of(first.settings), at_hand)
+        return (
+            f"{counted(len(outcomes), 'point')} done and kept, in {self.folder / RESULTS_NAME} so "
+            "far. The same command goes on with the others."
+        )
+
+    def conclude(
+        self, rule: str, has_plots: bool
+    ) -> tuple[Ranked, tuple[Ranked, ...], tuple[Outcome, ...]]:
+        """Write everything and save the winner's head.
+
+        Returns:
+            The winner, all settings by rank, and the failed points.
+
+        Raises:
+            NothingToTrain: no point has figures.
+        """
+        outcomes = self._outcomes()
+        write_atomically(self.folder / RESULTS_NAME, results_csv(outcomes))
+        ranked = rank(outcomes)
+        failed = tuple(outcome for outcome in outcomes if outcome.is_failed)
+        if not ranked:
+            raise NothingToTrain(self._why_nothing(failed))
+        if self.storage is not None:
+            from fec_cache.search.study import StudyWriter
+
+            StudyWriter(self.storage, self.folder.name).add(ranked)
+        if has_plots:
+            from fec_cache.reports.search_plots import draw_search
+
+            draw_search(self.folder, ranked)
+        winner = choose(ranked, rule, self._num_weights)
+        point = point_of(winner.first.settings)
+        if not self._is_saved(point):
+            self._save(point, self.search.train(point))
+        return winner, ranked, failed
+
+    def _outcomes(self) -> list[Outcome]:
+        return self._mine(tuple(self.search.ledger.outcomes().values()))
+
+    def _mine(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Outcomes of this search's scope; a key is the digest of scope and settings."""
+        scope = self.search.scope
+        return [outcome for outcome in outcomes if key_of(scope, outcome.settings) == outcome.key]
+
+    def _save(self, point: Point, result: TrainResult) -> None:
+        save_head(self.folder, self.workspace, self.labelled, self.split, point, self.pairs, result)
+
+    def _is_saved(self, point: Point) -> bool:
+        """Whether the folder holds this point's head already, whole."""
+        try:
+            _, config = load_head(self.folder)
+        except FecError:
+            return False
+        is_same = (config.head, config.train) == (point.head, point.train)
+        return is_same and config.data.get("digest") == self.labelled.digest
+
+    def _num_weights(self, entry: Ranked) -> float:
+        head = build_head(point_of(entry.settings).head, self.labelled.matrix.features.shape[1])
+        return float(sum(value.numel() for value in head.state_dict().values()))
+
+    def _why_nothing(self, failed: Sequence[Outcome]) -> str:
+        if not failed:
+            return "The time was up before the first point was done. Allow more with --timeout."
+        return (
+            f"Every point failed ({len(failed)} in all); the first: {failed[0].error}. They are "
+            f"listed in {self.folder / RESULTS_NAME}; try again with --retry-failed."
+        )

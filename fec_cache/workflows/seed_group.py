@@ -1,0 +1,97 @@
+"""Seeds of one recipe, measured together: what the report says of the recipe."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from fec_cache.cli.console import Console
+from fec_cache.errors import FecError
+from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.seeds import mean_over_seeds
+from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_history
+from fec_cache.runs.config import RunConfig
+from fec_cache.system.workspace import Workspace
+from fec_cache.training.history import Epoch
+from fec_cache.workflows.baseline import figures_of, recipe_key
+from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One run of a recipe."""
+
+    name: str
+    number: int
+    evaluation: Evaluation
+    history: tuple[Epoch, ...]
+
+    @property
+    def validation(self) -> float:
+        """Triplet accuracy of the kept epoch on validation; NaN without a history."""
+        return max((e.val_triplet_accuracy for e in self.history), default=math.nan)
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """Two seeds or more on the same test triplets, by number, and the mean of their figures."""
+
+    seeds: tuple[Seed, ...]
+    mean: Evaluation
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """One evaluation a seed."""
+        return [seed.evaluation for seed in self.seeds]
+
+
+def find_seeds(workspace: Workspace, folder: Path) -> tuple[Path, ...]:
+    """All runs of a run's recipe on the same triplets, itself among them."""
+    key = recipe_key(load_config(folder))
+    found = []
+    for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
+        try:
+            is_same = recipe_key(load_config(path.parent)) == key
+        except FecError:
+            continue
+        if is_same and path.parent.resolve() != folder.resolve():
+            found.append(path.parent)
+    return (folder, *found)
+
+
+def measure_seeds(
+    folders: tuple[Path, ...], outcome: EvaluateOutcome, console: Console
+) -> SeedGroup | None:
+    """Measure the seeds of a recipe on the triplets of one of them; None for one seed only.
+
+    A seed that stands in two runs counts once, and a run that cannot be read is named and left out.
+
+    Args:
+        folders: runs of the recipe of `outcome`.
+        outcome: of the run that is shown.
+        console: for warnings.
+    """
+    shown = _seed(outcome.folder, outcome.config, outcome.evaluation)
+    found = {shown.number: shown}
+    for folder in folders:
+        try:
+            head, config = load_head(folder)
+        except FecError as error:
+            console.warn(f"The run {folder.name} is left out: {error}")
+            continue
+        if config.train.seed in found:
+            continue
+        evaluation = figures_of(head, outcome.labelled)
+        found[config.train.seed] = _seed(folder, config, evaluation)
+    if len(found) < 2:
+        return None
+    seeds = tuple(found[number] for number in sorted(found))
+    # The mean keeps what is no figure from the run that is shown.
+    ordered = [shown, *(seed for seed in seeds if seed is not shown)]
+    mean = mean_over_seeds(
+        [seed.evaluation for seed in ordered], outcome.labelled.table, outcome.evaluation.units
+    )
+    return SeedGroup(seeds, mean)
+
+
+def _seed(folder: Path, config: RunConfig, evaluation: Evaluation) -> Seed:
+    return Seed(folder.name, config.train.seed, evaluation, load_history(folder))
