@@ -18,10 +18,10 @@ from pathlib import Path
 from browser import Browser
 from PIL import Image
 
-from fec_cache.cli.console import Console
 from fec_cache.pairs.config import PairConfig
 from fec_cache.runs.checkpoint import load_config
 from fec_cache.search.space import Point
+from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.report import run_report
 from fec_cache.workflows.train import HeadRequest, run_train
@@ -53,7 +53,7 @@ def make(work: Path) -> Path:
         _fec("synthesize", "--out", str(workspace.data_dir), *sizes)
     for layer, flip in ((POOL, "off"), (GRID, "on")):
         _fec("extract", *folders, "--backbone", BACKBONE, "--layer", layer, "--flip", flip)
-    console = Console(verbosity=-1)
+    reporter = SILENT
     for seed in SEEDS:
         name = f"original-{seed}"
         if not (workspace.runs_dir / name / "config.json").exists():
@@ -68,9 +68,9 @@ def make(work: Path) -> Path:
         if not (workspace.runs_dir / f"best-{seed}" / "config.json").exists():
             point = Point(config.head, dataclasses.replace(config.train, seed=seed))
             run_train(
-                workspace, HeadRequest(features, PairConfig(), f"best-{seed}"), point, console
+                workspace, HeadRequest(features, PairConfig(), f"best-{seed}"), point, reporter
             )
-    return run_report(workspace, "best-0", work / "report.html", False, console)
+    return run_report(workspace, "best-0", work / "report.html", False, reporter)
 
 
 def shoot(page: Path, out: Path) -> int:

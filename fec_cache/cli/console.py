@@ -1,88 +1,153 @@
-"""What a command says: results on standard output, progress and warnings on standard error."""
+"""What a command prints: results on standard output, progress and warnings on standard error."""
 
-import dataclasses
 import json
 import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from fec_cache.system.reporter import Parts, Snapshot, Step, Table
 from fec_cache.system.wording import duration
 
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.table import Table as RichTable
+
 _PLAIN_EVERY_S = 5.0
+_REFRESH_PER_S = 4.0
 _TABLE_WIDTH = 10_000  # a name that is cut off cannot be typed after --run
-Step = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Console:
-    """How much is said and in which form.
+    """The `Reporter` of the command line, and where it prints results.
 
-    `verbosity` -1 says only results and errors, 0 progress too, 1 details too.
+    Results go to standard output; messages too, but not under --json or -q. Progress and warnings
+    go to standard error, and under --json the warnings stand in the result as well. `verbosity` is
+    -1 for results and errors only, 0 for progress too, 1 for details too.
     """
 
     as_json: bool = False
     verbosity: int = 0
+    warnings: list[str] = field(default_factory=list)
 
-    def say(self, text: str) -> None:
-        """A line for people; nothing under --json or -q."""
+    def message(self, text: str) -> None:
+        """Print a line for people; nothing under --json or -q."""
         if not self.as_json and self.verbosity >= 0:
             click.echo(text)
 
-    def result(self, text: str, fields: Mapping[str, Any]) -> None:
-        """The result: text for people, or the fields as one JSON object for machines."""
-        if self.as_json:
-            click.echo(json.dumps(_without_nan(fields), default=str, allow_nan=False))
-        else:
-            click.echo(text)
-
-    def warn(self, text: str) -> None:
-        """A line that a person ought to see, on standard error."""
+    def warning(self, text: str) -> None:
+        """Print a line on standard error, and keep it for the result under --json."""
+        self.warnings.append(text)
         if self.verbosity >= 0:
             click.echo(f"Note: {text}", err=True)
 
-    def quietly(self) -> "Console":
-        """The same for work whose lines were said before: only errors are heard of it."""
-        return dataclasses.replace(self, verbosity=-1)
+    def show(self, parts: Parts) -> None:
+        """Print paragraphs and tables for people; nothing under --json or -q."""
+        self.message(_as_text(parts))
+
+    def result(self, parts: str | Parts, fields: Mapping[str, Any]) -> None:
+        """Print the result: text for people, or the fields as one JSON object for machines."""
+        if self.as_json:
+            whole = {**fields, "warnings": [*self.warnings, *fields.get("warnings", ())]}
+            whole["warnings"] = list(dict.fromkeys(whole["warnings"]))
+            click.echo(json.dumps(_without_nan(whole), default=str, allow_nan=False))
+        else:
+            click.echo(parts if isinstance(parts, str) else _as_text(parts))
 
     @contextmanager
     def progress(self, label: str, unit: str) -> Iterator[Step]:
-        """Progress of long work: a bar on a terminal, a plain line now and then elsewhere.
+        """Show progress: a bar on a terminal, a plain line every few seconds elsewhere.
 
         Yields:
-            A function that is told what is done, what is to do, and a detail to show.
+            A function of what is done, what there is to do, and a detail to show.
         """
         if self.verbosity < 0 or self.as_json:
-            yield lambda done, total, detail="": None  # type: ignore[misc]
+            yield lambda done, total, detail: None
         elif sys.stderr.isatty():
             with _rich_steps(label, unit) as step:
                 yield step
         else:
             yield _PlainSteps(label, unit)
 
+    @contextmanager
+    def live(self, label: str) -> Iterator[Callable[[Snapshot], None]]:
+        """Show snapshots: a table redrawn in place on a terminal, plain lines elsewhere."""
+        if self.verbosity < 0 or self.as_json:
+            yield lambda snapshot: None
+        elif sys.stderr.isatty():
+            from rich.console import Console as RichConsole
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as text; the first column is left-aligned, the others right."""
+            with live_table(RichConsole(stderr=True)) as show:
+                yield show
+        else:
+            yield PlainSnapshots(label)
+
+
+def _as_text(parts: Parts) -> str:
+    return "\n".join(part if isinstance(part, str) else draw_table(part) for part in parts)
+
+
+def draw_table(table: Table) -> str:
+    """A table as text under its title."""
     from io import StringIO
 
-    from rich import box
     from rich.console import Console as RichConsole
-    from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, name in enumerate(columns):
-        drawn.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*row)
     text = StringIO()
+    drawn = _rich_table(table, first="left")
     RichConsole(file=text, width=_TABLE_WIDTH, color_system=None, markup=False).print(drawn)
-    return "\n".join([title, *(line.rstrip() for line in text.getvalue().splitlines())])
+    return "\n".join([table.title, *(line.rstrip() for line in text.getvalue().splitlines())])
+
+
+def _rich_table(table: Table, first: Literal["left", "right"]) -> "RichTable":
+    from rich import box
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(table.columns):
+        drawn.add_column(name, justify="right" if number else first, no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+@contextmanager
+def live_table(terminal: "RichConsole") -> Iterator[Callable[[Snapshot], None]]:
+    """Redraw the headline and the table of the newest snapshot in place."""
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=terminal, refresh_per_second=_REFRESH_PER_S, transient=True) as live:
+
+        def show(snapshot: Snapshot) -> None:
+            """Replace what is shown."""
+            line, table = Text(snapshot.headline), snapshot.table
+            live.update(Group(line, _rich_table(table, "right")) if table.rows else line)
+
+        yield show
+
+
+class PlainSnapshots:
+    """Snapshots where there is no terminal: a line every few seconds, and the last one."""
+
+    def __init__(self, label: str) -> None:
+        self._label, self._shown_at = label, time.monotonic()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Print the headline if it is time."""
+        now = time.monotonic()
+        if now - self._shown_at < _PLAIN_EVERY_S and not snapshot.is_end:
+            return
+        self._shown_at = now
+        click.echo(f"{self._label}: {snapshot.headline}{snapshot.detail}", err=True)
 
 
 def set_up_logging(verbosity: int) -> None:
@@ -100,14 +165,14 @@ class _PlainSteps:
 
     def __init__(self, label: str, unit: str) -> None:
         self._label, self._unit = label, unit
-        self._started = self._told = time.monotonic()
+        self._started = self._shown_at = time.monotonic()
 
     def __call__(self, done: int, total: int, detail: str = "") -> None:
         now = time.monotonic()
-        is_end = done >= total and self._told > self._started
-        if now - self._told < _PLAIN_EVERY_S and not is_end:
+        is_end = done >= total and self._shown_at > self._started
+        if now - self._shown_at < _PLAIN_EVERY_S and not is_end:
             return
-        self._told = now
+        self._shown_at = now
         elapsed = max(now - self._started, 1e-9)
         left = duration((total - done) * elapsed / max(done, 1))
         tail = f", {detail}" if detail else ""

@@ -134,7 +134,7 @@ def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str |
     from fec_cache.workflows.demo import run_demo
 
     outcome = run_demo(out, faces, triplets, backbone, console)
-    console.result(outcome.in_words(), outcome.to_dict())
+    console.result(outcome.parts(), outcome.to_dict())
 
 
 for command in (

@@ -3,32 +3,33 @@
 import math
 from collections.abc import Callable, Sequence
 
-from fec_cache.cli.console import table
 from fec_cache.datasets.origin import Origin
+from fec_cache.evaluation.baseline import Baseline
 from fec_cache.evaluation.bootstrap import Interval
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
+from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.people import IdentityFigures
+from fec_cache.system.reporter import Parts, Table
 from fec_cache.system.wording import counted, percent
-from fec_cache.workflows.baseline import Baseline
 
 _TRIPLET_COLUMNS = ("number", "chance", "floor", "original", "this head", "95 %")
 _PAIR_COLUMNS = ("constant answer", "original", "this head", "ceiling")
 
 
-def evaluation_lines(
-    title: str, found: Evaluation, baseline: Baseline | None, origin: Origin
-) -> list[str]:
-    """Tables and remarks, a line or a table each."""
+def evaluation_parts(outcome: EvaluateOutcome) -> Parts:
+    """For people: tables of triplets and of pairs, and what a reader must know beside them."""
+    found, baseline, origin = outcome.evaluation, outcome.baseline, outcome.origin
+    title = f"{outcome.folder.name} on {outcome.config.features}"
     other = baseline.evaluation if baseline else None
     pairs = counted(found.pairs.num_pairs, "pair")
-    lines = [
-        table(
+    lines: list[str | Table] = [
+        Table(
             f"{title}: triplet accuracy",
             _triplet_columns(origin),
             triplet_rows(found, other, origin),
         ),
         _legend(found, baseline, origin),
-        table(
+        Table(
             f"{pairs}, {percent(found.pairs.base_rate)} of them similar",
             ["pairs", *_PAIR_COLUMNS],
             pair_rows(found.pairs, other.pairs if other else None),
@@ -42,7 +43,9 @@ def evaluation_lines(
         )
     if found.identity:
         lines += identity_lines(found.identity)
-    return [line for line in lines if line]
+    lines += outcome.overlap.in_words()
+    lines += [outcome.survivors.in_words()] if outcome.survivors else []
+    return [*lines, *([origin.note] if origin.note else [])]
 
 
 def triplet_rows(found: Evaluation, other: Evaluation | None, origin: Origin) -> list[list[str]]:

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.reports.evaluation_tables import identity_lines, pair_markdown, triplet_markdown
-from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
 
 CARD_NAME = "model_card.md"
 _SURVIVORS = "survivors.json"

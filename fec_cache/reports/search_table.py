@@ -1,81 +1,33 @@
-"""What a running search shows: a live table on a terminal, plain lines elsewhere."""
+"""A search as text: its progress, and its best settings as a table."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-import click
-
-from fec_cache.cli.console import Console
-from fec_cache.search.progress import ProgressCallback, SearchProgress
+from fec_cache.search.progress import SearchProgress
 from fec_cache.search.results import Ranked, rank
 from fec_cache.search.space import UNREAD
+from fec_cache.system.reporter import Snapshot, Table
 from fec_cache.system.wording import counted, duration, percent
 
-if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
-    from rich.console import RenderableType
-
 NUM_SHOWN = 10
-_PLAIN_EVERY_S = 5.0
-_REFRESH_PER_S = 4.0
 
 
-@contextmanager
-def shown_search(console: Console) -> Iterator[ProgressCallback]:
-    """Show the progress of a search while it runs; failed points are told as they come.
-
-    Yields:
-        What the search is to tell its progress to.
-    """
-    if console.verbosity < 0 or console.as_json:
-        yield _failures_told(console, lambda progress: None)
-    elif sys.stderr.isatty():
-        from rich.console import Console as RichConsole
-
-        with live_table(RichConsole(stderr=True)) as show:
-            yield _failures_told(console, show)
-    else:
-        yield _failures_told(console, PlainSearch())
-
-
-@contextmanager
-def live_table(terminal: "RichConsole") -> Iterator[ProgressCallback]:
-    """The best ten settings so far, rate and time left, redrawn in place."""
-    from rich.live import Live
-
-    started = time.monotonic()
-    ranked: tuple[Ranked, ...] = ()
-    with Live(console=terminal, refresh_per_second=_REFRESH_PER_S, transient=True) as live:
-
-        def show(progress: SearchProgress) -> None:
-            """Draw the table anew."""
-            nonlocal ranked
-            if progress.new or not ranked:
-                ranked = rank(progress.outcomes)
-            live.update(_drawn(ranked, headline(progress, time.monotonic() - started)))
-
-        yield show
-
-
-class PlainSearch:
-    """A line every few seconds, and one at the end."""
+class SearchBoard:
+    """Turns the progress of a search into snapshots: best settings so far, rate and time left."""
 
     def __init__(self) -> None:
-        self._started = self._told = time.monotonic()
+        self._started = time.monotonic()
+        self._ranked: tuple[Ranked, ...] = ()
 
-    def __call__(self, progress: SearchProgress) -> None:
-        """Tell the line if it is time."""
-        now = time.monotonic()
-        is_end = bool(progress.new) and progress.num_done == progress.num_points
-        if now - self._told < _PLAIN_EVERY_S and not is_end:
-            return
-        self._told = now
-        best = rank(progress.outcomes)[:1]
+    def snapshot(self, progress: SearchProgress) -> Snapshot:
+        """The current state of the search, shown in place of the last one."""
+        if progress.new or not self._ranked:
+            self._ranked = tuple(rank(progress.outcomes))
+        best = self._ranked[:1]
         tail = f"; best so far {percent(best[0].val_triplet_accuracy)}" if best else ""
-        click.echo(f"Searching: {headline(progress, now - self._started)}{tail}", err=True)
+        line = headline(progress, time.monotonic() - self._started)
+        is_end = bool(progress.new) and progress.num_done == progress.num_points
+        return Snapshot(line, Table("", *table_of(self._ranked, NUM_SHOWN)), tail, is_end)
 
 
 def headline(progress: SearchProgress, elapsed_s: float) -> str:
@@ -129,32 +81,6 @@ def _differs(name: str, settings: Sequence[Mapping[str, object]]) -> bool:
 
 def _is_unread(name: str, settings: Mapping[str, object]) -> bool:
     return name in UNREAD.get(str(settings.get("head")), ())
-
-
-def _drawn(ranked: Sequence[Ranked], line: str) -> "RenderableType":
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    columns, rows = table_of(ranked, NUM_SHOWN)
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns if rows else ():
-        drawn.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*row)
-    return Group(Text(line), drawn) if rows else Text(line)
-
-
-def _failures_told(console: Console, show: Callable[[SearchProgress], None]) -> ProgressCallback:
-    def tell(progress: SearchProgress) -> None:
-        """Warn of each point that failed, then show the rest."""
-        for outcome in progress.new:
-            if outcome.is_failed:
-                console.warn(f"point {outcome.key} failed: {outcome.error}")
-        show(progress)
-
-    return tell
 
 
 def _epochs(entry: Ranked) -> str:

@@ -1,126 +1,24 @@
 """The original recipe on the same triplets: what every figure is held against."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from fec_cache.cache.joined import caches_of_recipes, label_of
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.cli.console import Console
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.errors import BadOption, FecError
-from fec_cache.evaluation.compare import Comparison, compare_by_type
-from fec_cache.evaluation.figures import plain
-from fec_cache.evaluation.report import Evaluation, evaluate_head
-from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
+from fec_cache.evaluation.baseline import NAME, Rivals, recipe_key, recipe_name
 from fec_cache.heads.base import PairHead
-from fec_cache.pairs.build import TripletTable
+from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_seen_faces
 from fec_cache.runs.config import RunConfig
-from fec_cache.system.wording import counted
+from fec_cache.system.reporter import SILENT, Reporter
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import Labelled, load_labelled
+from fec_cache.workflows.labelled import load_labelled
 from fec_cache.workflows.overlap import find_overlap
-
-NAME = "original recipe"
-# Each seed's own intervals are not shown: these are enough for its figures.
-_FEW_DRAWS = 50
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """Figures of the original recipe, or of runs that were named in its place, and our lead.
-
-    `evaluation` has the mean over the runs; its arrays are the first run's. `comparisons` are ours
-    less theirs by type of triplet, `all` last. `title` says in a few words what they are,
-    `features` what they read where that is not what we read, and `credits` how right each run is on
-    each triplet: one array [T] a run.
-    """
-
-    runs: tuple[str, ...]
-    evaluation: Evaluation
-    comparisons: Mapping[str, Comparison]
-    title: str = NAME
-    features: str = ""
-    credits: tuple[npt.NDArray[np.float64], ...] = ()
-
-    @property
-    def comparison(self) -> Comparison:
-        """On all triplets."""
-        return self.comparisons["all"]
-
-    @property
-    def name(self) -> str:
-        """`original recipe`, with the number of seeds where there are several."""
-        num_seeds = len(self.runs)
-        return self.title if num_seeds == 1 else f"{self.title}, {counted(num_seeds, 'seed')}"
-
-    @property
-    def where(self) -> str:
-        """` on efficientnet_lite0:avgpool`; empty where it reads what we read."""
-        return f" on {self.features}" if self.features else ""
-
-    def beside(
-        self, ours: Sequence[Evaluation], table: TripletTable, units: npt.NDArray[np.int64]
-    ) -> "Baseline":
-        """The same beside other heads, or seeds of one recipe: one evaluation each."""
-        sides = credits_of(ours, table), self.credits
-        return dataclasses.replace(self, comparisons=compare_by_type(*sides, table.types, units))
-
-    def to_dict(self) -> dict[str, Any]:
-        """For --json."""
-        return {
-            "runs": list(self.runs),
-            "title": self.title,
-            "features": self.features,
-            **self.evaluation.to_dict(),
-            "this_head": plain(dataclasses.asdict(self.comparison)),
-            "by_type": {
-                name: plain(dataclasses.asdict(found)) for name, found in self.comparisons.items()
-            },
-        }
-
-
-@dataclass(frozen=True)
-class Rivals:
-    """Trained heads by the name of their run, what they are measured on, and their names."""
-
-    heads: Mapping[str, PairHead]
-    labelled: Labelled
-    title: str = NAME
-    features: str = ""
-
-
-def measure_baseline(
-    rivals: Rivals, ours: Sequence[Evaluation], units: npt.NDArray[np.int64]
-) -> Baseline:
-    """Measure runs beside a head, or beside the seeds of a recipe, on the same triplets.
-
-    Args:
-        rivals: of one head at least.
-        ours: one evaluation a seed.
-        units: [T, 3], what intervals redraw.
-    """
-    labelled = rivals.labelled
-    found = [figures_of(head, labelled) for head in rivals.heads.values()]
-    mean = mean_over_seeds(found, labelled.table, units)
-    credits = tuple(credits_of(found, labelled.table))
-    baseline = Baseline(tuple(rivals.heads), mean, {}, rivals.title, rivals.features, credits)
-    return baseline.beside(ours, labelled.table, units)
-
-
-def figures_of(head: PairHead, labelled: Labelled) -> Evaluation:
-    """One seed's figures, for a mean over seeds: its own intervals are from a few draws only."""
-    return evaluate_head(head, labelled.matrix.features, labelled.table, draws=_FEW_DRAWS)
 
 
 def find_original(
-    workspace: Workspace, config: RunConfig, labelled: Labelled, console: Console
+    workspace: Workspace, config: RunConfig, labelled: Labelled, reporter: Reporter
 ) -> Rivals | None:
     """Runs of the original recipe to hold a head against; None for that recipe itself.
 
@@ -137,13 +35,13 @@ def find_original(
         try:
             heads[folder.name], recipes = load_head(folder)[0], found.recipes
         except FecError as error:
-            console.warn(f"The run {folder.name} is left out: {error}")
+            reporter.warning(f"The run {folder.name} is left out: {error}")
     if not heads:
         return None
     try:
-        theirs = _on_same_triplets(workspace, recipes, labelled, console)
+        theirs = _on_same_triplets(workspace, recipes, labelled, reporter)
     except FecError as error:
-        console.warn(f"The original recipe is left out: {error}")
+        reporter.warning(f"The original recipe is left out: {error}")
         return None
     return Rivals(heads, theirs, NAME, _features_unless(recipes, labelled))
 
@@ -168,7 +66,7 @@ def named_rivals(
     folders: tuple[Path, ...],
     labelled: Labelled,
     allow_overlap: bool,
-    console: Console,
+    reporter: Reporter,
 ) -> Rivals:
     """Runs that were named to be held against: one, or several seeds of one recipe.
 
@@ -178,7 +76,7 @@ def named_rivals(
     """
     configs = check_seeds(folders)
     first = configs[0]
-    theirs = _on_same_triplets(workspace, first.recipes, labelled, console)
+    theirs = _on_same_triplets(workspace, first.recipes, labelled, reporter)
     labels = read_face_labels(workspace.data_dir)
     for folder, config in zip(folders, configs, strict=True):
         overlap = find_overlap(workspace, load_seen_faces(folder, config), theirs, labels)
@@ -204,20 +102,6 @@ def check_seeds(folders: tuple[Path, ...]) -> list[RunConfig]:
     return configs
 
 
-def recipe_key(config: RunConfig) -> tuple[object, ...]:
-    """What is the same for every seed of one recipe on the same data."""
-    train = dataclasses.replace(config.train, seed=0)
-    return config.recipes, config.head, train, config.pairs, config.data.get("digest")
-
-
-def recipe_name(names: Sequence[str]) -> str:
-    """What several runs have in common at the start of their names, else the first one's name."""
-    common = names[0]
-    while not all(name.startswith(common) for name in names):
-        common = common[:-1]
-    return common.rstrip("-_. ") or names[0]
-
-
 def _features_unless(recipes: tuple[FeatureRecipe, ...], labelled: Labelled) -> str:
     """The features in words, unless they are those of `labelled`."""
     return "" if recipes == labelled.caches.recipes else label_of(recipes)
@@ -235,7 +119,7 @@ def _on_same_triplets(
     workspace: Workspace,
     recipes: tuple[FeatureRecipe, ...],
     labelled: Labelled,
-    console: Console,
+    reporter: Reporter,
 ) -> Labelled:
     """The test split on other caches.
 
@@ -245,7 +129,7 @@ def _on_same_triplets(
     if recipes == labelled.caches.recipes:
         return labelled
     caches = caches_of_recipes(workspace.cache_dir, recipes)
-    theirs = load_labelled(workspace, "test", caches, 0.0, console.quietly())
+    theirs = load_labelled(workspace, "test", caches, 0.0, SILENT)
     if theirs.digest != labelled.digest:
         raise BadOption(
             f"{caches.names} and {labelled.caches.names} do not hold the same test faces, so the "

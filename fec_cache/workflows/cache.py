@@ -12,8 +12,8 @@ from fec_cache.cache.catalogue import cache_folders
 from fec_cache.cache.maintenance.verify import Finding, VerifyReport, is_behind
 from fec_cache.cache.manifest import Manifest
 from fec_cache.cache.provenance import read_provenance
-from fec_cache.cli.console import table
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError
+from fec_cache.system.reporter import Parts, Table
 from fec_cache.system.wording import counted
 
 _MOST_REASONS = 8
@@ -38,7 +38,7 @@ class CacheSummary:
 class Told:
     """A result, for people and for --json, and whether all is well."""
 
-    text: str
+    parts: Parts
     fields: Mapping[str, Any]
     is_well: bool = True
 
@@ -55,9 +55,9 @@ def list_summaries(cache_dir: Path) -> Told:
         + [size_of(one.size_bytes), one.state]
         for one in summaries
     ]
-    lines = [table(f"{len(summaries)} in {cache_dir}", columns, rows)]
+    lines: list[str | Table] = [Table(f"{len(summaries)} in {cache_dir}", columns, rows)]
     lines += [one.error for one in summaries if one.error]
-    return Told("\n".join(lines), {"caches": [asdict(one) for one in summaries]})
+    return Told(lines, {"caches": [asdict(one) for one in summaries]})
 
 
 def summarize(folder: Path) -> CacheSummary:
@@ -111,14 +111,14 @@ def describe(cache: FeatureCache) -> Told:
         "failures": dict(reasons),
         "runs": runs,
     }
-    lines = [
+    lines: list[str | Table] = [
         _headline(cache.folder, manifest, summary),
         *_recipe_lines(recipe),
         _shard_table(cache, manifest),
     ]
     if reasons:
         rows = [[reason[:100], str(count)] for reason, count in reasons.most_common(_MOST_REASONS)]
-        lines.append(table("Failures", ["reason", "faces"], rows))
+        lines.append(Table("Failures", ["reason", "faces"], rows))
     if runs:
         lines.append(_run_table(runs))
     lines += [trouble] if trouble else []
@@ -127,7 +127,7 @@ def describe(cache: FeatureCache) -> Told:
             "features.h5 and failures.csv lack the newest shards: a run was ended before its end. "
             "The next `fec extract` or `fec cache repair` brings them up to date."
         )
-    return Told("\n".join(lines), fields)
+    return Told(lines, fields)
 
 
 def _headline(folder: Path, manifest: Manifest, summary: CacheSummary) -> str:
@@ -147,20 +147,20 @@ def _recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _shard_table(cache: FeatureCache, manifest: Manifest) -> str:
+def _shard_table(cache: FeatureCache, manifest: Manifest) -> Table:
     rows = []
     for entry in manifest.shards:
         path = cache.folder / entry.file
         size = size_of(path.stat().st_size) if entry.rows and path.is_file() else "-"
         counts = [str(entry.rows), str(len(entry.failed)), size]
         rows.append([entry.file or "(no face usable)", *counts, entry.sha256[:12]])
-    return table("Shards", ["file", "faces", "failed", "size", "sha256"], rows)
+    return Table("Shards", ["file", "faces", "failed", "size", "sha256"], rows)
 
 
-def _run_table(runs: Sequence[Mapping[str, Any]]) -> str:
+def _run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     columns = ["date", "device", "batch_size", "torch", "weights"]
     rows = [[str(run.get(name, "")) for name in columns] for run in runs]
-    return table("Runs that computed something", columns, rows)
+    return Table("Runs that computed something", columns, rows)
 
 
 def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> Told:
@@ -168,7 +168,9 @@ def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> 
     rows = [
         [one.folder.name, str(one.num_shards), str(one.num_faces), _verdict(one)] for one in reports
     ]
-    lines = [table("Every byte checked", ["cache", "shards", "faces", "verdict"], rows)]
+    lines: list[str | Table] = [
+        Table("Every byte checked", ["cache", "shards", "faces", "verdict"], rows)
+    ]
     bad = [(one.folder.name, finding) for one in reports for finding in one.problems]
     bad += [("", finding) for finding in index]
     for title, found in (
@@ -184,7 +186,7 @@ def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> 
         "caches": [{**asdict(one), "folder": str(one.folder)} for one in reports],
         "index": [asdict(finding) for finding in index],
     }
-    return Told("\n".join(lines), fields, not bad)
+    return Told(lines, fields, not bad)
 
 
 def _verdict(report: VerifyReport) -> str:

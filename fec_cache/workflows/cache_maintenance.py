@@ -8,10 +8,10 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.catalogue import select_cache
 from fec_cache.cache.maintenance.prune import prune_cache, remove_cache, remove_half_removed
 from fec_cache.cache.maintenance.repair import RepairReport, repair_cache, repair_index
-from fec_cache.cli.console import Console
 from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.export.cache_tables import SUFFIXES, export_cache
 from fec_cache.faces.table import Face, FaceTable
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.cache import Told, size_of
@@ -20,7 +20,7 @@ from fec_cache.workflows.labelled import read_splits, table_of_faces
 _ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
 
 
-def run_repair(cache_dir: Path, folders: Sequence[Path], console: Console) -> Told:
+def run_repair(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> Told:
     """Repair caches, and the index of image digests; one that cannot be mended stops no other."""
     lines: list[str] = []
     fields: list[dict[str, object]] = []
@@ -38,9 +38,9 @@ def run_repair(cache_dir: Path, folders: Sequence[Path], console: Console) -> To
         lines.append("images.index: damaged lines struck; their images are read again")
     if errors:
         for line in lines:
-            console.say(line)
+            reporter.message(line)
         raise FecError(" ".join(errors))
-    return Told("\n".join(lines), {"caches": fields, "index_mended": is_index_mended})
+    return Told(lines, {"caches": fields, "index_mended": is_index_mended})
 
 
 def _repaired(report: RepairReport) -> list[str]:
@@ -58,7 +58,7 @@ def run_export(
     out: Path,
     kind: str | None,
     is_forced: bool,
-    console: Console,
+    reporter: Reporter,
 ) -> Told:
     """Write a cache as one file.
 
@@ -78,16 +78,16 @@ def run_export(
             " or a format by --format."
         )
     try:
-        faces: Sequence[Face] = _faces(workspace, console).present
+        faces: Sequence[Face] = _faces(workspace, reporter).present
     except MissingData as error:
-        console.warn(f"Image paths and boxes are left empty: {error}")
+        reporter.warning(f"Image paths and boxes are left empty: {error}")
         faces = ()
     report = export_cache(cache, out, kind, faces, is_forced)
     text = (
         f"{report.path}: {counted(report.num_faces, 'face')} as {report.format}, "
         f"{size_of(report.size_bytes)}; {report.num_named} with image path and box"
     )
-    return Told(text, {**asdict(report), "path": str(report.path)})
+    return Told([text], {**asdict(report), "path": str(report.path)})
 
 
 def run_prune(
@@ -95,10 +95,10 @@ def run_prune(
     folders: Sequence[Path],
     is_unused_too: bool,
     is_dry: bool,
-    console: Console,
+    reporter: Reporter,
 ) -> Told:
     """Clear caches of what nobody needs."""
-    used = _used(workspace, console) if is_unused_too else None
+    used = _used(workspace, reporter) if is_unused_too else None
     reports = [prune_cache(FeatureCache.open(folder), used, is_dry) for folder in folders]
     num_halves = 0 if is_dry else remove_half_removed(workspace.cache_dir)
     verb = "would go" if is_dry else "gone"
@@ -110,7 +110,7 @@ def run_prune(
     ]
     fields = [{**asdict(one), "folder": str(one.folder)} for one in reports]
     more = {"dry_run": is_dry, "half_removed": num_halves}
-    return Told("\n".join(lines), {"caches": fields, **more})
+    return Told(lines, {"caches": fields, **more})
 
 
 def run_removal(folders: Sequence[Path], is_dry: bool) -> Told:
@@ -122,20 +122,20 @@ def run_removal(folders: Sequence[Path], is_dry: bool) -> Told:
         verb = "would be deleted" if is_dry else "deleted"
         lines.append(f"{folder.name}: {verb}, {size_of(size_bytes)}")
         fields.append({"folder": str(folder), "size_bytes": size_bytes})
-    return Told("\n".join(lines), {"caches": fields, "dry_run": is_dry})
+    return Told(lines, {"caches": fields, "dry_run": is_dry})
 
 
-def _faces(workspace: Workspace, console: Console) -> FaceTable:
-    return table_of_faces(workspace, read_splits(workspace, console), console)
+def _faces(workspace: Workspace, reporter: Reporter) -> FaceTable:
+    return table_of_faces(workspace, read_splits(workspace, reporter), reporter)
 
 
-def _used(workspace: Workspace, console: Console) -> frozenset[str]:
+def _used(workspace: Workspace, reporter: Reporter) -> frozenset[str]:
     """Ids of the faces that the data folder names.
 
     Raises:
         MissingData: some faces have no image, so that nobody knows which features are theirs.
     """
-    faces = _faces(workspace, console)
+    faces = _faces(workspace, reporter)
     if faces.missing:
         first = faces.missing[0]
         raise MissingData(

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.cache.joined import caches_of_recipes
-from fec_cache.cli.console import Console, table
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, MissingData
@@ -21,12 +20,14 @@ from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import units_of
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletCounts, TripletTable
+from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.checkpoint import CONFIG_NAME, load_head, load_seen_faces
 from fec_cache.runs.config import RunConfig
+from fec_cache.system.reporter import SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.evaluate import find_run
-from fec_cache.workflows.labelled import Labelled, load_labelled
+from fec_cache.workflows.labelled import load_labelled
 from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
 
 
@@ -53,7 +54,7 @@ class CompareOutcome:
             "origin": self.origin,
         }
 
-    def in_words(self) -> str:
+    def parts(self) -> Parts:
         """For people: a table by type and the verdict in one line."""
         rows = [
             [
@@ -69,8 +70,8 @@ class CompareOutcome:
         columns = ["triplets", "number", "A", "B", "A - B, points", "only A : only B"]
         sides = [", ".join(names) for names in self.names]
         overall = self.comparisons["all"]
-        lines = [
-            table(f"A = {sides[0]}\nB = {sides[1]}\ntriplet accuracy", columns, rows),
+        lines: list[str | Table] = [
+            Table(f"A = {sides[0]}\nB = {sides[1]}\ntriplet accuracy", columns, rows),
             f"A is {overall.in_words()} (95 %: {100 * overall.low:+.1f} to "
             f"{100 * overall.high:+.1f}; standard error over {self.redrawn}"
             f"{' and seeds' if max(overall.num_seeds) > 1 else ''})"
@@ -86,7 +87,7 @@ class CompareOutcome:
             lines.append(
                 f"{counted(self.num_left_out, 'triplet')} left out: features for one of them only."
             )
-        return "\n".join([*lines, *self.overlap, *([self.origin] if self.origin else [])])
+        return [*lines, *self.overlap, *([self.origin] if self.origin else [])]
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _Answers:
 
 
 def run_compare(
-    workspace: Workspace, a: str, b: str, allow_overlap: bool, console: Console
+    workspace: Workspace, a: str, b: str, allow_overlap: bool, reporter: Reporter
 ) -> CompareOutcome:
     """Compare two heads on the test split.
 
@@ -110,7 +111,7 @@ def run_compare(
         a: a run, several parted by commas, or a pattern such as `best-*`: seeds of one setting.
         b: likewise.
         allow_overlap: insist although a head has seen test faces or people.
-        console: for progress.
+        reporter: for progress.
 
     Raises:
         MissingData: there is no such run.
@@ -120,7 +121,7 @@ def run_compare(
     groups = [find_runs(workspace, words) for words in (a, b)]
     if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:
         raise BadOption(f"{a!r} and {b!r} share a run, but each must stand on one side only.")
-    measuring = _Measuring(workspace, allow_overlap, console)
+    measuring = _Measuring(workspace, allow_overlap, reporter)
     sides = [[measuring.answers(folder) for folder in folders] for folders in groups]
     if not _common([*sides[0], *sides[1]])[0].any():
         raise BadOption(f"{a!r} and {b!r} have no test triplet in common.")
@@ -169,9 +170,9 @@ def find_runs(workspace: Workspace, words: str) -> tuple[Path, ...]:
 class _Measuring:
     """Takes the answers of one run after the other; the test split is read once a set of caches."""
 
-    def __init__(self, workspace: Workspace, allow_overlap: bool, console: Console) -> None:
+    def __init__(self, workspace: Workspace, allow_overlap: bool, reporter: Reporter) -> None:
         self.warned: list[str] = []
-        self._workspace, self._allow_overlap, self._console = workspace, allow_overlap, console
+        self._workspace, self._allow_overlap, self._reporter = workspace, allow_overlap, reporter
         self._labels = read_face_labels(workspace.data_dir)
         self._read: tuple[object, Labelled] | None = None
         self._counts: TripletCounts | None = None
@@ -202,12 +203,12 @@ class _Measuring:
             caches = caches_of_recipes(self._workspace.cache_dir, config.recipes)
             # What is said of the split is mostly the same for other caches of the same faces.
             is_first = self._read is None
-            console = self._console if is_first else self._console.quietly()
-            labelled = load_labelled(self._workspace, "test", caches, 0.0, console)
+            reporter = self._reporter if is_first else SILENT
+            labelled = load_labelled(self._workspace, "test", caches, 0.0, reporter)
             if is_first or labelled.counts != self._counts:
-                warn_of_missing(labelled.counts, self._console)
+                warn_of_missing(labelled.counts, self._reporter)
             if not is_first and labelled.counts != self._counts:
-                self._console.say(f"With {caches.names}: {labelled.counts.in_words()}")
+                self._reporter.message(f"With {caches.names}: {labelled.counts.in_words()}")
             self._counts = labelled.counts
             self._read = config.recipes, labelled
         return self._read[1]

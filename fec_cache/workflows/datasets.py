@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.cli.console import Console
 from fec_cache.datasets.labelled.import_folder import FolderConfig, FolderSummary, import_folder
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig, SyntheticSummary, synthesize
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, duration, percent
 
 
@@ -66,7 +66,7 @@ class ImportOutcome:
 
 
 def run_synthesize(
-    out: Path, faces: int, triplets: int, seed: int, console: Console
+    out: Path, faces: int, triplets: int, seed: int, reporter: Reporter
 ) -> SynthesizeOutcome:
     """Draw a synthetic set.
 
@@ -74,17 +74,17 @@ def run_synthesize(
         BadOption, OutputExists, StorageFailed: see `synthesize`.
     """
     config = SyntheticConfig(faces=faces, triplets=triplets, seed=seed)
-    with console.progress("Drawing", "faces") as step:
+    with reporter.progress("Drawing", "faces") as step:
         summary = synthesize(out, config, lambda done, total: step(done, total, ""))
     return SynthesizeOutcome(summary)
 
 
-def run_import(source: Path, out: Path, config: FolderConfig, console: Console) -> ImportOutcome:
+def run_import(source: Path, out: Path, config: FolderConfig, reporter: Reporter) -> ImportOutcome:
     """Make a set from labelled pictures.
 
     Raises:
         MissingData, BadAnnotations, OutputExists, StorageFailed: see `import_folder`.
     """
-    with console.progress("Copying", "pictures") as step:
+    with reporter.progress("Copying", "pictures") as step:
         summary = import_folder(source, out, config, lambda done, total: step(done, total, ""))
     return ImportOutcome(summary)

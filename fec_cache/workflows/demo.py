@@ -10,22 +10,22 @@ from typing import Any
 from fec_cache.backbones.architectures import find_architecture
 from fec_cache.backbones.load import load_backbone, weights_at_hand
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.cli.console import Console, table
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.out_folder import check_out
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
+from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.extraction.extract import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.heads.config import HeadConfig
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.reporter import Parts, Reporter, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
 from fec_cache.workflows.datasets import run_synthesize
 from fec_cache.workflows.evaluate import run_evaluate
-from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
 from fec_cache.workflows.extract import ExtractRequest, run_extract
 from fec_cache.workflows.predict import Prediction, open_pictures, run_predict
 from fec_cache.workflows.report import run_report
@@ -59,7 +59,7 @@ class DemoOutcome:
             "duration_s": self.duration_s,
         }
 
-    def in_words(self) -> str:
+    def parts(self) -> Parts:
         """For people: the table and where the report is."""
         head = self.best.config.head
         named = f"best of the grid ({head.head} {'-'.join(map(str, head.hidden))})"
@@ -76,19 +76,17 @@ class DemoOutcome:
             f"Triplet accuracy on {counted(overall.num_triplets, 'test triplet')} of synthetic "
             f"faces, {self.best.config.features}"
         )
-        return "\n".join(
-            [
-                table(title, ["", *groups], rows),
-                f"95 % interval of the best head, all triplets: {percent(overall.low)} to "
-                f"{percent(overall.high)}. Drawn faces and simulated raters: no figure for FEC.",
-                f"Whole demo: {duration(self.duration_s)}",
-                f"Report: {self.report}",
-            ]
-        )
+        return [
+            Table(title, ["", *groups], rows),
+            f"95 % interval of the best head, all triplets: {percent(overall.low)} to "
+            f"{percent(overall.high)}. Drawn faces and simulated raters: no figure for FEC.",
+            f"Whole demo: {duration(self.duration_s)}",
+            f"Report: {self.report}",
+        ]
 
 
 def run_demo(
-    out: Path, faces: int, triplets: int, backbone: str | None, console: Console
+    out: Path, faces: int, triplets: int, backbone: str | None, reporter: Reporter
 ) -> DemoOutcome:
     """Synthesize, extract, train, search, evaluate, predict, report.
 
@@ -97,7 +95,7 @@ def run_demo(
         faces: how many to draw.
         triplets: how many to judge.
         backbone: by name; without one see `choose_backbone`.
-        console: for what is told on the way.
+        reporter: for what is told on the way.
 
     Raises:
         BadOption: there is no such backbone, or so many faces or triplets cannot be.
@@ -106,26 +104,27 @@ def run_demo(
         FecError: see the stages.
     """
     started = time.perf_counter()
-    chosen = _begin(out, faces, triplets, backbone, console)
+    chosen = _begin(out, faces, triplets, backbone, reporter)
     workspace = Workspace(out / "data", out / "cache", out / "runs")
-    console.say(run_synthesize(workspace.data_dir, faces, triplets, 0, console).in_words())
-    extracted = run_extract(workspace, _extraction(chosen), console)
-    console.say(extracted.in_words())
+    reporter.message(run_synthesize(workspace.data_dir, faces, triplets, 0, reporter).in_words())
+    extracted = run_extract(workspace, _extraction(chosen), reporter)
+    reporter.message(extracted.in_words())
     features = HeadRequest(features=extracted.summary.folders[0].name)
-    original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), console)
-    console.say(original.in_words())
-    best = run_search(workspace, features, SearchRequest(space_of(DEFAULT_GRID)), console)
-    console.say(best.in_words(len(best.ranked)))
+    original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), reporter)
+    reporter.message(original.in_words())
+    best = run_search(workspace, features, SearchRequest(space_of(DEFAULT_GRID)), reporter)
+    reporter.show(best.parts(len(best.ranked)))
     evaluations = [
-        run_evaluate(workspace, folder, False, console) for folder in (original.folder, best.folder)
+        run_evaluate(workspace, folder, False, reporter)
+        for folder in (original.folder, best.folder)
     ]
-    predictions = _predict_two(workspace, evaluations[1], console)
-    report = run_report(workspace, best.folder.name, out / "report.html", False, console)
+    predictions = _predict_two(workspace, evaluations[1], reporter)
+    report = run_report(workspace, best.folder.name, out / "report.html", False, reporter)
     spent = time.perf_counter() - started
     return DemoOutcome(evaluations[0], evaluations[1], predictions, report, spent)
 
 
-def choose_backbone(console: Console) -> str:
+def choose_backbone(reporter: Reporter) -> str:
     """The best backbone whose weights are at hand or can be fetched, saying which and why.
 
     Raises:
@@ -133,24 +132,24 @@ def choose_backbone(console: Console) -> str:
     """
     place = weights_at_hand(FIRST_CHOICE)
     if place:
-        console.say(f"Backbone {FIRST_CHOICE}: its weights are in {place}")
+        reporter.message(f"Backbone {FIRST_CHOICE}: its weights are in {place}")
         return FIRST_CHOICE
     try:
         load_backbone(FIRST_CHOICE)
     except WeightsNotFound as error:
         if not weights_at_hand(SECOND_CHOICE):
             raise
-        console.say(
+        reporter.message(
             f"Backbone {SECOND_CHOICE} ({weights_at_hand(SECOND_CHOICE)}): the weights of "
             f"{FIRST_CHOICE} are not on this machine and could not be downloaded"
         )
         log.info("%s", error)
         return SECOND_CHOICE
-    console.say(f"Backbone {FIRST_CHOICE}: its weights were downloaded")
+    reporter.message(f"Backbone {FIRST_CHOICE}: its weights were downloaded")
     return FIRST_CHOICE
 
 
-def _begin(out: Path, faces: int, triplets: int, backbone: str | None, console: Console) -> str:
+def _begin(out: Path, faces: int, triplets: int, backbone: str | None, reporter: Reporter) -> str:
     """Check what was asked for, make the folder and mark it as the demo's own; the backbone.
 
     Only a marked folder is written into again.
@@ -159,7 +158,7 @@ def _begin(out: Path, faces: int, triplets: int, backbone: str | None, console: 
     SyntheticConfig(faces=faces, triplets=triplets)
     if backbone:
         find_architecture(backbone)
-    chosen = backbone or choose_backbone(console)
+    chosen = backbone or choose_backbone(reporter)
     settings = {"faces": faces, "triplets": triplets, "backbone": chosen}
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / MARKER, (json.dumps(settings, indent=1) + "\n").encode())
@@ -178,7 +177,7 @@ def _extraction(backbone: str) -> ExtractRequest:
 
 
 def _predict_two(
-    workspace: Workspace, outcome: EvaluateOutcome, console: Console
+    workspace: Workspace, outcome: EvaluateOutcome, reporter: Reporter
 ) -> tuple[Prediction, ...]:
     """The pair that is similar in the first test triplet, and one that is not."""
     triplet, odd = outcome.labelled.table.rows[0].tolist(), int(outcome.labelled.table.odd[0])
@@ -188,7 +187,7 @@ def _predict_two(
         first, second = (outcome.labelled.picture_of[row] for row in rows)
         prediction = _predict(workspace, outcome.folder, first, second)
         predictions.append(prediction)
-        console.say(
+        reporter.message(
             f"Two test faces that {outcome.origin.many} call {name}: {prediction.in_words()}"
         )
     return tuple(predictions)

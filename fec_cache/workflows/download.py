@@ -8,7 +8,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from fec_cache.cli.console import Console, table
 from fec_cache.datasets.annotations import write_rejected
 from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.datasets.download.disk_space import SpaceGuard, in_words
@@ -31,6 +30,7 @@ from fec_cache.errors import AlreadyRunning, MissingData, StorageFailed
 from fec_cache.faces.cropped_csv import write_cropped_csv
 from fec_cache.faces.examine import examine
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.reporter import Parts, Reporter, Table
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 
@@ -63,12 +63,12 @@ class StatusOutcome:
             fields["run"] = asdict(self.progress)
         return fields
 
-    def in_words(self) -> str:
+    def parts(self) -> Parts:
         """For people: the run, then tables by host, by failure and by triplet type."""
         status = self.status
         states = status.states
-        parts = [
-            *([_run_in_words(self.progress)] if self.progress else []),
+        parts: list[str | Table | None] = [
+            _run_in_words(self.progress) if self.progress else None,
             f"{counted(sum(states.values()), 'URL')}: {states['ok']} ok "
             f"({in_words(status.stored_bytes)}), {states['failed']} failed, "
             f"{states['pending']} pending",
@@ -78,9 +78,9 @@ class StatusOutcome:
             f"Survivors: {counted(status.survivors['images'], 'distinct image')}, set "
             f"{status.survivors['survivors'][:16]} ({self.data_dir / SURVIVORS_NAME})",
         ]
-        return "\n".join(part for part in parts if part)
+        return [part for part in parts if part is not None]
 
-    def _hosts(self) -> str:
+    def _hosts(self) -> Table:
         hosts = self.status.hosts
         rows = [
             [h.host[:_DETAIL] or "(none)", str(h.ok), str(h.failed), str(h.pending)] for h in hosts
@@ -89,30 +89,30 @@ class StatusOutcome:
             others = hosts[_MOST_HOSTS:]
             sums = [sum(getattr(h, name) for h in others) for name in ("ok", "failed", "pending")]
             rows = [*rows[:_MOST_HOSTS], [counted(len(others), "other host"), *map(str, sums)]]
-        return table("By host", ["host", "ok", "failed", "pending"], rows)
+        return Table("By host", ["host", "ok", "failed", "pending"], rows)
 
-    def _failures(self) -> str:
+    def _failures(self) -> Table | None:
         if not self.status.kinds:
-            return ""
+            return None
         rows = [
             [k.kind, str(k.number), "yes" if k.is_transient else "no", k.example[:_DETAIL]]
             for k in self.status.kinds
         ]
-        return table("Failures", ["kind", "URLs", "tried again", "for example"], rows)
+        return Table("Failures", ["kind", "URLs", "tried again", "for example"], rows)
 
-    def _triplets(self) -> str:
+    def _triplets(self) -> Table:
         rows = [
             [f"{t.split} {t.type.removesuffix('_TRIPLET').lower()}", str(t.usable), str(t.number)]
             for t in self.status.triplets
         ]
-        return table("Triplets with all three images", ["triplets", "usable", "in all"], rows)
+        return Table("Triplets with all three images", ["triplets", "usable", "in all"], rows)
 
 
 def run_download(
     workspace: Workspace,
     csv_paths: Sequence[Path],
     config: DownloadConfig,
-    console: Console,
+    reporter: Reporter,
     network: Network | None = None,
 ) -> StatusOutcome:
     """Fetch every URL of the CSV files that is not there yet.
@@ -136,7 +136,7 @@ def run_download(
     try:
         ledger = Ledger(data_dir)
         try:
-            return _download(ledger, data_dir, paths, config, console, network)
+            return _download(ledger, data_dir, paths, config, reporter, network)
         finally:
             ledger.close()
     finally:
@@ -162,19 +162,19 @@ def _download(
     data_dir: Path,
     paths: dict[str, Path],
     config: DownloadConfig,
-    console: Console,
+    reporter: Reporter,
     network: Network | None,
 ) -> StatusOutcome:
-    sources = [_enter(ledger, split, path, data_dir, console) for split, path in paths.items()]
+    sources = [_enter(ledger, split, path, data_dir, reporter) for split, path in paths.items()]
     reopen_failed(ledger, sources, config.retry_failed)
-    _recheck(ledger, sources, data_dir, config, console)
+    _recheck(ledger, sources, data_dir, config, reporter)
     if not ledger.number("SELECT count(*) FROM urls"):
         names = " and ".join(str(path) for path in paths.values())
         raise MissingData(f"{names} names no URL: its pictures are files already.")
     SpaceGuard(ledger, data_dir, config).check(count_wanted(ledger, sources, "pending"))
     pending = wanted(ledger, sources, "pending")
     try:
-        with console.progress("Downloading", "URLs") as step:
+        with reporter.progress("Downloading", "URLs") as step:
 
             def on_progress(progress: Progress) -> None:
                 """Move the bar."""
@@ -187,13 +187,13 @@ def _download(
     return StatusOutcome(data_dir, status, progress)
 
 
-def _enter(ledger: Ledger, split: str, path: Path, data_dir: Path, console: Console) -> Source:
+def _enter(ledger: Ledger, split: str, path: Path, data_dir: Path, reporter: Reporter) -> Source:
     source = enter_source(ledger, split, path)
     if source.rejected is not None:
         rejected_path = data_dir / f"rejected-{split}.csv"
         write_rejected(rejected_path, source.rejected)
         if source.rejected:
-            console.warn(
+            reporter.warning(
                 f"{source.num_rejected} of {counted(source.num_rows, 'row')} of {path} cannot be "
                 f"used; why is told in {rejected_path}"
             )
@@ -205,7 +205,7 @@ def _recheck(
     sources: Sequence[Source],
     data_dir: Path,
     config: DownloadConfig,
-    console: Console,
+    reporter: Reporter,
 ) -> None:
     """Open those URLs again whose files are not there as they were written."""
     store = PictureStore(data_dir, config.keep, examine)
@@ -216,7 +216,7 @@ def _recheck(
         if not store.is_whole(url, boxes, stored):
             lost.append(number)
     if lost:
-        console.warn(
+        reporter.warning(
             f"{counted(len(lost), 'picture')} not on the disk as kept before: fetched again."
         )
         reopen_urls(ledger, lost)

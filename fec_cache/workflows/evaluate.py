@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 from fec_cache.cache.joined import caches_of_recipes
-from fec_cache.cli.console import Console
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.datasets.survivors import read_survivors
 from fec_cache.errors import MissingData
+from fec_cache.evaluation.baseline import measure_baseline
+from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.reports.model_card import CARD_NAME, model_card
 from fec_cache.runs.checkpoint import (
@@ -18,9 +19,9 @@ from fec_cache.runs.checkpoint import (
     newest_run,
 )
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.baseline import find_original, measure_baseline
-from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
+from fec_cache.workflows.baseline import find_original
 from fec_cache.workflows.labelled import (
     load_labelled,
     warn_of_random_weights,
@@ -51,7 +52,7 @@ def find_run(workspace: Workspace, name: str | None) -> Path:
 
 
 def run_evaluate(
-    workspace: Workspace, folder: Path, allow_overlap: bool, console: Console
+    workspace: Workspace, folder: Path, allow_overlap: bool, reporter: Reporter
 ) -> EvaluateOutcome:
     """Measure a head on the test split and write `evaluation.json` into its run.
 
@@ -60,11 +61,11 @@ def run_evaluate(
         FacesLeak: test faces or people were seen in training.
     """
     head, config = load_head(folder)
-    console.say(f"Head: {folder}, {config.head.head} on {config.features}")
+    reporter.message(f"Head: {folder}, {config.head.head} on {config.features}")
     caches = caches_of_recipes(workspace.cache_dir, config.recipes)
-    warn_of_random_weights(caches.recipes, console)
-    labelled = load_labelled(workspace, "test", caches, 0.0, console)
-    warn_of_missing(labelled.counts, console)
+    warn_of_random_weights(caches.recipes, reporter)
+    labelled = load_labelled(workspace, "test", caches, 0.0, reporter)
+    warn_of_missing(labelled.counts, reporter)
     labels = read_face_labels(workspace.data_dir)
     overlap = find_overlap(workspace, load_seen_faces(folder, config), labelled, labels)
     overlap.refuse_unless(allow_overlap, folder.name)
@@ -75,7 +76,7 @@ def run_evaluate(
         labels=row_labels(labelled, labels),
         min_agreement=config.pairs.min_agreement,
     )
-    original = find_original(workspace, config, labelled, console)
+    original = find_original(workspace, config, labelled, reporter)
     outcome = EvaluateOutcome(
         folder,
         config,
@@ -87,7 +88,7 @@ def run_evaluate(
         read_survivors(workspace.data_dir),
     )
     for warning in evaluation.warnings:
-        console.warn(warning)
+        reporter.warning(warning)
     _save(outcome, workspace)
     return outcome
 

@@ -9,8 +9,7 @@ from fec_cache.backbones.architectures import find_architecture
 from fec_cache.backbones.load import Backbone, load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.cli.console import Console
-from fec_cache.datasets.annotations import write_rejected
+from fec_cache.datasets.annotations import Annotations, write_rejected
 from fec_cache.extraction.decoding import AUTO, choose_decode
 from fec_cache.extraction.devices import BackboneSource, check_devices, extract_on_devices
 from fec_cache.extraction.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
@@ -21,6 +20,7 @@ from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
 from fec_cache.inference.network import choose_device
 from fec_cache.inference.precision import choose_precision
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.labelled import (
@@ -115,7 +115,9 @@ def _slowest(summary: ExtractSummary) -> str:
     return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
 
 
-def run_extract(workspace: Workspace, request: ExtractRequest, console: Console) -> ExtractOutcome:
+def run_extract(
+    workspace: Workspace, request: ExtractRequest, reporter: Reporter
+) -> ExtractOutcome:
     """Bring the caches of a backbone's layers up to the data folder.
 
     Raises:
@@ -123,37 +125,44 @@ def run_extract(workspace: Workspace, request: ExtractRequest, console: Console)
     """
     check_devices(request.devices or (request.options.device,))
     find_architecture(request.backbone)
-    annotations = read_splits(workspace, console)
+    annotations = read_splits(workspace, reporter)
     backbone = load_backbone(request.backbone, request.weights, request.layers)
-    console.say(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
+    reporter.message(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
     device = choose_device(request.options.device)
     precision = choose_precision(request.precision, backbone, device)
-    console.say(f"Precision: {precision.precision} ({precision.reason})")
+    reporter.message(f"Precision: {precision.precision} ({precision.reason})")
     digests = ImageDigests(workspace.cache_dir, request.rehash, request.options.image_timeout_s)
-    faces = table_of_faces(workspace, annotations, console, digests)
-    recipes = _recipes(workspace, backbone, faces, precision.precision, request, console)
-    caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
-    warn_of_random_weights(recipes, console)
-    rejected = [row for part in annotations for row in part.rejected]
-    for cache in caches:
-        write_rejected(cache.folder / "rejected.csv", rejected)
-    with console.progress("Extracting", "faces") as step:
+    faces = table_of_faces(workspace, annotations, reporter, digests)
+    recipes = _recipes(workspace, backbone, faces, precision.precision, request, reporter)
+    caches = _caches(workspace, recipes, annotations)
+    warn_of_random_weights(recipes, reporter)
+    with reporter.progress("Extracting", "faces") as step:
 
         def on_progress(progress: ExtractProgress) -> None:
             """Move the bar and name the slowest stage."""
             step(progress.faces_done, progress.faces_total, _detail(progress))
 
         summary = _extract(faces, workspace, backbone, caches, request, on_progress)
-    _warn(summary, request, console)
-    num_rows = sum(part.num_rows for part in annotations)
+    _warn(summary, request, reporter)
     return ExtractOutcome(
         summary,
         backbone.name,
         backbone.weights.source,
         recipes[0].precision,
-        num_rows,
-        len(rejected),
+        sum(part.num_rows for part in annotations),
+        sum(len(part.rejected) for part in annotations),
     )
+
+
+def _caches(
+    workspace: Workspace, recipes: Sequence[FeatureRecipe], annotations: Sequence[Annotations]
+) -> list[FeatureCache]:
+    """A cache for each recipe, with the rejected rows of the CSV files beside its features."""
+    rejected = [row for part in annotations for row in part.rejected]
+    caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
+    for cache in caches:
+        write_rejected(cache.folder / "rejected.csv", rejected)
+    return caches
 
 
 def _recipes(
@@ -162,7 +171,7 @@ def _recipes(
     faces: FaceTable,
     precision: str,
     request: ExtractRequest,
-    console: Console,
+    reporter: Reporter,
 ) -> list[FeatureRecipe]:
     """The recipes that were asked for; the way of decoding is chosen here, and said."""
 
@@ -186,7 +195,7 @@ def _recipes(
         [word for word in DECODERS if _is_begun(workspace.cache_dir, recipes(word))],
     )
     if choice.decode != CropConfig.decode:
-        console.say(f"Decoding: {choice.decode} ({choice.reason})")
+        reporter.message(f"Decoding: {choice.decode} ({choice.reason})")
     return recipes(choice.decode)
 
 
@@ -209,14 +218,14 @@ def _extract(
     return extract_on_devices(faces, images, source, caches, options, request.devices, on_progress)
 
 
-def _warn(summary: ExtractSummary, request: ExtractRequest, console: Console) -> None:
+def _warn(summary: ExtractSummary, request: ExtractRequest, reporter: Reporter) -> None:
     if summary.num_failed or summary.num_missing:
-        console.warn(
+        reporter.warning(
             f"{counted(summary.num_failed + summary.num_missing, 'face')} could not be used; "
             f"why is told in {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
         )
     if summary.num_faint:
-        console.warn(
+        reporter.warning(
             f"{counted(summary.num_faint, 'face')} with features so small that "
             f"{request.store_dtype} loses more than 1 % of them. Extract again with "
             "--store-dtype float32."

@@ -3,17 +3,14 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from fec_cache.cache.joined import CacheSet, JoinedMatrix, select_caches
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.cli.console import Console
 from fec_cache.datasets.annotations import (
     SPLITS,
     Annotations,
-    FaceRef,
     find_annotations,
     read_annotations,
     write_rejected,
@@ -24,33 +21,16 @@ from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
 from fec_cache.pairs.config import PairConfig
+from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split, split_triplets
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
 
 FEWEST_VALIDATION, ENOUGH_VALIDATION = 5, 200
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Triplets of one split, as rows of the matrix of one cache or of several side by side.
-
-    `picture_of` names, for each row of the matrix that a triplet uses, a face that shows it.
-    """
-
-    caches: CacheSet
-    matrix: JoinedMatrix
-    table: TripletTable
-    counts: TripletCounts
-    picture_of: dict[int, FaceRef]
-    digest: str
-
-    def face_ids(self) -> set[str]:
-        """Ids of all faces that stand in a triplet."""
-        return {self.matrix.face_ids[row] for row in set(self.table.rows.ravel().tolist())}
-
-
-def read_splits(workspace: Workspace, console: Console) -> list[Annotations]:
+def read_splits(workspace: Workspace, reporter: Reporter) -> list[Annotations]:
     """Annotations of train.csv and, where there is one, test.csv; rejected rows are told."""
     found = []
     for split in SPLITS:
@@ -59,7 +39,7 @@ def read_splits(workspace: Workspace, console: Console) -> list[Annotations]:
         except MissingData:
             if split == "train":
                 raise
-            console.warn(f"{workspace.data_dir} has no test split; only train.csv is used.")
+            reporter.warning(f"{workspace.data_dir} has no test split; only train.csv is used.")
             continue
         found.append(read_annotations(path))
     return found
@@ -68,7 +48,7 @@ def read_splits(workspace: Workspace, console: Console) -> list[Annotations]:
 def table_of_faces(
     workspace: Workspace,
     annotations: list[Annotations],
-    console: Console,
+    reporter: Reporter,
     digests: ImageDigests | None = None,
 ) -> FaceTable:
     """The unique faces of annotations, identified by their images' bytes.
@@ -76,7 +56,7 @@ def table_of_faces(
     Args:
         workspace: the folders.
         annotations: of one split or of both.
-        console: for progress.
+        reporter: for progress.
         digests: how images are read; without it as `ImageDigests` does by itself.
 
     Raises:
@@ -84,7 +64,7 @@ def table_of_faces(
     """
     refs = unique_refs(triplet for part in annotations for triplet in part.triplets)
     workspace.cache_dir.mkdir(parents=True, exist_ok=True)
-    with console.progress("Looking at images", "images") as step:
+    with reporter.progress("Looking at images", "images") as step:
         faces = identify_faces(
             refs,
             workspace.images_dir,
@@ -108,7 +88,7 @@ def load_labelled(
     split: str,
     caches: CacheSet,
     min_agreement: float,
-    console: Console,
+    reporter: Reporter,
 ) -> Labelled:
     """Read a split's triplets and point them into the matrix of the caches.
 
@@ -118,10 +98,10 @@ def load_labelled(
     annotations = read_annotations(find_annotations(workspace.data_dir, split))
     rejected_path = workspace.runs_dir / f"rejected-{split}.csv"
     write_rejected(rejected_path, annotations.rejected)
-    faces = table_of_faces(workspace, [annotations], console)
+    faces = table_of_faces(workspace, [annotations], reporter)
     matrix = caches.load(set(faces.ids().values()))
     if matrix.num_incomplete:
-        console.warn(
+        reporter.warning(
             f"{counted(matrix.num_incomplete, 'face')} in some of {caches.names} and not in all: "
             "left out."
         )
@@ -129,9 +109,9 @@ def load_labelled(
     table, counts = build_triplets(
         annotations.triplets, ids, rows, min_agreement, len(annotations.rejected)
     )
-    console.say(f"{annotations.path.name}: {counts.in_words()}")
+    reporter.message(f"{annotations.path.name}: {counts.in_words()}")
     if counts.num_rejected:
-        console.warn(f"rejected rows are listed in {rejected_path}")
+        reporter.warning(f"rejected rows are listed in {rejected_path}")
     if not len(table):
         raise NothingToTrain(
             f"{annotations.path} gives no usable triplet with the features of "
@@ -162,25 +142,25 @@ def _digest(matrix: JoinedMatrix, table: TripletTable) -> str:
 
 
 def load_training(
-    workspace: Workspace, features: str | None, pairs: PairConfig, console: Console
+    workspace: Workspace, features: str | None, pairs: PairConfig, reporter: Reporter
 ) -> tuple[Labelled, Split]:
     """Training and validation triplets on the caches that are meant."""
     caches = select_caches(workspace.cache_dir, features)
     folders = ", ".join(str(cache.folder) for cache in caches.caches)
-    console.say(f"Features: {caches.label} from {folders}")
-    warn_of_random_weights(caches.recipes, console)
-    labelled = load_labelled(workspace, "train", caches, pairs.min_agreement, console)
+    reporter.message(f"Features: {caches.label} from {folders}")
+    warn_of_random_weights(caches.recipes, reporter)
+    labelled = load_labelled(workspace, "train", caches, pairs.min_agreement, reporter)
     split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
-    console.say(
+    reporter.message(
         f"Split by {split.method}: {len(split.train)} training and "
         f"{counted(len(split.validation), 'validation triplet')} ({percent(_share(split))}), "
         f"{split.num_dropped} dropped between them"
     )
-    _judge_split(split, pairs, console)
+    _judge_split(split, pairs, reporter)
     return labelled, split
 
 
-def _judge_split(split: Split, pairs: PairConfig, console: Console) -> None:
+def _judge_split(split: Split, pairs: PairConfig, reporter: Reporter) -> None:
     """Say where a split is not what was asked for, and refuse one that can rank nothing.
 
     Raises:
@@ -195,12 +175,12 @@ def _judge_split(split: Split, pairs: PairConfig, console: Console) -> None:
         )
     if abs(_share(split) - asked) > asked / 3:
         reason = "its faces hang together" if split.method == "faces" else "it has few large parts"
-        console.warn(
+        reporter.warning(
             f"validation got {percent(_share(split))} of the parted triplets instead of the asked "
             f"{percent(asked)}: no face may stand on both sides, and {reason}."
         )
     if num < ENOUGH_VALIDATION:
-        console.warn(
+        reporter.warning(
             f"with {counted(num, 'validation triplet')} the accuracy is sure to about "
             f"{100 * math.sqrt(2 / 9 / num):.0f} points only; heads closer than that are not told "
             "apart."
@@ -211,10 +191,10 @@ def _share(split: Split) -> float:
     return len(split.validation) / (len(split.train) + len(split.validation))
 
 
-def warn_of_random_weights(recipes: Sequence[FeatureRecipe], console: Console) -> None:
+def warn_of_random_weights(recipes: Sequence[FeatureRecipe], reporter: Reporter) -> None:
     """Say so wherever features come from a backbone that was never trained."""
     for note in random_weights_notes(recipes):
-        console.warn(note)
+        reporter.warning(note)
 
 
 def random_weights_notes(recipes: Sequence[FeatureRecipe]) -> tuple[str, ...]:

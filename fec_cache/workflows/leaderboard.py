@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fec_cache.cli.console import Console, table
 from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.runs.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
 from fec_cache.search.space import UNREAD
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.reporter import Parts, Reporter, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.evaluate import EVALUATION_NAME
@@ -67,7 +67,7 @@ class Leaderboard:
             writer.writerow("" if isinstance(c, float) and math.isnan(c) else c for c in cells)
         return text.getvalue().encode()
 
-    def in_words(self) -> str:
+    def parts(self) -> Parts:
         """For people."""
         sets = list(dict.fromkeys(entry.triplets for entry in self.standings))
         rows = [
@@ -89,14 +89,14 @@ class Leaderboard:
         columns = ["run", "backbone", "layer", "head", "loss", "validation", "test"]
         columns += ["95 % interval", "time", *(["set"] if len(sets) > 1 else []), ""]
         title = f"{counted(len(rows), 'head')} in {self.runs_dir}: triplet accuracy, chance 33.3 %"
-        lines = [table(title, columns, rows)]
+        lines: list[str | Table] = [Table(title, columns, rows)]
         if len(sets) > 1:
             lines.append("Runs of another set were trained on other triplets: do not compare them.")
-        return "\n".join(lines)
+        return lines
 
 
 def run_leaderboard(
-    workspace: Workspace, sort: str, csv_path: Path | None, console: Console
+    workspace: Workspace, sort: str, csv_path: Path | None, reporter: Reporter
 ) -> Leaderboard:
     """Read every run; a column's name sorts, best or shortest first.
 
@@ -115,7 +115,7 @@ def run_leaderboard(
             found.append(_standing(path.parent))
         except FecError as error:
             damaged.append(f"{path.parent.name}: {error}")
-            console.warn(f"left out: {error}")
+            reporter.warning(f"left out: {error}")
     if not found:
         raise MissingData(f"{workspace.runs_dir} has no trained head. Run: fec train-head")
     board = Leaderboard(tuple(_sorted(found, sort)), tuple(damaged), workspace.runs_dir)

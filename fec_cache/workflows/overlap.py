@@ -1,56 +1,20 @@
 """What of a test split a head has seen before, and what of it is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from fec_cache.cli.console import Console
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.face_labels import FaceLabel
-from fec_cache.errors import FacesLeak
+from fec_cache.evaluation.overlap import Overlap
 from fec_cache.evaluation.people import RowLabels, people_on_both_sides
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import identify_faces
 from fec_cache.pairs.build import TripletCounts
+from fec_cache.pairs.labelled import Labelled
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import Labelled
 
-_NUM_NAMED = 3
 _MISSING = 0.1
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Test faces that were seen in training, and names of test people who were, if known."""
-
-    num_faces: int = 0
-    people: tuple[str, ...] = ()
-
-    def refuse_unless(self, is_allowed: bool, run: str) -> None:
-        """Turn down figures that would be too good.
-
-        Raises:
-            FacesLeak: there is an overlap and nobody insists.
-        """
-        if (self.num_faces or self.people) and not is_allowed:
-            raise FacesLeak(
-                f"{self._counts()} of the test split already seen in training by {run}, so its "
-                "figures would be too good. Mend the split, or insist with --allow-overlap."
-            )
-
-    def in_words(self) -> list[str]:
-        """A line for under a table; none without an overlap."""
-        if not (self.num_faces or self.people):
-            return []
-        return [f"{self._counts()} of the test split WERE SEEN IN TRAINING: not comparable."]
-
-    def _counts(self) -> str:
-        parts = [counted(self.num_faces, "face")] if self.num_faces else []
-        if self.people:
-            named = ", ".join(self.people[:_NUM_NAMED])
-            more = ", ..." if len(self.people) > _NUM_NAMED else ""
-            parts.append(f"{counted(len(self.people), 'person', 'people')} ({named}{more})")
-        return " and ".join(parts)
 
 
 def find_overlap(
@@ -89,11 +53,11 @@ def row_labels(labelled: Labelled, labels: Mapping[FaceRef, FaceLabel]) -> RowLa
     return RowLabels.of_rows(len(labelled.matrix.face_ids), known) if known else None
 
 
-def warn_of_missing(counts: TripletCounts, console: Console) -> None:
+def warn_of_missing(counts: TripletCounts, reporter: Reporter) -> None:
     """Say so where a good part of the test set cannot be measured."""
     share = counts.num_without_feature / max(1, counts.num_rows)
     if share > _MISSING:
-        console.warn(
+        reporter.warning(
             f"{counts.num_without_feature} of {counted(counts.num_rows, 'test triplet')} "
             f"({percent(share)}) not measured, for want of a face's feature: figures describe the "
             "others, and compare only with figures on the same ones."

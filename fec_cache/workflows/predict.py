@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.cli.console import Console
 from fec_cache.datasets.annotations import SPLITS, find_annotations, read_annotations
 from fec_cache.errors import BadImage, FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
@@ -17,6 +16,7 @@ from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture, read_picture
 from fec_cache.heads.scoring import pair_logits, probability_of
 from fec_cache.runs.checkpoint import load_head
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 
@@ -118,7 +118,7 @@ def run_predict(
 
 
 def boxes_of_pictures(
-    workspace: Workspace, pictures: tuple[Path, Path], console: Console
+    workspace: Workspace, pictures: tuple[Path, Path], reporter: Reporter
 ) -> tuple[Box, ...]:
     """The faces' boxes where both pictures belong to the data folder, else none.
 
@@ -128,20 +128,20 @@ def boxes_of_pictures(
     names = [_name_in(workspace.images_dir, picture) for picture in pictures]
     known = _boxes_by_name(workspace, set(names) - {""})
     if not all(name in known for name in names):
-        console.warn(
+        reporter.warning(
             "no --box: the whole pictures are taken for the faces. Where a face fills only a part "
             "of its picture, the answer means little."
         )
         return ()
     for name in dict.fromkeys(names):
         if len(known[name]) > 1:
-            console.warn(
+            reporter.warning(
                 f"{counted(len(known[name]), 'face')} on {name}: the largest is taken, or say "
                 "--box."
             )
     boxes = tuple(max(known[name], key=_area) for name in names)
     told = " and ".join(",".join(f"{side:g}" for side in box) for box in boxes)
-    console.say(f"Boxes from {workspace.data_dir}: {told}")
+    reporter.message(f"Boxes from {workspace.data_dir}: {told}")
     return boxes
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.cache.joined import caches_of_recipes
-from fec_cache.cli.console import Console
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import (
@@ -19,22 +18,25 @@ from fec_cache.errors import (
     MissingData,
     OutputExists,
 )
+from fec_cache.evaluation.baseline import Baseline, measure_baseline
 from fec_cache.evaluation.face_map import FaceMap, map_faces
+from fec_cache.evaluation.outcome import EvaluateOutcome
+from fec_cache.evaluation.seed_group import SeedGroup
 from fec_cache.faces.images import load_face
 from fec_cache.reports.page import MARKER, Picture, ReportData, render_report
 from fec_cache.runs.checkpoint import load_config, load_head, load_history
 from fec_cache.runs.config import RunConfig
 from fec_cache.search.results import by_setting
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.baseline import Baseline, check_seeds, measure_baseline, named_rivals
+from fec_cache.workflows.baseline import check_seeds, named_rivals
 from fec_cache.workflows.compare import find_runs
 from fec_cache.workflows.evaluate import find_run, run_evaluate
-from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
 from fec_cache.workflows.labelled import random_weights_notes
 from fec_cache.workflows.search_keeper import RESULTS_NAME
-from fec_cache.workflows.seed_group import SeedGroup, find_seeds, measure_seeds
+from fec_cache.workflows.seed_group import find_seeds, measure_seeds
 
 REPORT_NAME = "report.html"
 _MARKER_WITHIN = 4096
@@ -46,7 +48,7 @@ def run_report(
     run_name: str | None,
     out: Path | None,
     allow_overlap: bool,
-    console: Console,
+    reporter: Reporter,
     is_forced: bool = False,
     against: str | None = None,
 ) -> Path:
@@ -58,7 +60,7 @@ def run_report(
             which is shown; the newest without a name.
         out: the page. [default: in the run]
         allow_overlap: insist although test faces were trained on.
-        console: for warnings.
+        reporter: for warnings.
         is_forced: overwrite a file that is no report.
         against: runs to hold it against, as `fec compare` takes them; else the original recipe.
 
@@ -74,7 +76,7 @@ def run_report(
     if not is_forced:
         _check_out(path)
     rivals = find_runs(workspace, against) if against else ()
-    data = _gather(workspace, folders, rivals, allow_overlap, console)
+    data = _gather(workspace, folders, rivals, allow_overlap, reporter)
     write_atomically(path, render_report(data).encode())
     return path
 
@@ -84,16 +86,16 @@ def _gather(
     folders: tuple[Path, ...],
     rivals: tuple[Path, ...],
     allow_overlap: bool,
-    console: Console,
+    reporter: Reporter,
 ) -> ReportData:
     folder = folders[0]
     config = load_config(folder)
-    outcome, reason = _evaluate(workspace, folder, allow_overlap, console)
+    outcome, reason = _evaluate(workspace, folder, allow_overlap, reporter)
     seeds = baseline = None
     if outcome is not None:
         named = folders if len(folders) > 1 else find_seeds(workspace, folder)
-        seeds = measure_seeds(named, outcome, console)
-        baseline = _baseline(workspace, outcome, seeds, rivals, allow_overlap, console)
+        seeds = measure_seeds(named, outcome, reporter)
+        baseline = _baseline(workspace, outcome, seeds, rivals, allow_overlap, reporter)
     return ReportData(
         name=folder.name,
         config=config,
@@ -101,7 +103,7 @@ def _gather(
         evaluation=outcome.evaluation if outcome else None,
         table=outcome.labelled.table if outcome else None,
         baseline=baseline,
-        results=_results(folder, console),
+        results=_results(folder, reporter),
         picture=_pictures(workspace, outcome),
         notes=_notes(config, outcome, reason),
         face_map=_face_map(folder, outcome),
@@ -127,14 +129,14 @@ def _check_out(path: Path) -> None:
 
 
 def _evaluate(
-    workspace: Workspace, folder: Path, allow_overlap: bool, console: Console
+    workspace: Workspace, folder: Path, allow_overlap: bool, reporter: Reporter
 ) -> tuple[EvaluateOutcome | None, str]:
     """The figures, or none and why."""
     try:
-        return run_evaluate(workspace, folder, allow_overlap, console), ""
+        return run_evaluate(workspace, folder, allow_overlap, reporter), ""
     except (MissingData, CacheMismatch, CacheNotFound) as error:
         reason = f"The report has no test figures: {error}"
-        console.warn(reason)
+        reporter.warning(reason)
         return None, reason
 
 
@@ -144,13 +146,13 @@ def _baseline(
     seeds: SeedGroup | None,
     rivals: tuple[Path, ...],
     allow_overlap: bool,
-    console: Console,
+    reporter: Reporter,
 ) -> Baseline | None:
     """What the recipe is held against: the runs that were named, else the original recipe."""
     ours = seeds.evaluations if seeds else [outcome.evaluation]
     labelled = outcome.labelled
     if rivals:
-        named = named_rivals(workspace, rivals, labelled, allow_overlap, console)
+        named = named_rivals(workspace, rivals, labelled, allow_overlap, reporter)
         return measure_baseline(named, ours, outcome.evaluation.units)
     if outcome.baseline is None:
         return None
@@ -216,7 +218,7 @@ def _notes(config: RunConfig, outcome: EvaluateOutcome | None, reason: str) -> t
     return tuple(note for note in notes if note)
 
 
-def _results(folder: Path, console: Console) -> tuple[dict[str, str], ...]:
+def _results(folder: Path, reporter: Reporter) -> tuple[dict[str, str], ...]:
     try:
         with (folder / RESULTS_NAME).open(encoding="utf-8", newline="") as file:
             rows = tuple(csv.DictReader(file, strict=True))
@@ -228,5 +230,5 @@ def _results(folder: Path, console: Console) -> tuple[dict[str, str], ...]:
         return ()
     except (OSError, KeyError, ValueError, csv.Error) as error:
         reason = str(error)
-    console.warn(f"{folder / RESULTS_NAME} cannot be read ({reason}) and is left out.")
+    reporter.warning(f"{folder / RESULTS_NAME} cannot be read ({reason}) and is left out.")
     return ()

@@ -2,16 +2,17 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fec_cache.cli.console import Console, table
 from fec_cache.inference.network import choose_device
-from fec_cache.reports.search_table import rate_in_words, shown_search, table_of
+from fec_cache.reports.search_table import SearchBoard, rate_in_words, table_of
 from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.group import FAILURES
 from fec_cache.search.ledger import Ledger, Outcome
+from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import Ranked
 from fec_cache.search.run import Search, Survey
@@ -19,6 +20,7 @@ from fec_cache.search.samplers.proposals import GRID, Proposer, make_proposer
 from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Space
 from fec_cache.search.trainer import ONE_BY_ONE, Engine, plan_for
+from fec_cache.system.reporter import Parts, Reporter, Snapshot, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.backends.process_pool import StackPlan
@@ -104,14 +106,14 @@ class SearchOutcome:
             "ranked": [_fields(entry) for entry in self.ranked],
         }
 
-    def in_words(self, num_shown: int) -> str:
+    def parts(self, num_shown: int) -> Parts:
         """For people: the best settings as a table, in columns of what differs between them."""
         columns, rows = table_of(self.ranked, num_shown)
         title = (
             f"{counted(self.num_points, 'point')}, best {len(rows)} of "
             f"{counted(len(self.ranked), 'setting')}"
         )
-        lines = [table(title, columns, rows)]
+        lines: list[str | Table] = [Table(title, columns, rows)]
         if self.num_trained:
             rate = rate_in_words(self.num_trained, self.duration_s)
             lines.append(
@@ -128,7 +130,7 @@ class SearchOutcome:
                 f"{counted(self.num_open, 'point')} left open: the time was up. The same command "
                 "goes on."
             )
-        return "\n".join([*lines, self._winner_in_words(), f"Best head: {self.folder}"])
+        return [*lines, self._winner_in_words(), f"Best head: {self.folder}"]
 
     def _winner_in_words(self) -> str:
         place = self.ranked.index(self.winner) + 1
@@ -141,7 +143,7 @@ class SearchOutcome:
 
 
 def run_search(
-    workspace: Workspace, request: HeadRequest, wanted: SearchRequest, console: Console
+    workspace: Workspace, request: HeadRequest, wanted: SearchRequest, reporter: Reporter
 ) -> SearchOutcome:
     """Try every point of a search once and save the best head as the search's run.
 
@@ -153,25 +155,25 @@ def run_search(
     """
     device = str(choose_device(request.device))
     for head, names in wanted.space.unread().items():
-        console.warn(unread_note(head, names))
-    labelled, split = load_training(workspace, request.features, request.pairs, console)
+        reporter.warning(unread_note(head, names))
+    labelled, split = load_training(workspace, request.features, request.pairs, reporter)
     wanted = replace(wanted, space=replace(wanted.space, blocks=labelled.caches.blocks))
     fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
     scope = Scope(fingerprints, labelled.digest, split_digest(split), TRAINER_VERSION)
     name = f"{wanted.sampler}-{digest_of([scope.digest, wanted.name])[:8]}"
     folder = workspace.runs_dir / (request.name or name)
     if scope.claim(folder):
-        console.warn(f"{folder} had a damaged search.json; it was written anew.")
+        reporter.warning(f"{folder} had a damaged search.json; it was written anew.")
     engine = Engine(labelled.matrix.features, split, ONE_BY_ONE, device)
     search = wanted.search(scope.digest, engine, Ledger(folder))
-    survey = begin_search(search, wanted, console)
+    survey = begin_search(search, wanted, reporter)
     keeper = Keeper(workspace, folder, labelled, split, request.pairs, search, wanted.storage)
     started = time.monotonic()
     try:
-        with shown_search(console) as show:
-            num_open = search.run(keeper.also_stored(show))
+        with reporter.live("Searching") as show:
+            num_open = search.run(keeper.also_stored(_shown(reporter, show)))
     except KeyboardInterrupt:
-        console.warn(keeper.interrupted())
+        reporter.warning(keeper.interrupted())
         raise
     spent = time.monotonic() - started
     found = keeper.conclude(wanted.choose, wanted.plots)
@@ -179,17 +181,31 @@ def run_search(
     return SearchOutcome(folder, *found, *counts, spent, wanted.choose)
 
 
-def begin_search(search: Search, wanted: SearchRequest, console: Console) -> Survey:
+def _shown(reporter: Reporter, show: Callable[[Snapshot], None]) -> ProgressCallback:
+    """Show each state of a search, after a warning for each point that failed."""
+    board = SearchBoard()
+
+    def on_progress(progress: SearchProgress) -> None:
+        """Warn of failed points, then show the rest."""
+        for outcome in progress.new:
+            if outcome.is_failed:
+                reporter.warning(f"point {outcome.key} failed: {outcome.error}")
+        show(board.snapshot(progress))
+
+    return on_progress
+
+
+def begin_search(search: Search, wanted: SearchRequest, reporter: Reporter) -> Survey:
     """Say what lies before a search and how its points are shared out."""
     survey = search.survey()
     for name in search.ledger.damaged:
-        console.warn(f"{name} is damaged; it was set aside, and its points are trained again.")
+        reporter.warning(f"{name} is damaged; it was set aside, and its points are trained again.")
     if survey.open_points:
         search.engine = replace(search.engine, plan=_plan(search, survey, wanted.name))
-        console.say(search.engine.plan.sentence)
+        reporter.message(search.engine.plan.sentence)
     space, num_distinct = wanted.space, len(wanted.space.settings())
     if space.num_combinations > num_distinct and wanted.sampler == GRID:
-        console.say(
+        reporter.message(
             f"{counted(space.num_combinations, 'combination')} are "
             f"{counted(num_distinct, 'distinct head')}: the others differ only in options that "
             "their head ignores"
@@ -197,7 +213,7 @@ def begin_search(search: Search, wanted: SearchRequest, console: Console) -> Sur
     expected = search.seconds_expected(survey)
     several = f" ({counted(len(space.seeds), 'seed')} each)" if len(space.seeds) > 1 else ""
     pruned = ", less what is pruned" if search.halving and survey.num_open else ""
-    console.say(
+    reporter.message(
         f"{counted(survey.num_points, 'point')}{several}, {survey.num_known} of them done before; "
         f"expected time {'unknown' if math.isnan(expected) else duration(expected)}{pruned}"
     )

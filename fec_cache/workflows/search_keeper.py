@@ -7,6 +7,7 @@ from pathlib import Path
 from fec_cache.errors import FecError, NothingToTrain
 from fec_cache.heads.base import build_head
 from fec_cache.pairs.config import PairConfig
+from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.search.choice import choose
@@ -19,7 +20,6 @@ from fec_cache.system.atomic import write_atomically
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.history import TrainResult
-from fec_cache.workflows.labelled import Labelled
 from fec_cache.workflows.train import save_head
 
 RESULTS_NAME = "results.csv"

@@ -1,47 +1,17 @@
 """Seeds of one recipe, measured together: what the report says of the recipe."""
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.cli.console import Console
 from fec_cache.errors import FecError
+from fec_cache.evaluation.baseline import figures_of, recipe_key
+from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.seed_group import Seed, SeedGroup
 from fec_cache.evaluation.seeds import mean_over_seeds
 from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_history
 from fec_cache.runs.config import RunConfig
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.workspace import Workspace
-from fec_cache.training.history import Epoch
-from fec_cache.workflows.baseline import figures_of, recipe_key
-from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
-
-
-@dataclass(frozen=True)
-class Seed:
-    """One run of a recipe."""
-
-    name: str
-    number: int
-    evaluation: Evaluation
-    history: tuple[Epoch, ...]
-
-    @property
-    def validation(self) -> float:
-        """Triplet accuracy of the kept epoch on validation; NaN without a history."""
-        return max((e.val_triplet_accuracy for e in self.history), default=math.nan)
-
-
-@dataclass(frozen=True)
-class SeedGroup:
-    """Two seeds or more on the same test triplets, by number, and the mean of their figures."""
-
-    seeds: tuple[Seed, ...]
-    mean: Evaluation
-
-    @property
-    def evaluations(self) -> list[Evaluation]:
-        """One evaluation a seed."""
-        return [seed.evaluation for seed in self.seeds]
 
 
 def find_seeds(workspace: Workspace, folder: Path) -> tuple[Path, ...]:
@@ -59,7 +29,7 @@ def find_seeds(workspace: Workspace, folder: Path) -> tuple[Path, ...]:
 
 
 def measure_seeds(
-    folders: tuple[Path, ...], outcome: EvaluateOutcome, console: Console
+    folders: tuple[Path, ...], outcome: EvaluateOutcome, reporter: Reporter
 ) -> SeedGroup | None:
     """Measure the seeds of a recipe on the triplets of one of them; None for one seed only.
 
@@ -68,7 +38,7 @@ def measure_seeds(
     Args:
         folders: runs of the recipe of `outcome`.
         outcome: of the run that is shown.
-        console: for warnings.
+        reporter: for warnings.
     """
     shown = _seed(outcome.folder, outcome.config, outcome.evaluation)
     found = {shown.number: shown}
@@ -76,7 +46,7 @@ def measure_seeds(
         try:
             head, config = load_head(folder)
         except FecError as error:
-            console.warn(f"The run {folder.name} is left out: {error}")
+            reporter.warning(f"The run {folder.name} is left out: {error}")
             continue
         if config.train.seed in found:
             continue

@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache import __version__
-from fec_cache.cli.console import Console
 from fec_cache.datasets.annotations import shortened
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, OutputExists
 from fec_cache.evaluation.validation import calibration_error
 from fec_cache.inference.network import choose_device
 from fec_cache.pairs.config import PairConfig
+from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
 from fec_cache.runs.checkpoint import save_run
 from fec_cache.runs.config import RunConfig
 from fec_cache.search.scope import SCOPE_NAME
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
+from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.fit import Epoch, TrainResult, fit
-from fec_cache.workflows.labelled import Labelled, load_training
+from fec_cache.workflows.labelled import load_training
 
 RESULTS_NAME = "results.csv"
 _LONGEST_NAME = 200
@@ -80,7 +81,7 @@ class TrainOutcome:
 
 
 def run_train(
-    workspace: Workspace, request: HeadRequest, point: Point, console: Console
+    workspace: Workspace, request: HeadRequest, point: Point, reporter: Reporter
 ) -> TrainOutcome:
     """Train one head and save it as a run.
 
@@ -89,14 +90,14 @@ def run_train(
     """
     device = str(choose_device(request.device))
     if unread := point.unread():
-        console.warn(unread_note(point.head.head, unread))
+        reporter.warning(unread_note(point.head.head, unread))
     if request.name is not None:
         _check_folder(workspace.runs_dir / request.name)
-    labelled, split = load_training(workspace, request.features, request.pairs, console)
+    labelled, split = load_training(workspace, request.features, request.pairs, reporter)
     ignored = unread_defaults(point.head.head)
     point = point.replaced(ignored).on(labelled.caches.blocks)
     num_epochs = 1 if "epochs" in ignored else point.train.epochs
-    with console.progress("Training", "epochs") as step:
+    with reporter.progress("Training", "epochs") as step:
 
         def on_epoch(epoch: Epoch) -> None:
             """Move the bar and tell the accuracy."""

@@ -1,18 +1,7 @@
-"""What a running search shows, on a terminal and elsewhere."""
+"""A search as text: headline and table."""
 
-import io
-
-from rich.console import Console as RichConsole
-
-from fec_cache.cli.console import Console
-from fec_cache.reports.search_table import (
-    PlainSearch,
-    headline,
-    live_table,
-    shown_search,
-    table_of,
-)
-from fec_cache.search.ledger import FAILED, Outcome
+from fec_cache.reports.search_table import SearchBoard, headline, table_of
+from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import SearchProgress
 from fec_cache.search.results import rank
 from fec_cache.search.space import grid
@@ -34,32 +23,17 @@ def test_the_headline_tells_rate_and_time_left():
     )
 
 
-def test_a_terminal_shows_the_best_ten():
-    screen = io.StringIO()
-    terminal = RichConsole(file=screen, force_terminal=True, width=120, color_system=None)
-    with live_table(terminal) as show:
-        show(progress())
-    text = screen.getvalue()
-    assert "12/24 points" in text
-    assert "61.0 %" in text
-    assert "52.0 %" in text
-    assert "51.0 %" not in text  # the eleventh
+def test_snapshots_show_the_best_ten():
+    snapshot = SearchBoard().snapshot(progress())
+    assert snapshot.headline.startswith("12/24 points")
+    accuracies = [row[-5] for row in snapshot.table.rows]
+    assert (accuracies[0], accuracies[-1], len(accuracies)) == ("61.0 %", "52.0 %", 10)
+    assert snapshot.detail == "; best so far 61.0 %"
+    assert not snapshot.is_end
 
 
-def test_elsewhere_a_plain_line_now_and_at_the_end(capsys):
-    show = PlainSearch()
-    show(progress())
-    assert capsys.readouterr().err == ""
-    show(progress(num_done=24, work=1.0))
-    assert "24/24 points" in (told := capsys.readouterr().err)
-    assert "best so far 61.0 %" in told
-
-
-def test_failures_are_told_even_where_no_progress_is(capsys):
-    bad = Outcome("k" * 16, {"lr": 1.0}, FAILED, error="no memory")
-    with shown_search(Console(as_json=True)) as show:
-        show(SearchProgress(1, 2, 0, 0.5, "", (bad,), (bad,)))
-    assert "point kkkkkkkkkkkkkkkk failed: no memory" in capsys.readouterr().err
+def test_the_last_snapshot_is_marked():
+    assert SearchBoard().snapshot(progress(num_done=24, work=1.0)).is_end
 
 
 def test_the_table_has_no_values_of_options_that_a_head_does_not_read():

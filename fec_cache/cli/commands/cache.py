@@ -168,4 +168,4 @@ def _confirm(question: str) -> None:
 
 
 def _tell(console: Console, told: "Told") -> None:
-    console.result(told.text, told.fields)
+    console.result(told.parts, told.fields)

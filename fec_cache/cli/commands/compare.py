@@ -24,4 +24,4 @@ def compare(
     from fec_cache.workflows.compare import run_compare
 
     outcome = run_compare(workspace, run_a, run_b, allow_overlap, console)
-    console.result(outcome.in_words(), outcome.to_dict())
+    console.result(outcome.parts(), outcome.to_dict())

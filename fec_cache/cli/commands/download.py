@@ -96,4 +96,4 @@ def download(
         outcome = run_status(workspace)
     else:
         outcome = run_download(workspace, csv_paths, config, console)
-    console.result(outcome.in_words(), outcome.to_dict())
+    console.result(outcome.parts(), outcome.to_dict())

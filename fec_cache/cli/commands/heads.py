@@ -171,11 +171,12 @@ def evaluate(
     allow_overlap: bool,
 ) -> None:
     """Measure a trained head on the test split: triplet accuracy by type, with intervals."""
+    from fec_cache.reports.evaluation_tables import evaluation_parts
     from fec_cache.workflows.evaluate import find_run, run_evaluate
 
     folder = find_run(workspace, run_name)
     outcome = run_evaluate(workspace, folder, allow_overlap, console)
-    console.result(outcome.in_words(), outcome.to_dict())
+    console.result(evaluation_parts(outcome), outcome.to_dict())
 
 
 @click.command("predict")

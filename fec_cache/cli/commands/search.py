@@ -95,7 +95,7 @@ def grid_search(
     wanted = SearchRequest(space=space_from(axes, repeat_seeds), **options)
     request = HeadRequest(features, pairs, name, device)
     outcome = run_search(workspace, request, wanted, console)
-    console.result(outcome.in_words(_TOP_SHOWN), outcome.to_dict())
+    console.result(outcome.parts(_TOP_SHOWN), outcome.to_dict())
 
 
 @click.command("leaderboard")
@@ -117,6 +117,6 @@ def leaderboard(console: Console, workspace: Workspace, sort: str, csv_path: Pat
     from fec_cache.workflows.leaderboard import run_leaderboard
 
     board = run_leaderboard(workspace, sort, csv_path, console)
-    console.result(board.in_words(), board.to_dict())
+    console.result(board.parts(), board.to_dict())
     if csv_path is not None:
-        console.say(f"Table: {csv_path}")
+        console.message(f"Table: {csv_path}")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from fec_cache.cli.console import Console
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.datasets.download.ledger import LEDGER_NAME
@@ -21,6 +20,7 @@ from fec_cache.datasets.download.run import Network
 from fec_cache.datasets.image_paths import url_path
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import load_face
+from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.download import LOCK_NAME, run_download
 from tests.datasets.download.picture_server import EXPECTED, PictureServer, pinned, write_csv
@@ -383,6 +383,6 @@ def test_numbers_of_a_quiet_run(server, tmp_path):
     """A library's user gets records, not text."""
     write_csv(tmp_path / "train.csv", [server.url("ok", n) for n in range(3)])
     outcome = run_download(
-        Workspace(data_dir=tmp_path), (), DownloadConfig(), Console(verbosity=-1), Network(pinned())
+        Workspace(data_dir=tmp_path), (), DownloadConfig(), SILENT, Network(pinned())
     )
     assert outcome.status.states == {"pending": 0, "ok": 3, "failed": 0}

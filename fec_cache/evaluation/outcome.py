@@ -6,12 +6,11 @@ from typing import Any
 
 from fec_cache.datasets.origin import Origin
 from fec_cache.datasets.survivors import Survivors
+from fec_cache.evaluation.baseline import Baseline
+from fec_cache.evaluation.overlap import Overlap
 from fec_cache.evaluation.report import Evaluation
-from fec_cache.reports.evaluation_tables import evaluation_lines
+from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.config import RunConfig
-from fec_cache.workflows.baseline import Baseline
-from fec_cache.workflows.labelled import Labelled
-from fec_cache.workflows.overlap import Overlap
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,3 @@ class EvaluateOutcome:
             **self.evaluation.to_dict(),
             "baseline": self.baseline.to_dict() if self.baseline else None,
         }
-
-    def in_words(self) -> str:
-        """For people: tables of triplets and pairs, and what a reader must know beside them."""
-        lines = evaluation_lines(
-            f"{self.folder.name} on {self.config.features}",
-            self.evaluation,
-            self.baseline,
-            self.origin,
-        )
-        lines += self.overlap.in_words()
-        lines += [self.survivors.in_words()] if self.survivors else []
-        return "\n".join([*lines, *([self.origin.note] if self.origin.note else [])])

@@ -1,0 +1,42 @@
+"""`Overlap`: what of a test split a head has seen before."""
+
+from dataclasses import dataclass
+
+from fec_cache.errors import FacesLeak
+from fec_cache.system.wording import counted
+
+_NUM_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Test faces that were seen in training, and names of test people who were, if known."""
+
+    num_faces: int = 0
+    people: tuple[str, ...] = ()
+
+    def refuse_unless(self, is_allowed: bool, run: str) -> None:
+        """Turn down figures that would be too good.
+
+        Raises:
+            FacesLeak: there is an overlap and nobody insists.
+        """
+        if (self.num_faces or self.people) and not is_allowed:
+            raise FacesLeak(
+                f"{self._counts()} of the test split already seen in training by {run}, so its "
+                "figures would be too good. Mend the split, or insist with --allow-overlap."
+            )
+
+    def in_words(self) -> list[str]:
+        """A line for under a table; none without an overlap."""
+        if not (self.num_faces or self.people):
+            return []
+        return [f"{self._counts()} of the test split WERE SEEN IN TRAINING: not comparable."]
+
+    def _counts(self) -> str:
+        parts = [counted(self.num_faces, "face")] if self.num_faces else []
+        if self.people:
+            named = ", ".join(self.people[:_NUM_NAMED])
+            more = ", ..." if len(self.people) > _NUM_NAMED else ""
+            parts.append(f"{counted(len(self.people), 'person', 'people')} ({named}{more})")
+        return " and ".join(parts)
