@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from fec_cache.cli.console import table
 from fec_cache.datasets.origin import Origin
-from fec_cache.evaluation.bootstrap import Interval
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
+from fec_cache.evaluation.measures.bootstrap import Interval
 from fec_cache.evaluation.people import IdentityFigures
 from fec_cache.system.wording import counted, percent
 from fec_cache.workflows.baseline import Baseline

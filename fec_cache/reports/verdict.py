@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from fec_cache.datasets.origin import Origin
-from fec_cache.evaluation.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.compare import Comparison
+from fec_cache.evaluation.measures.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.reports.plots import NO_FIGURE, THIN_SPACE, percent
 from fec_cache.system.wording import counted
