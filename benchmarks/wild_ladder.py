@@ -21,7 +21,7 @@ import torch
 from fec_cache.backbones.load import load_backbone
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.labelled.import_folder import FolderConfig, import_folder
-from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import crop_face, read_image

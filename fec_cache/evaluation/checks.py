@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.errors import BadFeatures
-from fec_cache.evaluation.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.figures import GroupAccuracy
-from fec_cache.evaluation.metrics import CHANCE
+from fec_cache.evaluation.measures.bootstrap import ENOUGH_TRIPLETS
+from fec_cache.evaluation.measures.metrics import CHANCE
 from fec_cache.system.wording import counted
 
 _MOSTLY = 0.5

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.figures import type_masks
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
 from fec_cache.system.wording import counted
 
 Floats = npt.NDArray[np.floating]

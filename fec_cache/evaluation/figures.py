@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.evaluation.bootstrap import Interval
-from fec_cache.evaluation.ceilings import PairCeiling
+from fec_cache.evaluation.measures.bootstrap import Interval
+from fec_cache.evaluation.measures.ceilings import PairCeiling
+from fec_cache.evaluation.measures.reliability import Reliability
 from fec_cache.evaluation.people import IdentityFigures
-from fec_cache.evaluation.reliability import Reliability
 
 # Types of triplets by number: how many classes of emotion the three faces span, less one.
 GROUP_NAMES = ("one-class", "two-class", "three-class")

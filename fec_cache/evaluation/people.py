@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
-from fec_cache.evaluation.metrics import pair_balanced_accuracy
-from fec_cache.evaluation.neighbours import Neighbours
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
+from fec_cache.evaluation.measures.metrics import pair_balanced_accuracy
+from fec_cache.evaluation.measures.neighbours import Neighbours
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable, pairs_from_triplets
 
 Ints = npt.NDArray[np.int64]

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.evaluation.bootstrap import ENOUGH_UNITS, FaceBootstrap
-from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.evaluation.checks import check_finite, check_logits, warnings_of
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures, type_masks
-from fec_cache.evaluation.metrics import (
+from fec_cache.evaluation.measures.bootstrap import ENOUGH_UNITS, FaceBootstrap
+from fec_cache.evaluation.measures.ceilings import pair_ceiling, triplet_ceilings
+from fec_cache.evaluation.measures.metrics import (
     CHANCE,
     PAIR_FLOOR,
     constant_accuracy,
@@ -24,9 +24,9 @@ from fec_cache.evaluation.metrics import (
     vote_agreement,
     vote_log_losses,
 )
-from fec_cache.evaluation.neighbours import nearest_figures
+from fec_cache.evaluation.measures.neighbours import nearest_figures
+from fec_cache.evaluation.measures.reliability import Reliability, reliability
 from fec_cache.evaluation.people import IdentityFigures, RowLabels, identity_figures
-from fec_cache.evaluation.reliability import Reliability, reliability
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.compare import add_seeds
 from fec_cache.evaluation.figures import Evaluation, type_masks
-from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
+from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.pairs.build import TripletTable
 
 Doubles = npt.NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.evaluation.reliability import reliability
+from fec_cache.evaluation.measures.reliability import reliability
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets

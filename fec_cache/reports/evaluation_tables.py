@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from fec_cache.datasets.origin import Origin
 from fec_cache.evaluation.baseline import Baseline
-from fec_cache.evaluation.bootstrap import Interval
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy, PairFigures
+from fec_cache.evaluation.measures.bootstrap import Interval
 from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.people import IdentityFigures
 from fec_cache.system.reporter import Parts, Table

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fec_cache.evaluation.figures import Evaluation
-from fec_cache.evaluation.metrics import CHANCE
+from fec_cache.evaluation.measures.metrics import CHANCE
 from fec_cache.pairs.build import pairs_from_triplets
 from fec_cache.reports.plots import (
     Plot,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.evaluation.figures import Evaluation
-from fec_cache.evaluation.reliability import Reliability
+from fec_cache.evaluation.measures.reliability import Reliability
 from fec_cache.reports.heatmaps import draw_cells, draw_heatmap, levels, parts, two_strongest
 from fec_cache.reports.plots import PERCENT, STAND_INS, Plot, new_figure, to_svg
 from fec_cache.system.wording import counted

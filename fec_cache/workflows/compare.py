@@ -15,7 +15,7 @@ from fec_cache.errors import BadOption, MissingData
 from fec_cache.evaluation.checks import check_finite, check_logits
 from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
-from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import units_of
 from fec_cache.heads.scoring import similarity_of

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_credits, mcnemar
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
 
 rights = arrays(np.bool_, 30)
 

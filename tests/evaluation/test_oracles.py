@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from fec_cache.evaluation.ceilings import pair_ceiling
 from fec_cache.evaluation.figures import GROUP_NAMES
-from fec_cache.evaluation.neighbours import RANKS, nearest_figures
+from fec_cache.evaluation.measures.ceilings import pair_ceiling
+from fec_cache.evaluation.measures.neighbours import RANKS, nearest_figures
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import PairHead

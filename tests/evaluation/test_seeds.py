@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
-from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
+from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.heads.base import build_head

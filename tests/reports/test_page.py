@@ -16,10 +16,10 @@ from sklearn.metrics import roc_auc_score
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.baseline import Baseline
-from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
-from fec_cache.evaluation.metrics import triplet_credit
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
+from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
 from fec_cache.evaluation.seed_group import Seed, SeedGroup

@@ -16,7 +16,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fec_cache.evaluation.metrics import (
+from fec_cache.evaluation.measures.metrics import (
     constant_accuracy,
     odd_probabilities,
     pair_auc,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fec_cache.evaluation.bootstrap import FaceBootstrap
+from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
 
 tables = arrays(np.int64, (40, 3), elements=st.integers(0, 30))
 credit_values = arrays(np.float64, 40, elements=st.sampled_from([0.0, 1.0, 0.5, 1 / 3]))

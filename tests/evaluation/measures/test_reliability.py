@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.calibration import calibration_curve
 
-from fec_cache.evaluation.reliability import reliability
+from fec_cache.evaluation.measures.reliability import reliability
 
 probabilities = arrays(np.float64, 60, elements=st.integers(0, 20).map(lambda n: n / 20))
 outcomes = arrays(np.bool_, 60)

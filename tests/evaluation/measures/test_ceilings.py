@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from fec_cache.evaluation.ceilings import pair_ceiling, triplet_ceilings
+from fec_cache.evaluation.measures.ceilings import pair_ceiling, triplet_ceilings
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
 

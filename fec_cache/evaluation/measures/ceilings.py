@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from fec_cache.evaluation.metrics import (
+from fec_cache.evaluation.measures.metrics import (
     pair_auc,
     pair_average_precision,
     pair_balanced_accuracy,

@@ -1,0 +1,1 @@
+"""Measures on arrays: pure functions and the records they return, without files or heads."""
