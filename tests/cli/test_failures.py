@@ -1,6 +1,5 @@
 """How commands end when they cannot do their work: one line, exit code, one JSON object."""
 
-import errno
 import json
 
 import click
@@ -9,7 +8,7 @@ from click.testing import CliRunner
 
 from fec_cache.cli.failures import FecGroup
 from fec_cache.cli.options import box_sides, hidden_sizes
-from fec_cache.errors import BadImage, BadOption, FecError, system_advice
+from fec_cache.errors import BadImage, BadOption, FecError
 
 
 def ended(error, *words):
@@ -98,24 +97,6 @@ def test_a_head_too_large_for_the_machine_is_a_lack_of_memory(place, monkeypatch
 
     monkeypatch.setattr(train_job, "fit", fit)
     assert place.fails("train-head").startswith("Error: Memory ran out: ")
-
-
-@pytest.mark.parametrize(
-    ("number", "advice"),
-    [
-        (errno.ENOSPC, "make room"),
-        (errno.EACCES, "permissions"),
-        (errno.ENAMETOOLONG, "shorter name"),
-        (errno.ENOENT, "mend the path"),
-        (errno.EROFS, "can be written to"),
-        (errno.EIO, "another disk"),
-        (errno.EBADF, "check the path and the disk"),
-    ],
-)
-def test_advice_fits_the_systems_error(number, advice):
-    told = system_advice(OSError(number, "text"))
-    assert advice in told
-    assert ("room" in told) == (number == errno.ENOSPC)
 
 
 @pytest.mark.parametrize(
