@@ -106,9 +106,9 @@ def test_a_head_too_large_for_the_machine_is_a_lack_of_memory(place, monkeypatch
         (box_sides, "0,,1,0", "has an empty place"),
         (hidden_sizes, "12x", "'12x' is not the width of a hidden layer; expected 256, 512-128"),
         (box_sides, "0,1", "'0,1' has 2 numbers, expected four: left, right, top, bottom."),
-        (box_sides, "0.5,0.5,0,1", "holds no face: left must be smaller than right"),
-        (box_sides, "0,1,0.9,0.1", "holds no face"),
-        (box_sides, "0,120,0,1", "right is 120, but sides are fractions of the picture"),
+        (box_sides, "0.5,0.5,0,1", "empty box: left 0.5, right 0.5, top 0.0, bottom 1.0; expected"),
+        (box_sides, "0,1,0.9,0.1", "empty box: "),
+        (box_sides, "0,120,0,1", "right is 120, but box sides are fractions of the picture"),
         (box_sides, "0,1,nan,1", "top is nan"),
     ],
 )
