@@ -1,6 +1,39 @@
 """Every error that a user can meet; open to all stages.
 
 A message says what is wrong with the value, what was expected and what to do next.
+
+FecError
+├── BadOption
+│   └── UnknownBackbone
+├── MissingExtra
+├── DataError
+│   ├── MissingData
+│   ├── BadAnnotations
+│   ├── BadImage
+│   ├── OutputExists
+│   ├── FacesLeak
+│   └── NothingToTrain
+├── DownloadError
+│   ├── LedgerDamaged
+│   └── NetworkDown
+├── WeightsError
+│   ├── WeightsNotFound
+│   └── WeightsMismatch
+├── CacheError
+│   ├── CacheNotFound
+│   ├── CacheMismatch
+│   └── CacheDamaged
+├── HeadMismatch
+├── ComputationError
+│   ├── PicturesDiffer
+│   ├── PrecisionLost
+│   ├── BadFeatures
+│   └── TrainingDiverged
+└── MachineError
+    ├── StorageFailed
+    ├── OutOfMemory
+    ├── WorkerLost
+    └── AlreadyRunning
 """
 
 import errno
@@ -8,101 +41,13 @@ import errno
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ADVICE = {
     **dict.fromkeys(FULL_DISK, "make room or name another folder"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions or name another folder"),
-    errno.EROFS: "name a folder on a disk that can be written to",
-    errno.ENAMETOOLONG: "take a shorter name",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check file permissions or name another folder"),
+    errno.EROFS: "name a folder on a writable disk",
+    errno.ENAMETOOLONG: "use a shorter name",
     errno.EIO: "name a folder on another disk, as this one is failing",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close other programs' files"),
-    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "mend the path"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "check the path"),
 }
-
-
-class FecError(Exception):
-    """Parent of every error that is told to the user in one line instead of a traceback."""
-
-
-class BadOption(FecError):
-    """An option or a configuration value is outside of what it may be."""
-
-
-class BadAnnotations(FecError):
-    """An annotation file cannot be used at all."""
-
-
-class MissingData(FecError):
-    """A folder or a file that a command reads is not there."""
-
-
-class LedgerDamaged(FecError):
-    """The ledger of the downloads cannot be read."""
-
-
-class AlreadyRunning(FecError):
-    """Another process does the same work in the same folder."""
-
-
-class NetworkDown(FecError):
-    """Not one server can be reached."""
-
-
-class OutputExists(FecError):
-    """A command would overwrite something that it did not make."""
-
-
-class BadImage(FecError):
-    """A picture cannot be used as a face."""
-
-
-class UnknownBackbone(BadOption):
-    """No backbone has this name."""
-
-
-class WeightsNotFound(FecError):
-    """A backbone's weights are not at hand and cannot be fetched."""
-
-
-class WeightsMismatch(FecError):
-    """Weights are not the ones that were asked for, or do not fit the network."""
-
-
-class CacheMismatch(FecError):
-    """A cache holds features of another recipe than the one asked for."""
-
-
-class CacheDamaged(FecError):
-    """A file of a cache is missing, truncated or altered."""
-
-
-class CacheNotFound(FecError):
-    """No cache answers the question."""
-
-
-class StorageFailed(FecError):
-    """The disk would not take what was to be written."""
-
-
-class BadFeatures(FecError):
-    """Features, or a head's answers to them, are not finite numbers."""
-
-
-class NothingToTrain(FecError):
-    """No usable triplets are left."""
-
-
-class TrainingDiverged(FecError):
-    """A head's loss stopped being a number before anything was learned."""
-
-
-class FacesLeak(FecError):
-    """The same faces stand on two sides of a split."""
-
-
-class OutOfMemory(FecError):
-    """The machine has not the memory for what was asked."""
-
-
-class HeadMismatch(FecError):
-    """A saved head and the features offered to it do not belong together."""
 
 
 def system_advice(error: OSError) -> str:
@@ -110,13 +55,129 @@ def system_advice(error: OSError) -> str:
     return f"{_ADVICE.get(error.errno or 0, 'check the path and the disk')}, then run it again."
 
 
-class PicturesDiffer(FecError):
-    """A GPU decodes a picture to something else than the CPU does."""
+class FecError(Exception):
+    """Parent of every error that users see as one line instead of a traceback."""
 
 
-class PrecisionLost(FecError):
-    """The fast path through a network does not give the features of the plain one."""
+class BadOption(FecError):
+    """Raised when an option or a configuration value is outside its allowed values."""
 
 
-class WorkerLost(FecError):
-    """A process that computed part of the features is gone."""
+class UnknownBackbone(BadOption):
+    """Raised when no backbone has the given name."""
+
+
+class MissingExtra(FecError):
+    """Raised when a command needs an optional library that is not installed."""
+
+
+class DataError(FecError):
+    """Parent of errors about the annotations, images and folders that a command uses."""
+
+
+class MissingData(DataError):
+    """Raised when a folder or file that a command reads does not exist or cannot be read."""
+
+
+class BadAnnotations(DataError):
+    """Raised when an annotation file has no usable row, or two files claim the same split."""
+
+
+class BadImage(DataError):
+    """Raised when a picture cannot be decoded or gives no usable face."""
+
+
+class OutputExists(DataError):
+    """Raised before a command would overwrite something that it did not make."""
+
+
+class FacesLeak(DataError):
+    """Raised when faces of the test split were seen in training."""
+
+
+class NothingToTrain(DataError):
+    """Raised when no usable training or validation triplets are left."""
+
+
+class DownloadError(FecError):
+    """Parent of errors of `fec download` that end the whole run."""
+
+
+class LedgerDamaged(DownloadError):
+    """Raised when the ledger of downloads is not a valid ledger file."""
+
+
+class NetworkDown(DownloadError):
+    """Raised when many hosts were tried and none could be reached."""
+
+
+class WeightsError(FecError):
+    """Parent of errors about a backbone's weights."""
+
+
+class WeightsNotFound(WeightsError):
+    """Raised when a backbone's weights are not on this machine and cannot be downloaded."""
+
+
+class WeightsMismatch(WeightsError):
+    """Raised when weights are not the requested ones or do not fit the network."""
+
+
+class CacheError(FecError):
+    """Parent of errors about a feature cache."""
+
+
+class CacheNotFound(CacheError):
+    """Raised when there is no cache, or none that holds the requested features."""
+
+
+class CacheMismatch(CacheError):
+    """Raised when a cache holds features of another recipe than the requested one."""
+
+
+class CacheDamaged(CacheError):
+    """Raised when a file of a cache is missing, truncated or altered."""
+
+
+class HeadMismatch(FecError):
+    """Raised when a saved head and the features given to it do not belong together."""
+
+
+class ComputationError(FecError):
+    """Parent of errors about computed values that cannot be used."""
+
+
+class PicturesDiffer(ComputationError):
+    """Raised when a GPU decodes a picture differently from the CPU."""
+
+
+class PrecisionLost(ComputationError):
+    """Raised when the fast path through a network does not reproduce its plain features."""
+
+
+class BadFeatures(ComputationError):
+    """Raised when features, or a head's outputs for them, are not finite."""
+
+
+class TrainingDiverged(ComputationError):
+    """Raised when a head's loss became non-finite before the head learned anything."""
+
+
+class MachineError(FecError):
+    """Parent of errors about this machine: its disk, memory and processes."""
+
+
+class StorageFailed(MachineError):
+    """Raised when a file cannot be written: disk full, read-only, failing or locked."""
+
+
+class OutOfMemory(MachineError):
+    """Raised when the machine or its GPU does not have enough memory."""
+
+
+class WorkerLost(MachineError):
+    """Raised when a process that computed part of the features has died."""
+
+
+class AlreadyRunning(MachineError):
+    """Raised when another process does the same work in the same folder."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.errors import CacheDamaged
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.sealed_json import digest_json, open_sealed, seal_json
@@ -22,7 +23,7 @@ class FailedFace:
 
     face_id: str
     image: str
-    box: tuple[float, float, float, float]
+    box: Box
     reason: str
 
 

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import click
 
 from fec_cache.cli.console import Console, set_up_logging
+from fec_cache.datasets.boxes import SIDES, Box, check_box
 from fec_cache.pairs.config import PairConfig
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 
 Command = Callable[..., Any]
 Number = TypeVar("Number", int, float)
-_SIDES = ("left", "right", "top", "bottom")
 
 
 def _folder(flag: str, name: str, default: Path, text: str) -> Command:
@@ -145,25 +145,18 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
     return tuple(_number(part, int, form) for part in text.split("-"))
 
 
-def box_sides(text: str) -> tuple[float, float, float, float]:
+def box_sides(text: str) -> Box:
     """`0.1,0.9,0,1` -> left, right, top, bottom; wrong usage unless a box inside the picture."""
     sides = tuple(_number(part, float, "a number, as in 0.2,0.8,0.1,0.9") for part in _parts(text))
-    if len(sides) != len(_SIDES):
+    if len(sides) != len(SIDES):
         raise click.BadParameter(
             f"{text!r} has {counted(len(sides), 'number')}, expected four: left, right, top, "
             "bottom."
         )
-    for name, side in zip(_SIDES, sides, strict=True):
-        if not 0 <= side <= 1:
-            raise click.BadParameter(
-                f"{name} is {side:g}, but sides are fractions of the picture, between 0 and 1."
-            )
-    left, right, top, bottom = sides
-    if left >= right or top >= bottom:
-        raise click.BadParameter(
-            f"{text!r} holds no face: left must be smaller than right, and top than bottom."
-        )
-    return left, right, top, bottom
+    try:
+        return check_box(*sides)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 def _with(options: Sequence[Command], command: Command) -> Command:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from fec_cache.datasets.boxes import Box, check_box
 from fec_cache.datasets.image_paths import is_url, url_path
 from fec_cache.errors import BadAnnotations, MissingData, StorageFailed, system_advice
 from fec_cache.system.wording import counted
@@ -38,7 +39,7 @@ class FaceRef:
     bottom: float
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """Left, right, top, bottom: FEC's order."""
         return self.left, self.right, self.top, self.bottom
 
@@ -279,22 +280,16 @@ def _parse_face(cells: list[str], memo: _Memo) -> FaceRef:
         return known
     image = cells[0].strip()
     check_image(image)
-    left, right, top, bottom = map(_parse_fraction, cells[1:])
-    if not (left < right and top < bottom):
-        raise ValueError(f"empty box: left {left}, right {right}, top {top}, bottom {bottom}")
-    face = FaceRef(image, left, right, top, bottom)
+    face = FaceRef(image, *check_box(*map(_parse_side, cells[1:])))
     memo.faces[key] = face = memo.refs.setdefault(face, face)
     return face
 
 
-def _parse_fraction(cell: str) -> float:
+def _parse_side(cell: str) -> float:
     try:
         # float() also takes 1_0 and digits of other scripts, which no annotation means.
-        value = float(cell) if cell.isascii() and "_" not in cell else None
+        if cell.isascii() and "_" not in cell:
+            return float(cell)
     except ValueError:
-        value = None
-    if value is None:
-        raise ValueError(f"box side {shortened(cell)} is not a number")
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"box side {shortened(cell)} is outside of [0, 1]")
-    return value
+        pass
+    raise ValueError(f"box side {shortened(cell)} is not a number")

@@ -3,6 +3,8 @@
 import hashlib
 import posixpath
 
+from fec_cache.datasets.boxes import Box
+
 CROPPED_NAME = "cropped"
 """The folder inside the data folder where a set of crops lies, with CSV files of its own."""
 
@@ -29,7 +31,7 @@ def url_path(url: str) -> str:
     return f"{digest[:2]}/{digest}{suffix if suffix in _PICTURE_SUFFIXES else '.jpg'}"
 
 
-def crop_path(url: str, box: tuple[float, float, float, float]) -> str:
+def crop_path(url: str, box: Box) -> str:
     """Where one face of a URL's image lies if only crops are kept, relative to their `images/`."""
     sides = ",".join((side + 0.0).hex() for side in box)
     digest = hashlib.sha256(f"{url}|{sides}".encode()).hexdigest()[:32]

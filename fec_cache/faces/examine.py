@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from fec_cache.datasets.download.content import Box, Examined
+from fec_cache.datasets.boxes import Box
+from fec_cache.datasets.download.content import Examined
 from fec_cache.errors import BadImage
 from fec_cache.faces.images import decode_image, raster_formats, without_warnings
 from fec_cache.faces.recrop import crop_window

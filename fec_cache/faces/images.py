@@ -14,9 +14,10 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from fec_cache.datasets.annotations import FaceRef
+from fec_cache.datasets.boxes import Box
 from fec_cache.errors import BadImage
 from fec_cache.faces.crop import CropConfig
-from fec_cache.faces.windows import MAX_PIXELS, Box, Pixels, cut_window, square_of, upright
+from fec_cache.faces.windows import MAX_PIXELS, Pixels, cut_window, square_of, upright
 from fec_cache.system.regular_files import read_regular
 from fec_cache.system.shared_context import SharedContext
 

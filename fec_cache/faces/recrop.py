@@ -4,7 +4,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from fec_cache.datasets.download.content import Box
+from fec_cache.datasets.boxes import Box
 from fec_cache.faces.windows import square_of
 
 KEPT_MARGIN = 0.4

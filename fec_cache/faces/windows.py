@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.errors import BadImage
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.resize import resize_square
 
 MAX_PIXELS = 100_000_000
-Box = tuple[float, float, float, float]
 Pixels = Image.Image | npt.NDArray[np.uint8]
 
 

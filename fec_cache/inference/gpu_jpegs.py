@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.errors import BadImage, OutOfMemory, PicturesDiffer
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture
-from fec_cache.faces.windows import Box, part_inside, usable_square
+from fec_cache.faces.windows import part_inside, usable_square
 from fec_cache.inference.nvjpeg import Decode, nvjpeg, tensor_of
 from fec_cache.system.wording import counted
 

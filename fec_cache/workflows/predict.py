@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.datasets.annotations import SPLITS, find_annotations, read_annotations
+from fec_cache.datasets.boxes import WHOLE_PICTURE, Box
 from fec_cache.errors import BadImage, FecError
 from fec_cache.evaluation.report import DECISION_THRESHOLD
 from fec_cache.extraction.recipes import features_by_recipes
@@ -20,8 +21,6 @@ from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 
-Box = tuple[float, float, float, float]
-WHOLE_PICTURE: Box = (0.0, 1.0, 0.0, 1.0)
 _FEWEST_DIGITS, _MOST_DIGITS = 3, 9
 
 

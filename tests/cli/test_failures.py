@@ -1,6 +1,5 @@
 """How commands end when they cannot do their work: one line, exit code, one JSON object."""
 
-import errno
 import json
 
 import click
@@ -9,7 +8,7 @@ from click.testing import CliRunner
 
 from fec_cache.cli.failures import FecGroup
 from fec_cache.cli.options import box_sides, hidden_sizes
-from fec_cache.errors import BadImage, BadOption, FecError, system_advice
+from fec_cache.errors import BadImage, BadOption, FecError
 
 
 def ended(error, *words):
@@ -101,33 +100,15 @@ def test_a_head_too_large_for_the_machine_is_a_lack_of_memory(place, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"),
-    [
-        (errno.ENOSPC, "make room"),
-        (errno.EACCES, "permissions"),
-        (errno.ENAMETOOLONG, "shorter name"),
-        (errno.ENOENT, "mend the path"),
-        (errno.EROFS, "can be written to"),
-        (errno.EIO, "another disk"),
-        (errno.EBADF, "check the path and the disk"),
-    ],
-)
-def test_advice_fits_the_systems_error(number, advice):
-    told = system_advice(OSError(number, "text"))
-    assert advice in told
-    assert ("room" in told) == (number == errno.ENOSPC)
-
-
-@pytest.mark.parametrize(
     ("parse", "text", "problem"),
     [
         (box_sides, "0,1,0,fast", "'fast' is not a number, as in 0.2,0.8,0.1,0.9."),
         (box_sides, "0,,1,0", "has an empty place"),
         (hidden_sizes, "12x", "'12x' is not the width of a hidden layer; expected 256, 512-128"),
         (box_sides, "0,1", "'0,1' has 2 numbers, expected four: left, right, top, bottom."),
-        (box_sides, "0.5,0.5,0,1", "holds no face: left must be smaller than right"),
-        (box_sides, "0,1,0.9,0.1", "holds no face"),
-        (box_sides, "0,120,0,1", "right is 120, but sides are fractions of the picture"),
+        (box_sides, "0.5,0.5,0,1", "empty box: left 0.5, right 0.5, top 0.0, bottom 1.0; expected"),
+        (box_sides, "0,1,0.9,0.1", "empty box: "),
+        (box_sides, "0,120,0,1", "right is 120, but box sides are fractions of the picture"),
         (box_sides, "0,1,nan,1", "top is nan"),
     ],
 )

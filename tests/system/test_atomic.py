@@ -81,7 +81,7 @@ def test_interrupt_leaves_what_was_there_and_no_litter(tmp_path, monkeypatch):
 
 def test_a_file_where_a_folder_should_be_is_told(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageFailed, match=r"is safe: mend the path, then run"):
+    with pytest.raises(StorageFailed, match=r"is safe: check the path, then run"):
         write_atomically(tmp_path / "file" / "below", b"x")
 
 

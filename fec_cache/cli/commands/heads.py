@@ -18,6 +18,7 @@ from fec_cache.cli.options import (
     run_option,
     workspace_options,
 )
+from fec_cache.datasets.boxes import Box
 from fec_cache.heads.config import HEADS, INITS, HeadConfig
 from fec_cache.pairs.config import PairConfig
 from fec_cache.search.space import Point
@@ -205,7 +206,7 @@ def predict(
     console: Console,
     picture_a: Path,
     picture_b: Path,
-    boxes: tuple[tuple[float, float, float, float], ...],
+    boxes: tuple[Box, ...],
     workspace: Workspace,
     run_name: str | None,
     weights: tuple[str, ...],

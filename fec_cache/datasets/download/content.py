@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.datasets.download.config import FetchFailed
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.datasets.download.content import photo_of
 from fec_cache.errors import LedgerDamaged, MissingData, StorageFailed
 
@@ -147,7 +148,7 @@ class Ledger:
         """The URL of a number."""
         return str(self.query("SELECT url FROM urls WHERE id = ?", (number,))[0][0])
 
-    def boxes(self, number: int) -> list[tuple[float, float, float, float]]:
+    def boxes(self, number: int) -> list[Box]:
         """The faces on a URL's picture, each once, in a fixed order."""
         rows = self.query(
             'SELECT DISTINCT "left", "right", top, bottom FROM faces WHERE url = ? '

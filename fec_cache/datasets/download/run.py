@@ -12,8 +12,9 @@ from pathlib import Path
 
 import httpcore
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.datasets.download.config import DownloadConfig, FetchFailed
-from fec_cache.datasets.download.content import Box, Examine, is_quick
+from fec_cache.datasets.download.content import Examine, is_quick
 from fec_cache.datasets.download.disk_space import SpaceGuard
 from fec_cache.datasets.download.http.addresses import PinnedBackend
 from fec_cache.datasets.download.http.connections import HostConnections

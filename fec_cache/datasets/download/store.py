@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.datasets.download.config import FetchFailed
-from fec_cache.datasets.download.content import Box, Examine, check_content
+from fec_cache.datasets.download.content import Examine, check_content
 from fec_cache.datasets.image_paths import CROPPED_NAME, crop_path, url_path
 from fec_cache.errors import StorageFailed
 

@@ -13,13 +13,12 @@ from fec_cache.datasets.annotations import (
     shortened,
     split_line,
 )
+from fec_cache.datasets.boxes import SIDES, WHOLE_PICTURE, Box, check_box
 from fec_cache.errors import BadAnnotations, MissingData
 from fec_cache.system.wording import counted
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _COLUMNS = ("image", "expression")
-_SIDES = ("left", "right", "top", "bottom")
-_WHOLE = (0.0, 1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class LabelledFace:
     image: str
     expression: str
     identity: str = ""
-    box: tuple[float, float, float, float] = _WHOLE
+    box: Box = WHOLE_PICTURE
 
 
 @dataclass(frozen=True)
@@ -182,16 +181,14 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _box_of(cells: dict[str, str]) -> tuple[float, float, float, float]:
-    if not any(cells.get(side) for side in _SIDES):
-        return _WHOLE
+def _box_of(cells: dict[str, str]) -> Box:
+    if not any(cells.get(side) for side in SIDES):
+        return WHOLE_PICTURE
     try:
-        left, right, top, bottom = (float(cells.get(side, "")) for side in _SIDES)
+        left, right, top, bottom = (float(cells.get(side, "")) for side in SIDES)
     except ValueError:
         raise ValueError("left, right, top and bottom are not all numbers") from None
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError(f"box {left}, {right}, {top}, {bottom} is empty or outside of [0, 1]")
-    return left, right, top, bottom
+    return check_box(left, right, top, bottom)
 
 
 def _from_folders(source: Path) -> Iterator[LabelledFace | RejectedRow]:

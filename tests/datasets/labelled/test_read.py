@@ -163,9 +163,21 @@ def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
 @pytest.mark.parametrize(
     ("box", "reason"),
     [
-        (("0.5", "0.5", "0", "1"), "box 0.5, 0.5, 0.0, 1.0 is empty or outside of [0, 1]"),
-        (("0", "1.5", "0", "1"), "box 0.0, 1.5, 0.0, 1.0 is empty or outside of [0, 1]"),
-        (("nan", "1", "0", "1"), "box nan, 1.0, 0.0, 1.0 is empty or outside of [0, 1]"),
+        (
+            ("0.5", "0.5", "0", "1"),
+            "empty box: left 0.5, right 0.5, top 0.0, bottom 1.0; expected left < right and top "
+            "< bottom",
+        ),
+        (
+            ("0", "1.5", "0", "1"),
+            "right is 1.5, but box sides are fractions of "
+         "the picture, between 0 and 1",
+        ),
+        (
+            ("nan", "1", "0", "1"),
+            "left is nan, but box sides are fractions of "
+         "the picture, between 0 and 1",
+        ),
         (("0", "1", "", ""), "left, right, top and bottom are not all numbers"),
         (("a", "1", "0", "1"), "left, right, top and bottom are not all numbers"),
     ],

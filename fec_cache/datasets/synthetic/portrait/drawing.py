@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from fec_cache.datasets.boxes import Box
 from fec_cache.datasets.synthetic.emotions import ActionUnits
 from fec_cache.datasets.synthetic.portrait.canvas import Canvas, Points, View, ellipse, mix
 from fec_cache.datasets.synthetic.portrait.eyes import draw_brows, draw_eyes, shade_eyes
@@ -65,7 +66,7 @@ def _view(person: Person, width: int, height: int) -> View:
     return View(x, y, scale, scene.yaw, scene.pitch, scene.roll)
 
 
-def face_box(person: Person, width: int, height: int) -> tuple[float, float, float, float]:
+def face_box(person: Person, width: int, height: int) -> Box:
     """Give the tight box of a face: from the upper forehead to the chin, cheek to cheek.
 
     Args:
