@@ -24,8 +24,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fec_cache.backbones.load import Backbone
-from fec_cache.backbones.weights import WeightsOrigin
+from fec_cache.backbones.base import Backbone, WeightsOrigin
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.maintenance.verify import verify_cache, verify_index
 from fec_cache.datasets.annotations import FaceRef

@@ -21,7 +21,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision.transforms import v2
 
-from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.backbones.base import Backbone
+from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize

@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from fec_cache.backbones.load import Backbone
-from fec_cache.backbones.weights import WeightsOrigin
+from fec_cache.backbones.base import Backbone, WeightsOrigin
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.extraction.devices import BackboneSource

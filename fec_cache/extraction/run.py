@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.backbones.load import Backbone
+from fec_cache.backbones.base import Backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import FailedFace
 from fec_cache.cache.plan import SHARD_FACES, WorkItem

