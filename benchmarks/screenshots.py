@@ -23,8 +23,9 @@ from fec_cache.runs.checkpoint import load_config
 from fec_cache.search.space import Point
 from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.report import run_report
-from fec_cache.workflows.train import HeadRequest, run_train
+from fec_cache.workflows.report import write_report as run_report
+from fec_cache.workflows.train import HeadRequest
+from fec_cache.workflows.train import train as run_train
 
 FACES, TRIPLETS, SEEDS = 3000, 16_000, range(5)
 POOL, GRID = "avgpool", "layer3:grid7"

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,3 +109,13 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a recipe, those of its crop named `crop.margin`."""
     crop = {f"crop.{name}": value for name, value in fields["crop"].items()}
     return {name: value for name, value in fields.items() if name != "crop"} | crop
+
+
+def random_weights_notes(recipes: Sequence[FeatureRecipe]) -> tuple[str, ...]:
+    """A warning for each backbone that was never trained."""
+    named = {(r.backbone, r.weights_label): None for r in recipes if r.has_random_weights}
+    return tuple(
+        f"{backbone} has {weights} weights: it was never trained, and figures on its features say "
+        "little."
+        for backbone, weights in named
+    )

@@ -49,9 +49,10 @@ def fec() -> None:
 @console_options
 def synthesize(console: Console, out: Path, faces: int, triplets: int, seed: int) -> None:
     """Draw a synthetic set in FEC's format: faces with known truth, simulated raters."""
-    from fec_cache.workflows.datasets import run_synthesize
+    from fec_cache.datasets.synthetic.plan import SyntheticConfig
+    from fec_cache.workflows.datasets import synthesize as run_synthesize
 
-    outcome = run_synthesize(out, faces, triplets, seed, console)
+    outcome = run_synthesize(out, SyntheticConfig(faces, triplets, seed), console)
     console.result(outcome.in_words(), outcome.to_dict())
 
 
@@ -71,7 +72,7 @@ def import_folder(
     The answers come from labels, not from raters, and are marked so.
     """
     from fec_cache.datasets.labelled.import_folder import FolderConfig
-    from fec_cache.workflows.datasets import run_import
+    from fec_cache.workflows.datasets import import_pictures as run_import
 
     config = FolderConfig(triplets=triplets, test_share=test_share, seed=seed)
     outcome = run_import(source, out, config, console)
@@ -111,7 +112,7 @@ def report(
     All seeds of the head's recipe in --runs are measured together. --run and --against take
     several runs as fec compare does: names parted by commas, or a quoted pattern as 'best-*'.
     """
-    from fec_cache.workflows.report import run_report
+    from fec_cache.workflows.report import write_report as run_report
 
     path = run_report(workspace, run_name, out, allow_overlap, console, force, against)
     console.result(f"Report: {path}", {"report": str(path)})
@@ -131,7 +132,7 @@ def report(
 @console_options
 def demo(console: Console, out: Path, faces: int, triplets: int, backbone: str | None) -> None:
     """Do the whole job on synthetic faces, with no download, and write a report."""
-    from fec_cache.workflows.demo import run_demo
+    from fec_cache.workflows.demo import demo as run_demo
 
     outcome = run_demo(out, faces, triplets, backbone, console)
     console.result(outcome.parts(), outcome.to_dict())

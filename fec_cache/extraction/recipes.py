@@ -52,58 +52,69 @@ def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.N
         return features.astype(recipe.store_dtype)
 
 
-def features_by_recipes(
-    recipes: Sequence[FeatureRecipe],
-    cropped: Callable[[CropConfig], Pictures],
-    weights: Sequence[str] = (),
-    device: str = "auto",
-) -> npt.NDArray[np.floating]:
-    """Features of new pictures, made exactly as the caches' were, side by side.
+class RecipeNetworks:
+    """The frozen networks of some caches' recipes, loaded once, for new faces.
 
-    Recipes that differ in their layers only are read from one pass through the backbone.
-
-    Args:
-        recipes: of the caches, in the order of their parts.
-        cropped: gives n pictures [S, S, 3] uint8, cut by a crop; the same n for each.
-        weights: weights files, where the recipes' are not where they are looked for. With several
-            backbones each takes the file that has its sha256.
-        device: in torch's words, or `auto`.
-
-    Returns:
-        [n, D] in the store's dtype, D over all recipes.
-
-    Raises:
-        WeightsNotFound, WeightsMismatch: a recipe's weights are not at hand.
-        BadImage: a picture's feature is not finite in the store's dtype.
+    Recipes that differ in their layers only share one pass through the network. Threads may use
+    the same object.
     """
-    passes: dict[FeatureRecipe, list[FeatureRecipe]] = {}
-    for recipe in recipes:
-        passes.setdefault(dataclasses.replace(recipe, layer="", shape=()), []).append(recipe)
-    num_networks = len({recipe.weights for recipe in recipes})
-    parts: dict[FeatureRecipe, npt.NDArray[np.floating]] = {}
-    for members in passes.values():
-        file = _weights_for(members[0], weights, is_only=num_networks == 1)
-        parts.update(_one_pass(members, cropped(members[0].crop), file, device))
-    return np.concatenate([parts[recipe] for recipe in recipes], axis=1)
+
+    def __init__(
+        self, recipes: Sequence[FeatureRecipe], weights: Sequence[str] = (), device: str = "auto"
+    ) -> None:
+        """Load each network.
+
+        Args:
+            recipes: of the caches, in the order of their parts.
+            weights: weights files, for recipes whose weights are not found elsewhere. With several
+                networks each takes the file that has its sha256.
+            device: in torch's words, or `auto`.
+
+        Raises:
+            WeightsNotFound, WeightsMismatch: the weights of a recipe are not available.
+        """
+        self.recipes = tuple(recipes)
+        passes: dict[FeatureRecipe, list[FeatureRecipe]] = {}
+        for recipe in recipes:
+            passes.setdefault(dataclasses.replace(recipe, layer="", shape=()), []).append(recipe)
+        num_networks = len({recipe.weights for recipe in recipes})
+        self._passes = [
+            (_load(members, _weights_for(members[0], weights, num_networks == 1), device), members)
+            for members in passes.values()
+        ]
+
+    def features(self, cropped: Callable[[CropConfig], Pictures]) -> npt.NDArray[np.floating]:
+        """Features of new faces, made exactly as those in the caches.
+
+        Args:
+            cropped: gives n faces [S, S, 3] uint8, cut by a crop; the same n for each crop.
+
+        Returns:
+            [n, D] in the store's dtype, D over all recipes; not finite where the dtype cannot hold
+            a feature.
+        """
+        parts: dict[FeatureRecipe, npt.NDArray[np.floating]] = {}
+        for network, members in self._passes:
+            outputs = network.features(np.stack(cropped(members[0].crop)))
+            parts |= {recipe: to_store(outputs[recipe.layer], recipe) for recipe in members}
+        return np.concatenate([parts[recipe] for recipe in self.recipes], axis=1)
 
 
-def _one_pass(
-    recipes: Sequence[FeatureRecipe], pictures: Pictures, weights: str | None, device: str
-) -> dict[FeatureRecipe, npt.NDArray[np.floating]]:
-    """Features by recipes that share everything but their layers."""
+def check_finite(features: npt.NDArray[np.floating], store_dtype: str) -> None:
+    """Raise `BadImage` if a feature [D] of one face is not finite in the store's dtype."""
+    if not np.isfinite(features).all():
+        raise BadImage(
+            f"The features of a picture are not finite in {store_dtype}. Use another picture, or a "
+            "head trained on features of `fec extract --store-dtype float32`."
+        )
+
+
+def _load(recipes: Sequence[FeatureRecipe], weights: str | None, device: str) -> Network:
+    """The network of recipes that share everything but their layers."""
     first = recipes[0]
     layers = tuple(recipe.layer for recipe in recipes)
     backbone = load_backbone(first.backbone, weights, layers, expected_identity=first.weights)
-    network = Network(backbone, choose_device(device), first.precision, flip=first.flip)
-    outputs = network.features(np.stack(pictures))
-    features = {recipe: to_store(outputs[recipe.layer], recipe) for recipe in recipes}
-    for recipe, values in features.items():
-        if not np.isfinite(values).all():
-            raise BadImage(
-                f"A picture's feature is not finite in {recipe.store_dtype}. Try another picture, "
-                "or a head on features of `fec extract --store-dtype float32`."
-            )
-    return features
+    return Network(backbone, choose_device(device), first.precision, flip=first.flip)
 
 
 def _weights_for(recipe: FeatureRecipe, files: Sequence[str], is_only: bool) -> str | None:

@@ -79,7 +79,7 @@ def decode_image(content: bytes, name: str) -> Image.Image:
         BadImage: no picture, truncated, or more than `MAX_PIXELS` pixels.
     """
     with _naming_damage(content, name), without_warnings():
-        return _to_rgb(ImageOps.exif_transpose(_open(content, name)))
+        return to_rgb(ImageOps.exif_transpose(_open(content, name)))
 
 
 def crop_face(image: Image.Image, box: Box, crop: CropConfig) -> npt.NDArray[np.uint8]:
@@ -244,7 +244,8 @@ def raster_formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name != "EPS")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image as 8-bit RGB: transparency on white, deep grey scaled to 8 bits."""
     if image.mode.startswith(("I", "F")):
         return _deep_to_rgb(image)
     if image.has_transparency_data:

@@ -28,6 +28,8 @@ class PairHead(nn.Module):
 
     calibration: Tensor
     bends: Tensor
+    # Whether `roles` gives the same unit vector for both places: a space to find neighbours in.
+    has_embedding = False
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__()
@@ -159,6 +161,8 @@ class EmbeddingHead(PairHead):
     Exactly symmetric. 16 dimensions are FECNet's (arXiv:1811.11283).
     """
 
+    has_embedding = True
+
     def __init__(self, config: HeadConfig, width: int) -> None:
         super().__init__(config, width)
         self.layers = _mlp(
@@ -200,6 +204,7 @@ class ScatterHead(PairHead):
     directions that may be chosen; those that were not are zero.
     """
 
+    has_embedding = True
     projection: Tensor
 
     def __init__(self, config: HeadConfig, width: int) -> None:

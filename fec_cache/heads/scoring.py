@@ -83,3 +83,15 @@ def pair_logits(
         )
     result: npt.NDArray[np.float32] = logits.numpy()
     return result
+
+
+def embeddings_of(head: PairHead, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Faces in the head's own space: [n, k] float32 of unit length, for features [n, D].
+
+    Only for heads with `has_embedding`.
+    """
+    head.eval()
+    with torch.inference_mode():
+        first, _ = head.roles(head.prepare(torch.from_numpy(features.astype(np.float32))))
+    result: npt.NDArray[np.float32] = first.numpy()
+    return result

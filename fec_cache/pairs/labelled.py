@@ -1,6 +1,7 @@
 """`Labelled`: triplets of one split as rows of a feature matrix, what heads learn from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fec_cache.cache.joined import CacheSet, JoinedMatrix
 from fec_cache.datasets.annotations import FaceRef
@@ -20,6 +21,7 @@ class Labelled:
     counts: TripletCounts
     picture_of: dict[int, FaceRef]
     digest: str
+    data_dir: Path
 
     def face_ids(self) -> set[str]:
         """Ids of all faces that stand in a triplet."""

@@ -20,7 +20,7 @@ from fec_cache.workflows.labelled import read_splits, table_of_faces
 _ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
 
 
-def run_repair(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> Told:
+def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> Told:
     """Repair caches, and the index of image digests; one that cannot be mended stops no other."""
     lines: list[str] = []
     fields: list[dict[str, object]] = []
@@ -52,7 +52,7 @@ def _repaired(report: RepairReport) -> list[str]:
     return lines + [f"  {problem}" for problem in report.dropped]
 
 
-def run_export(
+def export_one(
     workspace: Workspace,
     features: str | None,
     out: Path,
@@ -90,7 +90,7 @@ def run_export(
     return Told([text], {**asdict(report), "path": str(report.path)})
 
 
-def run_prune(
+def prune_caches(
     workspace: Workspace,
     folders: Sequence[Path],
     is_unused_too: bool,
@@ -113,7 +113,7 @@ def run_prune(
     return Told(lines, {"caches": fields, **more})
 
 
-def run_removal(folders: Sequence[Path], is_dry: bool) -> Told:
+def remove_caches(folders: Sequence[Path], is_dry: bool) -> Told:
     """Delete whole caches."""
     lines, fields = [], []
     for folder in folders:

@@ -101,7 +101,7 @@ class _Answers:
     credit: npt.NDArray[np.float64]
 
 
-def run_compare(
+def compare(
     workspace: Workspace, a: str, b: str, allow_overlap: bool, reporter: Reporter
 ) -> CompareOutcome:
     """Compare two heads on the test split.

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.datasets.labelled.import_folder import FolderConfig, FolderSummary, import_folder
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig, SyntheticSummary, synthesize
-from fec_cache.system.reporter import Reporter
+from fec_cache.datasets.synthetic.dataset import SyntheticConfig, SyntheticSummary
+from fec_cache.datasets.synthetic.dataset import synthesize as write_set
+from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import counted, duration, percent
 
 
@@ -65,21 +66,37 @@ class ImportOutcome:
         return "\n".join(lines)
 
 
-def run_synthesize(
-    out: Path, faces: int, triplets: int, seed: int, reporter: Reporter
+def synthesize(
+    out: str | Path,
+    config: SyntheticConfig | None = None,
+    reporter: Reporter = LOGGING,
 ) -> SynthesizeOutcome:
-    """Draw a synthetic set.
+    """Write a synthetic set: drawn faces and simulated raters, in FEC's format.
+
+    Args:
+        out: the folder to write; new, empty, or a synthetic set that is replaced.
+        config: number of faces and triplets, and the seed.
+        reporter: for progress.
 
     Raises:
-        BadOption, OutputExists, StorageFailed: see `synthesize`.
+        OutputExists: the folder holds something else.
+        StorageFailed: the disk is full or the folder cannot be written.
+
+    Example:
+        >>> from fec_cache import SyntheticConfig
+        >>> outcome = synthesize("drawn", SyntheticConfig(faces=18, triplets=20))
+        >>> outcome.summary.num_faces
+        18
     """
-    config = SyntheticConfig(faces=faces, triplets=triplets, seed=seed)
+    out, config = Path(out), config or SyntheticConfig()
     with reporter.progress("Drawing", "faces") as step:
-        summary = synthesize(out, config, lambda done, total: step(done, total, ""))
+        summary = write_set(out, config, lambda done, total: step(done, total, ""))
     return SynthesizeOutcome(summary)
 
 
-def run_import(source: Path, out: Path, config: FolderConfig, reporter: Reporter) -> ImportOutcome:
+def import_pictures(
+    source: Path, out: Path, config: FolderConfig, reporter: Reporter
+) -> ImportOutcome:
     """Make a set from labelled pictures.
 
     Raises:

@@ -10,7 +10,6 @@ from typing import Any
 from fec_cache.backbones.load import find_local_weights, load_backbone
 from fec_cache.backbones.registry import find_architecture
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.out_folder import check_out
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
@@ -18,19 +17,20 @@ from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.extraction.extract import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.heads.config import HeadConfig
+from fec_cache.judge.judge import Judge
+from fec_cache.judge.verdict import Verdict
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.reporter import Parts, Reporter, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
-from fec_cache.workflows.datasets import run_synthesize
-from fec_cache.workflows.evaluate import run_evaluate
-from fec_cache.workflows.extract import ExtractRequest, run_extract
-from fec_cache.workflows.predict import Prediction, open_pictures, run_predict
-from fec_cache.workflows.report import run_report
-from fec_cache.workflows.search import SearchRequest, run_search
-from fec_cache.workflows.train import HeadRequest, run_train
+from fec_cache.workflows.datasets import synthesize
+from fec_cache.workflows.evaluate import evaluate
+from fec_cache.workflows.extract import ExtractRequest, extract
+from fec_cache.workflows.report import write_report
+from fec_cache.workflows.search import SearchRequest, grid_search
+from fec_cache.workflows.train import HeadRequest, train
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class DemoOutcome:
 
     original: EvaluateOutcome
     best: EvaluateOutcome
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[Verdict, ...]
     report: Path
     duration_s: float
 
@@ -54,7 +54,7 @@ class DemoOutcome:
         return {
             "original": self.original.to_dict(),
             "best": self.best.to_dict(),
-            "predictions": [prediction.to_dict() for prediction in self.predictions],
+            "predictions": [verdict.to_dict() for verdict in self.predictions],
             "report": str(self.report),
             "duration_s": self.duration_s,
         }
@@ -85,7 +85,7 @@ class DemoOutcome:
         ]
 
 
-def run_demo(
+def demo(
     out: Path, faces: int, triplets: int, backbone: str | None, reporter: Reporter
 ) -> DemoOutcome:
     """Synthesize, extract, train, search, evaluate, predict, report.
@@ -106,20 +106,21 @@ def run_demo(
     started = time.perf_counter()
     chosen = _begin(out, faces, triplets, backbone, reporter)
     workspace = Workspace(out / "data", out / "cache", out / "runs")
-    reporter.message(run_synthesize(workspace.data_dir, faces, triplets, 0, reporter).in_words())
-    extracted = run_extract(workspace, _extraction(chosen), reporter)
+    reporter.message(
+        synthesize(workspace.data_dir, SyntheticConfig(faces, triplets), reporter).in_words()
+    )
+    extracted = extract(workspace, _extraction(chosen), reporter)
     reporter.message(extracted.in_words())
     features = HeadRequest(features=extracted.summary.folders[0].name)
-    original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), reporter)
+    original = train(workspace, features, Point(HeadConfig(), TrainConfig()), reporter)
     reporter.message(original.in_words())
-    best = run_search(workspace, features, SearchRequest(space_of(DEFAULT_GRID)), reporter)
+    best = grid_search(workspace, features, SearchRequest(space_of(DEFAULT_GRID)), reporter)
     reporter.show(best.parts(len(best.ranked)))
     evaluations = [
-        run_evaluate(workspace, folder, False, reporter)
-        for folder in (original.folder, best.folder)
+        evaluate(workspace, folder, False, reporter) for folder in (original.folder, best.folder)
     ]
     predictions = _predict_two(workspace, evaluations[1], reporter)
-    report = run_report(workspace, best.folder.name, out / "report.html", False, reporter)
+    report = write_report(workspace, best.folder.name, out / "report.html", False, reporter)
     spent = time.perf_counter() - started
     return DemoOutcome(evaluations[0], evaluations[1], predictions, report, spent)
 
@@ -178,24 +179,20 @@ def _extraction(backbone: str) -> ExtractRequest:
 
 def _predict_two(
     workspace: Workspace, outcome: EvaluateOutcome, reporter: Reporter
-) -> tuple[Prediction, ...]:
+) -> tuple[Verdict, ...]:
     """The pair that is similar in the first test triplet, and one that is not."""
     triplet, odd = outcome.labelled.table.rows[0].tolist(), int(outcome.labelled.table.odd[0])
     alike = [row for place, row in enumerate(triplet) if place != odd]
-    predictions = []
+    judge = Judge.load(outcome.folder)
+    verdicts = []
     for name, rows in (("similar", alike), ("different", [alike[0], triplet[odd]])):
-        first, second = (outcome.labelled.picture_of[row] for row in rows)
-        prediction = _predict(workspace, outcome.folder, first, second)
-        predictions.append(prediction)
+        a, b = (outcome.labelled.picture_of[row] for row in rows)
+        first, second = (workspace.images_dir / face.image_path for face in (a, b))
+        verdicts.append(judge.compare(first, second, a.box, b.box))
         reporter.message(
-            f"Two test faces that {outcome.origin.many} call {name}: {prediction.in_words()}"
+            f"Two test faces that {outcome.origin.many} call {name}: {verdicts[-1].in_words()}"
         )
-    return tuple(predictions)
-
-
-def _predict(workspace: Workspace, folder: Path, first: FaceRef, second: FaceRef) -> Prediction:
-    paths = (workspace.images_dir / first.image_path, workspace.images_dir / second.image_path)
-    return run_predict(folder, open_pictures(paths), (first.box, second.box), (), "auto")
+    return tuple(verdicts)
 
 
 def _accuracies(outcome: EvaluateOutcome) -> list[str]:

@@ -22,7 +22,7 @@ from fec_cache.datasets.download.plan import (
     wanted,
 )
 from fec_cache.datasets.download.recorder import Progress
-from fec_cache.datasets.download.run import Network, download
+from fec_cache.datasets.download.run import Network
 from fec_cache.datasets.download.status import DownloadStatus, status_of
 from fec_cache.datasets.download.store import PictureStore
 from fec_cache.datasets.image_paths import CROPPED_NAME, SURVIVORS_NAME
@@ -108,7 +108,7 @@ class StatusOutcome:
         return Table("Triplets with all three images", ["triplets", "usable", "in all"], rows)
 
 
-def run_download(
+def download(
     workspace: Workspace,
     csv_paths: Sequence[Path],
     config: DownloadConfig,
@@ -143,7 +143,7 @@ def run_download(
         lock.release()
 
 
-def run_status(workspace: Workspace) -> StatusOutcome:
+def download_status(workspace: Workspace) -> StatusOutcome:
     """What the ledger says, at any time, also while a download runs.
 
     Raises:
@@ -181,7 +181,9 @@ def _download(
                 detail = f"{progress.ok} ok, {progress.failed} failed"
                 step(progress.done, progress.total, detail)
 
-            progress = download(ledger, pending, data_dir, config, examine, on_progress, network)
+            progress = fetch_pending(
+                ledger, pending, data_dir, config, examine, on_progress, network
+            )
     finally:
         status = _conclude(ledger, sources, data_dir, config)
     return StatusOutcome(data_dir, status, progress)

@@ -51,7 +51,7 @@ def find_run(workspace: Workspace, name: str | None) -> Path:
     )
 
 
-def run_evaluate(
+def evaluate(
     workspace: Workspace, folder: Path, allow_overlap: bool, reporter: Reporter
 ) -> EvaluateOutcome:
     """Measure a head on the test split and write `evaluation.json` into its run.

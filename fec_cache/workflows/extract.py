@@ -13,7 +13,8 @@ from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.annotations import Annotations, write_rejected
 from fec_cache.extraction.decoding import AUTO, choose_decode
 from fec_cache.extraction.devices import BackboneSource, check_devices, extract_on_devices
-from fec_cache.extraction.extract import ExtractOptions, ExtractProgress, ExtractSummary, extract
+from fec_cache.extraction.extract import ExtractOptions, ExtractProgress, ExtractSummary
+from fec_cache.extraction.extract import extract as extract_faces
 from fec_cache.extraction.recipes import recipes_of
 from fec_cache.extraction.run import ProgressCallback
 from fec_cache.faces.crop import DECODERS, CropConfig
@@ -116,9 +117,7 @@ def _slowest(summary: ExtractSummary) -> str:
     return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
 
 
-def run_extract(
-    workspace: Workspace, request: ExtractRequest, reporter: Reporter
-) -> ExtractOutcome:
+def extract(workspace: Workspace, request: ExtractRequest, reporter: Reporter) -> ExtractOutcome:
     """Bring the caches of a backbone's layers up to the data folder.
 
     Raises:
@@ -214,7 +213,7 @@ def _extract(
 ) -> ExtractSummary:
     images, options = workspace.images_dir, request.options
     if len(request.devices) < 2:
-        return extract(faces, images, backbone, caches, options, on_progress)
+        return extract_faces(faces, images, backbone, caches, options, on_progress)
     source = BackboneSource.of(backbone, request.weights)
     return extract_on_devices(faces, images, source, caches, options, request.devices, on_progress)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fec_cache.cache.joined import CacheSet, JoinedMatrix, select_caches
-from fec_cache.cache.recipe import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe, random_weights_notes
 from fec_cache.datasets.annotations import (
     SPLITS,
     Annotations,
@@ -133,7 +133,7 @@ def label_pairs(
             f"{caches.names} ({counts.in_words()}). {_advice(workspace, caches, counts)}"
         )
     pictures = {rows[i]: ref for ref, i in ids.items() if i in rows}
-    return Labelled(caches, matrix, table, counts, pictures, _digest(matrix, table))
+    return Labelled(caches, matrix, table, counts, pictures, _digest(matrix, table), pairs.data_dir)
 
 
 def _advice(workspace: Workspace, caches: CacheSet, counts: TripletCounts) -> str:
@@ -219,13 +219,3 @@ def warn_of_random_weights(recipes: Sequence[FeatureRecipe], reporter: Reporter)
     """Say so wherever features come from a backbone that was never trained."""
     for note in random_weights_notes(recipes):
         reporter.warning(note)
-
-
-def random_weights_notes(recipes: Sequence[FeatureRecipe]) -> tuple[str, ...]:
-    """A warning for each backbone that was never trained."""
-    named = {(r.backbone, r.weights_label): None for r in recipes if r.has_random_weights}
-    return tuple(
-        f"{backbone} has {weights} weights: it was never trained, and figures on its features say "
-        "little."
-        for backbone, weights in named
-    )

@@ -95,7 +95,7 @@ class Leaderboard:
         return lines
 
 
-def run_leaderboard(
+def leaderboard(
     workspace: Workspace, sort: str, csv_path: Path | None, reporter: Reporter
 ) -> Leaderboard:
     """Read every run; a column's name sorts, best or shortest first.

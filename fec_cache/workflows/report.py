@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.cache.joined import caches_of_recipes
+from fec_cache.cache.recipe import random_weights_notes
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import (
@@ -33,8 +34,7 @@ from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.baseline import check_seeds, named_rivals
 from fec_cache.workflows.compare import find_runs
-from fec_cache.workflows.evaluate import find_run, run_evaluate
-from fec_cache.workflows.labelled import random_weights_notes
+from fec_cache.workflows.evaluate import evaluate, find_run
 from fec_cache.workflows.search_keeper import RESULTS_NAME
 from fec_cache.workflows.seed_group import find_seeds, measure_seeds
 
@@ -43,7 +43,7 @@ _MARKER_WITHIN = 4096
 _NUM_REASONS = 3
 
 
-def run_report(
+def write_report(
     workspace: Workspace,
     run_name: str | None,
     out: Path | None,
@@ -133,7 +133,7 @@ def _evaluate(
 ) -> tuple[EvaluateOutcome | None, str]:
     """The figures, or none and why."""
     try:
-        return run_evaluate(workspace, folder, allow_overlap, reporter), ""
+        return evaluate(workspace, folder, allow_overlap, reporter), ""
     except (MissingData, CacheMismatch, CacheNotFound) as error:
         reason = f"The report has no test figures: {error}"
         reporter.warning(reason)

@@ -2,12 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.joined import CacheSet
 from fec_cache.inference.network import choose_device
+from fec_cache.pairs.annotated import AnnotatedPairs
+from fec_cache.pairs.config import PairConfig
 from fec_cache.reports.search_table import SearchBoard, rate_in_words, table_of
 from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.group import FAILURES
@@ -17,16 +21,20 @@ from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import Ranked
 from fec_cache.search.run import Search, Survey
 from fec_cache.search.samplers.proposals import GRID, Proposer, make_proposer
-from fec_cache.search.scope import Scope, split_digest
-from fec_cache.search.space import Space
+from fec_cache.search.scope import Scope
+from fec_cache.search.space import Space, space_of
 from fec_cache.search.trainer import ONE_BY_ONE, Engine, plan_for
-from fec_cache.system.reporter import Parts, Reporter, Snapshot, Table
+from fec_cache.system.reporter import LOGGING, Parts, Reporter, Snapshot, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.backends.process_pool import StackPlan
-from fec_cache.training.version import TRAINER_VERSION
-from fec_cache.workflows.labelled import load_training
-from fec_cache.workflows.search_keeper import RESULTS_NAME, Keeper
+from fec_cache.workflows.labelled import (
+    label_pairs,
+    load_training,
+    split_labelled,
+    warn_of_random_weights,
+)
+from fec_cache.workflows.search_keeper import RESULTS_NAME, Keeper, SearchMaterial
 from fec_cache.workflows.train import HeadRequest, digest_of, unread_note
 
 
@@ -54,6 +62,10 @@ class SearchRequest:
         """A proposer of its settings, from the start."""
         return make_proposer(self.space, self.sampler, self.trials, self.sampler_seed)
 
+    def on(self, material: SearchMaterial) -> "SearchRequest":
+        """The same request on the features that it will be tried on."""
+        return replace(self, space=replace(self.space, blocks=material.labelled.caches.blocks))
+
     def search(self, scope: str, engine: Engine, ledger: Ledger) -> Search:
         """The search itself, on what it is to be tried on."""
         return Search(
@@ -72,6 +84,10 @@ class SearchRequest:
         """Names the points: the space and how settings are drawn from it."""
         drawn = [self.sampler, self.sampler_seed, self.trials, repr(self.halving)]
         return digest_of([repr(self.space), *drawn])
+
+    def run_name(self, scope: Scope) -> str:
+        """Name of the search's run if none was given, as `grid-42f2d10b`."""
+        return f"{self.sampler}-{digest_of([scope.digest, self.name])[:8]}"
 
 
 @dataclass(frozen=True)
@@ -142,12 +158,15 @@ class SearchOutcome:
         return f"Saved: the {why} setting's head of {seed}: {percent(first.val_triplet_accuracy)}"
 
 
-def run_search(
-    workspace: Workspace, request: HeadRequest, wanted: SearchRequest, reporter: Reporter
+def grid_search(
+    workspace: Workspace,
+    request: HeadRequest,
+    wanted: SearchRequest,
+    reporter: Reporter = LOGGING,
 ) -> SearchOutcome:
     """Try every point of a search once and save the best head as the search's run.
 
-    All points of the run's folder are ranked together: a search that is widened keeps what it had.
+    All points in the run's folder are ranked together: a search with more values keeps its results.
 
     Raises:
         NothingToTrain: no point has figures.
@@ -156,29 +175,82 @@ def run_search(
     device = str(choose_device(request.device))
     for head, names in wanted.space.unread().items():
         reporter.warning(unread_note(head, names))
-    labelled, split = load_training(workspace, request.features, request.pairs, reporter)
-    wanted = replace(wanted, space=replace(wanted.space, blocks=labelled.caches.blocks))
-    fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
-    scope = Scope(fingerprints, labelled.digest, split_digest(split), TRAINER_VERSION)
-    name = f"{wanted.sampler}-{digest_of([scope.digest, wanted.name])[:8]}"
-    folder = workspace.runs_dir / (request.name or name)
+    material = SearchMaterial(
+        *load_training(workspace, request.features, request.pairs, reporter), request.pairs
+    )
+    wanted = wanted.on(material)
+    folder = workspace.runs_dir / (request.name or wanted.run_name(material.scope))
+    return _search(material, folder, wanted, device, reporter)
+
+
+def search(
+    cache: FeatureCache | Sequence[FeatureCache],
+    pairs: AnnotatedPairs,
+    settings: Mapping[str, Sequence[object]],
+    folder: str | Path,
+    split: PairConfig | None = None,
+    *,
+    device: str = "auto",
+    reporter: Reporter = LOGGING,
+) -> SearchOutcome:
+    """Try every combination of settings, and save the best head as a run.
+
+    Each distinct head is trained once; the same call resumes a search that was stopped.
+
+    Args:
+        cache: from `open_cache`, or several whose features are put side by side.
+        pairs: from `load_pairs`.
+        settings: fields of `HeadConfig` or `TrainConfig` and the values to try; `seed` takes
+            several seeds, over which settings are averaged.
+        folder: of the run, as `runs/search`.
+        split: which triplets count, and the share held out for validation.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        reporter: for progress and warnings.
+
+    Raises:
+        BadOption: a value is not allowed.
+        NothingToTrain: no point has figures.
+        OutputExists: the folder holds something else.
+
+    Example:
+        >>> from fec_cache import load_pairs, open_cache
+        >>> with open_cache("cache", "toy") as cache:
+        ...     outcome = search(
+        ...         cache, load_pairs("data"), {"lr": [1e-3, 1e-2], "epochs": [2]}, "runs/search"
+        ...     )
+        >>> outcome.num_points
+        2
+    """
+    split = split or PairConfig()
+    caches = CacheSet((cache,) if isinstance(cache, FeatureCache) else tuple(cache))
+    warn_of_random_weights(caches.recipes, reporter)
+    labelled = label_pairs(pairs, caches, split.min_agreement, reporter)
+    material = SearchMaterial(labelled, split_labelled(labelled, split, reporter), split)
+    wanted = SearchRequest(space_of(settings), plots=False).on(material)
+    return _search(material, Path(folder), wanted, str(choose_device(device)), reporter)
+
+
+def _search(
+    material: SearchMaterial, folder: Path, wanted: SearchRequest, device: str, reporter: Reporter
+) -> SearchOutcome:
+    scope = material.scope
     if scope.claim(folder):
-        reporter.warning(f"{folder} had a damaged search.json; it was written anew.")
-    engine = Engine(labelled.matrix.features, split, ONE_BY_ONE, device)
-    search = wanted.search(scope.digest, engine, Ledger(folder))
-    survey = begin_search(search, wanted, reporter)
-    keeper = Keeper(workspace, folder, labelled, split, request.pairs, search, wanted.storage)
+        reporter.warning(f"{folder} had a damaged search.json; it was written again.")
+    engine = Engine(material.labelled.matrix.features, material.split, ONE_BY_ONE, device)
+    running = wanted.search(scope.digest, engine, Ledger(folder))
+    survey = begin_search(running, wanted, reporter)
+    keeper = Keeper(folder, material, running, wanted.storage)
     started = time.monotonic()
     try:
         with reporter.live("Searching") as show:
-            num_open = search.run(keeper.also_stored(_shown(reporter, show)))
+            num_open = running.run(keeper.also_stored(_shown(reporter, show)))
     except KeyboardInterrupt:
         reporter.warning(keeper.interrupted())
         raise
     spent = time.monotonic() - started
-    found = keeper.conclude(wanted.choose, wanted.plots)
+    results = keeper.conclude(wanted.choose, wanted.plots)
     counts = (survey.num_points, num_open, survey.num_open - num_open)
-    return SearchOutcome(folder, *found, *counts, spent, wanted.choose)
+    return SearchOutcome(folder, *results, *counts, spent, wanted.choose)
 
 
 def _shown(reporter: Reporter, show: Callable[[Snapshot], None]) -> ProgressCallback:

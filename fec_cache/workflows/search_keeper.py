@@ -15,14 +15,32 @@ from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank, results_csv
 from fec_cache.search.run import Search
+from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Point, key_of, point_of
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.wording import counted
-from fec_cache.system.workspace import Workspace
 from fec_cache.training.history import TrainResult
-from fec_cache.workflows.train import save_head
+from fec_cache.training.version import TRAINER_VERSION
+from fec_cache.workflows.train import trained_head
 
 RESULTS_NAME = "results.csv"
+
+
+@dataclass(frozen=True)
+class SearchMaterial:
+    """What the points of a search are tried on."""
+
+    labelled: Labelled
+    split: Split
+    pairs: PairConfig
+
+    @property
+    def scope(self) -> Scope:
+        """Names the features, the triplets, their split and the version of training."""
+        recipes = self.labelled.caches.recipes
+        fingerprints = ",".join(recipe.fingerprint for recipe in recipes)
+        digest = split_digest(self.split)
+        return Scope(fingerprints, self.labelled.digest, digest, TRAINER_VERSION)
 
 
 @dataclass
@@ -32,11 +50,8 @@ class Keeper:
     `storage` is the URL of an Optuna study, or None.
     """
 
-    workspace: Workspace
     folder: Path
-    labelled: Labelled
-    split: Split
-    pairs: PairConfig
+    material: SearchMaterial
     search: Search
     storage: str | None = None
 
@@ -113,7 +128,8 @@ class Keeper:
         return [outcome for outcome in outcomes if key_of(scope, outcome.settings) == outcome.key]
 
     def _save(self, point: Point, result: TrainResult) -> None:
-        save_head(self.folder, self.workspace, self.labelled, self.split, point, self.pairs, result)
+        on = self.material
+        trained_head(on.labelled, on.split, point, on.pairs, result).save(self.folder)
 
     def _is_saved(self, point: Point) -> bool:
         """Whether the folder holds this point's head already, whole."""
@@ -122,10 +138,12 @@ class Keeper:
         except FecError:
             return False
         is_same = (config.head, config.train) == (point.head, point.train)
-        return is_same and config.data.get("digest") == self.labelled.digest
+        return is_same and config.data.get("digest") == self.material.labelled.digest
 
     def _num_weights(self, entry: Ranked) -> float:
-        head = build_head(point_of(entry.settings).head, self.labelled.matrix.features.shape[1])
+        head = build_head(
+            point_of(entry.settings).head, self.material.labelled.matrix.features.shape[1]
+        )
         return float(sum(value.numel() for value in head.state_dict().values()))
 
     def _why_nothing(self, failed: Sequence[Outcome]) -> str:

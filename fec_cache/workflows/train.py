@@ -8,24 +8,35 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache import __version__
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.joined import CacheSet
 from fec_cache.datasets.annotations import shortened
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption, OutputExists
 from fec_cache.evaluation.validation import calibration_error
+from fec_cache.heads.config import HeadConfig
 from fec_cache.inference.network import choose_device
+from fec_cache.pairs.annotated import AnnotatedPairs
 from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
-from fec_cache.runs.checkpoint import save_run
 from fec_cache.runs.config import RunConfig
+from fec_cache.runs.trained import TrainedHead
 from fec_cache.search.scope import SCOPE_NAME
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
-from fec_cache.system.reporter import Reporter
+from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import duration, percent
 from fec_cache.system.workspace import Workspace
-from fec_cache.training.fit import Epoch, TrainResult, fit
-from fec_cache.workflows.labelled import load_training
+from fec_cache.training.config import TrainConfig
+from fec_cache.training.fit import fit as fit_arrays
+from fec_cache.training.history import Epoch, TrainResult
+from fec_cache.workflows.labelled import (
+    label_pairs,
+    load_training,
+    split_labelled,
+    warn_of_random_weights,
+)
 
 RESULTS_NAME = "results.csv"
 _LONGEST_NAME = 200
@@ -48,40 +59,39 @@ class HeadRequest:
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """A trained head, the folder it was saved in, and its calibration error on validation."""
+    """A trained head and the folder it was saved in."""
 
     folder: Path
-    result: TrainResult
-    config: RunConfig
-    calibration_error: float
+    trained: TrainedHead
 
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
+        result = self.trained.result
         return {
             "run": str(self.folder),
-            "features": self.config.features,
-            "val_triplet_accuracy": self.result.best.val_triplet_accuracy,
-            "val_calibration_error": self.calibration_error,
-            "best_epoch": self.result.best.epoch,
-            "epochs": len(self.result.history),
-            "duration_s": self.result.duration_s,
-            "interrupted": self.result.interrupted,
+            "features": self.trained.config.features,
+            "val_triplet_accuracy": result.best.val_triplet_accuracy,
+            "val_calibration_error": self.trained.calibration_error,
+            "best_epoch": result.best.epoch,
+            "epochs": len(result.history),
+            "duration_s": result.duration_s,
+            "interrupted": result.interrupted,
         }
 
     def in_words(self) -> str:
         """For people."""
-        best = self.result.best
+        result, error = self.trained.result, self.trained.calibration_error
         return (
-            f"Validation triplet accuracy {percent(best.val_triplet_accuracy)} (chance 33.3 %) at "
-            f"epoch {best.epoch} of {len(self.result.history)}, "
-            f"in {duration(self.result.duration_s)}\n"
-            f"P(similar) is calibrated, expected error {self.calibration_error:.3f} there\n"
+            f"Validation triplet accuracy {percent(result.best.val_triplet_accuracy)} (chance "
+            f"33.3 %) at epoch {result.best.epoch} of {len(result.history)}, "
+            f"in {duration(result.duration_s)}\n"
+            f"P(similar) is calibrated, expected error {error:.3f} on validation\n"
             f"Head: {self.folder}"
         )
 
 
-def run_train(
-    workspace: Workspace, request: HeadRequest, point: Point, reporter: Reporter
+def train(
+    workspace: Workspace, request: HeadRequest, point: Point, reporter: Reporter = LOGGING
 ) -> TrainOutcome:
     """Train one head and save it as a run.
 
@@ -94,28 +104,74 @@ def run_train(
     if request.name is not None:
         _check_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, reporter)
-    ignored = unread_defaults(point.head.head)
-    point = point.replaced(ignored).on(labelled.caches.blocks)
-    num_epochs = 1 if "epochs" in ignored else point.train.epochs
+    point = point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
+    result = _fit(labelled, split, point, device, reporter)
+    folder = workspace.runs_dir / (request.name or _run_name(labelled, point, request.pairs))
+    remove_quietly(folder / RESULTS_NAME)  # of an earlier search under this name
+    trained = trained_head(labelled, split, point, request.pairs, result)
+    return TrainOutcome(trained.save(folder), trained)
+
+
+def fit(
+    cache: FeatureCache | Sequence[FeatureCache],
+    pairs: AnnotatedPairs,
+    head: HeadConfig | None = None,
+    train: TrainConfig | None = None,
+    split: PairConfig | None = None,
+    *,
+    device: str = "auto",
+    reporter: Reporter = LOGGING,
+) -> TrainedHead:
+    """Train one head on cached features. Without configurations: the original recipe.
+
+    Args:
+        cache: from `open_cache`, or several whose features are put side by side.
+        pairs: from `load_pairs`; faces without features are left out and counted.
+        head: the shape of the head.
+        train: how it is trained.
+        split: which triplets count, and the share held out for validation.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        reporter: for progress and warnings.
+
+    Returns:
+        The head of the best epoch with its history; `save(folder)` makes a run of it.
+
+    Raises:
+        NothingToTrain: no triplet has features for all three faces, or too few are left.
+        TrainingDiverged: the loss is not finite in the first epoch.
+
+    Example:
+        >>> from fec_cache import HeadConfig, TrainConfig, load_pairs, open_cache
+        >>> with open_cache("cache", "toy") as cache:
+        ...     trained = fit(cache, load_pairs("data"), HeadConfig("embedding"))
+        >>> 0.0 <= trained.val_triplet_accuracy <= 1.0
+        True
+    """
+    split = split or PairConfig()
+    caches = CacheSet((cache,) if isinstance(cache, FeatureCache) else tuple(cache))
+    warn_of_random_weights(caches.recipes, reporter)
+    labelled = label_pairs(pairs, caches, split.min_agreement, reporter)
+    parts = split_labelled(labelled, split, reporter)
+    point = Point(head or HeadConfig(), train or TrainConfig()).on(caches.blocks)
+    point = point.replaced(unread_defaults(point.head.head))
+    result = _fit(labelled, parts, point, str(choose_device(device)), reporter)
+    return trained_head(labelled, parts, point, split, result)
+
+
+def _fit(
+    labelled: Labelled, split: Split, point: Point, device: str, reporter: Reporter
+) -> TrainResult:
+    num_epochs = point.epochs
     with reporter.progress("Training", "epochs") as step:
 
         def on_epoch(epoch: Epoch) -> None:
-            """Move the bar and tell the accuracy."""
+            """Report the epoch and its accuracy."""
             accuracy = percent(epoch.val_triplet_accuracy)
             step(epoch.epoch, num_epochs, f"validation triplet accuracy {accuracy}")
 
-        result = fit(
-            labelled.matrix.features,
-            split.train,
-            split.validation,
-            point.head,
-            point.train,
-            device,
-            on_epoch,
-        )
-    folder = workspace.runs_dir / (request.name or _run_name(labelled, point, request.pairs))
-    remove_quietly(folder / RESULTS_NAME)  # of an earlier search under this name
-    return save_head(folder, workspace, labelled, split, point, request.pairs, result)
+        features = labelled.matrix.features
+        sides = split.train, split.validation
+        return fit_arrays(features, *sides, point.head, point.train, device, on_epoch)
 
 
 def unread_note(head: str, names: Sequence[str]) -> str:
@@ -148,23 +204,13 @@ def _check_name(name: str) -> None:
     raise BadOption(f"The run's name is {shortened(name)}, but {problem}.")
 
 
-def save_head(
-    folder: Path,
-    workspace: Workspace,
-    labelled: Labelled,
-    split: Split,
-    point: Point,
-    pairs: PairConfig,
-    result: TrainResult,
-) -> TrainOutcome:
-    """Write a trained head as a run, with what it was trained on.
-
-    Raises:
-        StorageFailed: the disk would not take it.
-    """
+def trained_head(
+    labelled: Labelled, split: Split, point: Point, pairs: PairConfig, result: TrainResult
+) -> TrainedHead:
+    """A result of training with what it was trained on, ready to be saved as a run."""
     data = {
-        "folder": str(workspace.data_dir),
-        "origin": origin_of(workspace.data_dir).note,
+        "folder": str(labelled.data_dir),
+        "origin": origin_of(labelled.data_dir).note,
         "digest": labelled.digest,
         "split": split.method,
         "num_train_triplets": len(split.train),
@@ -175,18 +221,8 @@ def save_head(
     }
     config = RunConfig(labelled.caches.recipes, point.head, point.train, pairs, data)
     error = calibration_error(result.head, labelled.matrix.features, split.validation)
-    metrics = {
-        "val_triplet_accuracy": result.best.val_triplet_accuracy,
-        "val_calibration_error": error,
-        "val_loss": result.best.val_loss,
-        "best_epoch": result.best.epoch,
-        "epochs": len(result.history),
-        "duration_s": result.duration_s,
-    }
     # Evaluation refuses faces that a head has seen; both sides of the split count as seen.
-    seen = frozenset(labelled.face_ids())
-    save_run(folder, result.head, config, result.history, metrics, seen)
-    return TrainOutcome(folder, result, config, error)
+    return TrainedHead(result, config, error, frozenset(labelled.face_ids()))
 
 
 def _run_name(labelled: Labelled, point: Point, pairs: PairConfig) -> str:

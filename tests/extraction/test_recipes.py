@@ -7,7 +7,7 @@ import torch
 
 from fec_cache.errors import BadImage
 from fec_cache.extraction import recipes
-from fec_cache.extraction.recipes import features_by_recipes, recipes_of
+from fec_cache.extraction.recipes import RecipeNetworks, check_finite, recipes_of
 from fec_cache.faces.crop import CropConfig
 from tests import toy
 
@@ -42,7 +42,7 @@ def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, g
 
     monkeypatch.setattr(recipes, "load_backbone", load)
     recipe = toy.toy_recipe(weights=weights)
-    features = features_by_recipes((recipe,), lambda crop: PICTURES, given, "cpu")
+    features = RecipeNetworks((recipe,), given, "cpu").features(lambda crop: PICTURES)
     assert told == [(("toy", asked, ("avgpool",)), {"expected_identity": weights})]
     assert features.dtype == np.float16
     assert features.tolist() == np.array([[0.2, 0.4, 1], [0, 0, 0]], np.float16).tolist()
@@ -50,10 +50,12 @@ def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, g
 
 def test_a_feature_that_the_store_could_not_hold_is_told(monkeypatch):
     monkeypatch.setattr(recipes, "load_backbone", lambda *_, **__: toy.toy_backbone(("layer2",)))
+    narrow = RecipeNetworks((toy.toy_recipe("layer2"),), (), "cpu").features(lambda crop: PICTURES)
     with pytest.raises(BadImage, match="not finite in float16"):
-        features_by_recipes((toy.toy_recipe("layer2"),), lambda crop: PICTURES, (), "cpu")
+        check_finite(narrow[0], "float16")
+    check_finite(narrow[1], "float16")
     wide = toy.toy_recipe("layer2", store_dtype="float32")
-    whole = features_by_recipes((wide,), lambda crop: PICTURES, (), "auto")
+    whole = RecipeNetworks((wide,), (), "auto").features(lambda crop: PICTURES)
     np.testing.assert_allclose(whole, [[2e4, 4e4, 1e5], [0, 0, 0]], rtol=1e-6)
 
 
@@ -68,7 +70,7 @@ def test_layers_of_one_backbone_are_read_from_one_pass(monkeypatch):
     monkeypatch.setattr(recipes, "load_backbone", load)
     other = "sha256:" + "6" * 64
     asked = (toy.toy_recipe("layer1"), toy.toy_recipe(weights=other), toy.toy_recipe())
-    features = features_by_recipes(asked, lambda crop: PICTURES, (), "cpu")
+    features = RecipeNetworks(asked, (), "cpu").features(lambda crop: PICTURES)
     assert passes == [(("layer1", "avgpool"), toy.WEIGHTS), (("avgpool",), other)]
     wanted = np.array([[0.4, 0.8, 2, 0.2, 0.4, 1, 0.2, 0.4, 1], [0] * 9], np.float16)
     np.testing.assert_array_equal(features, wanted)
@@ -87,7 +89,7 @@ def test_several_backbones_find_their_weights_files_by_content(monkeypatch, tmp_
         file.write_text(file.name)
     identities = ["sha256:" + hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
     both = [toy.toy_recipe(weights=identity) for identity in (*identities, "random:3:ab")]
-    features_by_recipes(both, lambda crop: PICTURES, [str(files[1]), str(files[0])], "cpu")
+    RecipeNetworks(both, [str(files[1]), str(files[0])], "cpu").features(lambda crop: PICTURES)
     assert asked == {
         identities[0]: str(files[0]),
         identities[1]: str(files[1]),
@@ -108,7 +110,7 @@ def test_new_pictures_are_run_in_the_recipes_precision_and_mirrored_if_it_says_s
     recipe = dataclasses.replace(toy.toy_recipe(), precision=precision, flip=flip)
     picture = np.zeros((4, 4, 3), np.uint8)
     picture[:, 0], picture[:, 3] = (51, 51, 51), (255, 153, 0)
-    (found,) = features_by_recipes((recipe,), lambda crop: [picture], (), "cpu")
+    (found,) = RecipeNetworks((recipe,), (), "cpu").features(lambda crop: [picture])
     wanted = np.array([0.6, 0.4, 0.1]) if flip else np.array([0.2, 0.2, 0.2])
     exact = wanted.astype(np.float16)
     assert (found.tolist() == exact.tolist()) == (precision == "fp32")

@@ -80,7 +80,7 @@ def repair(console: Console, workspace: Workspace, names: Sequence[str]) -> None
     The next `fec extract` computes exactly the faces of the dropped shards.
     """
     from fec_cache.cache.catalogue import find_folders
-    from fec_cache.workflows.cache_maintenance import run_repair
+    from fec_cache.workflows.cache_maintenance import repair_caches as run_repair
 
     folders = find_folders(workspace.cache_dir, names)
     _tell(console, run_repair(workspace.cache_dir, folders, console))
@@ -116,7 +116,7 @@ def export(
 
     Paths and boxes come from the data folder; without it they are left empty.
     """
-    from fec_cache.workflows.cache_maintenance import run_export
+    from fec_cache.workflows.cache_maintenance import export_one as run_export
 
     _tell(console, run_export(workspace, features, out, kind, force, console))
 
@@ -140,7 +140,8 @@ def prune(
 ) -> None:
     """Free room: what killed runs left; --unused: faces of no use; --whole: whole caches."""
     from fec_cache.cache.catalogue import find_folders
-    from fec_cache.workflows.cache_maintenance import run_prune, run_removal
+    from fec_cache.workflows.cache_maintenance import prune_caches as run_prune
+    from fec_cache.workflows.cache_maintenance import remove_caches as run_removal
 
     if whole and (not names or unused):
         raise BadOption("--whole deletes caches: name them, and leave --unused away.")

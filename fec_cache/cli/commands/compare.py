@@ -21,7 +21,7 @@ def compare(
     RUN_A and RUN_B are runs in --runs, or several seeds of one setting each: names parted by
     commas, or a quoted pattern as 'best-*'.
     """
-    from fec_cache.workflows.compare import run_compare
+    from fec_cache.workflows.compare import compare as run_compare
 
     outcome = run_compare(workspace, run_a, run_b, allow_overlap, console)
     console.result(outcome.parts(), outcome.to_dict())

@@ -90,7 +90,8 @@ def download(
     Goes on where an earlier run ended. What is missing, and why, is kept in DATA/download.sqlite;
     DATA/survivors.json names the set of images that is there.
     """
-    from fec_cache.workflows.download import run_download, run_status
+    from fec_cache.workflows.download import download as run_download
+    from fec_cache.workflows.download import download_status as run_status
 
     if only_status:
         outcome = run_status(workspace)

@@ -143,7 +143,8 @@ def extract(
     """
     from fec_cache.extraction.devices import device_names
     from fec_cache.extraction.extract import ExtractOptions
-    from fec_cache.workflows.extract import ExtractRequest, run_extract
+    from fec_cache.workflows.extract import ExtractRequest
+    from fec_cache.workflows.extract import extract as run_extract
 
     names = device_names(devices or device)
     options = ExtractOptions(

@@ -147,13 +147,14 @@ def train_head(
     device: str,
 ) -> None:
     """Stage two: train a pair classifier on cached features. Defaults are the original recipe."""
-    from fec_cache.workflows.train import HeadRequest, run_train
+    from fec_cache.workflows.train import HeadRequest
+    from fec_cache.workflows.train import train as run_train
 
     request = HeadRequest(features, pairs, name, device)
     outcome = run_train(workspace, request, Point(head_config, train_config), console)
     console.result(outcome.in_words(), outcome.to_dict())
-    if outcome.result.interrupted:
-        epochs = len(outcome.result.history)
+    if outcome.trained.result.interrupted:
+        epochs = len(outcome.trained.result.history)
         click.echo(
             f"Interrupted: the best of {counted(epochs, 'epoch')} so far is saved.", err=True
         )
@@ -173,7 +174,8 @@ def evaluate(
 ) -> None:
     """Measure a trained head on the test split: triplet accuracy by type, with intervals."""
     from fec_cache.reports.evaluation_tables import evaluation_parts
-    from fec_cache.workflows.evaluate import find_run, run_evaluate
+    from fec_cache.workflows.evaluate import evaluate as run_evaluate
+    from fec_cache.workflows.evaluate import find_run
 
     folder = find_run(workspace, run_name)
     outcome = run_evaluate(workspace, folder, allow_overlap, console)
@@ -214,13 +216,11 @@ def predict(
 ) -> None:
     """Say whether two pictures show similar or different expressions."""
     from fec_cache.workflows.evaluate import find_run
-    from fec_cache.workflows.predict import boxes_of_pictures, open_pictures, run_predict
+    from fec_cache.workflows.predict import predict as predict_pair
 
     if len(boxes) > 2:
         raise click.UsageError("--box may be given once for both pictures, or once for each.")
     folder = find_run(workspace, run_name)
     paths = (picture_a, picture_b)
-    pictures = open_pictures(paths)
-    chosen = boxes or boxes_of_pictures(workspace, paths, console)
-    outcome = run_predict(folder, pictures, chosen, weights, device)
-    console.result(outcome.in_words(), outcome.to_dict())
+    verdict = predict_pair(workspace, folder, paths, boxes, weights, device, console)
+    console.result(verdict.in_words(), verdict.to_dict())

@@ -88,7 +88,8 @@ def grid_search(
     averaged over the seeds; the test split is not looked at. One point is trained once, whatever
     happens; the same command goes on where it ended.
     """
-    from fec_cache.workflows.search import SearchRequest, run_search
+    from fec_cache.workflows.search import SearchRequest
+    from fec_cache.workflows.search import grid_search as run_search
     from fec_cache.workflows.train import HeadRequest
 
     axes = {field: options.pop(field) for field in FIELDS}
@@ -114,7 +115,7 @@ def grid_search(
 @console_options
 def leaderboard(console: Console, workspace: Workspace, sort: str, csv_path: Path | None) -> None:
     """Show all trained heads as one table: features, head, loss, figures, seconds."""
-    from fec_cache.workflows.leaderboard import run_leaderboard
+    from fec_cache.workflows.leaderboard import leaderboard as run_leaderboard
 
     board = run_leaderboard(workspace, sort, csv_path, console)
     console.result(board.parts(), board.to_dict())

@@ -7,7 +7,7 @@ from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.datasets.download.run import Network
 from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.download import run_download
+from fec_cache.workflows.download import download as run_download
 from tests.datasets.download.picture_server import pinned
 
 CONFIG = DownloadConfig(

@@ -22,11 +22,12 @@ from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import load_face
 from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.download import LOCK_NAME, run_download
+from fec_cache.workflows.download import LOCK_NAME
+from fec_cache.workflows.download import download as run_download
 from tests.datasets.download.picture_server import EXPECTED, PictureServer, pinned, write_csv
 from tests.workspace_fixtures import BACKBONE
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 LOCAL = ("--allow-private", "--backoff", "0.02", "--deadline", "2")
 
 

@@ -13,7 +13,7 @@ import pytest
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.system.failpoints import VARIABLE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUICK = ("--head", "embedding,concat", "--hidden", "8", "--loss", "bce", "--batch-size", "512")
 GRID = (*QUICK, "--lr", "1e-3", "--epochs", "2", "--name", "grid")
 
@@ -124,7 +124,7 @@ def test_names_of_something_else_are_refused(place):
 
 def test_other_code_is_another_search(place, monkeypatch):
     place.ok("grid-search", *GRID)
-    monkeypatch.setattr("fec_cache.workflows.search.TRAINER_VERSION", "newer")
+    monkeypatch.setattr("fec_cache.workflows.search_keeper.TRAINER_VERSION", "newer")
     line = place.fails("grid-search", *GRID)
     assert "other version of the training code" in line
     result = place.ok("grid-search", *GRID[:-2], "--name", "again")

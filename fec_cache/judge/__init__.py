@@ -1,0 +1,1 @@
+"""The trained thing in use: two pictures -> verdict."""

@@ -1,0 +1,246 @@
+"""`Judge`: a trained head with its frozen networks, loaded once and asked many times."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fec_cache.cache.recipe import random_weights_notes
+from fec_cache.datasets.boxes import WHOLE_PICTURE, Box, check_box
+from fec_cache.errors import BadImage, BadOption, FecError, HeadMismatch
+from fec_cache.evaluation.report import DECISION_THRESHOLD
+from fec_cache.extraction.recipes import RecipeNetworks, check_finite
+from fec_cache.faces.crop import CropConfig
+from fec_cache.faces.sources import PictureSource, open_picture
+from fec_cache.heads.base import PairHead
+from fec_cache.heads.scoring import embeddings_of, pair_logits, probability_of
+from fec_cache.judge.verdict import FailedPair, JudgedFace, Verdict
+from fec_cache.runs.checkpoint import load_head
+from fec_cache.runs.config import RunConfig
+
+NO_BOX = (
+    "no box was given, so the whole pictures were taken for the faces. Where a face fills only "
+    "part of its picture, the answer means little."
+)
+_NAMES = ("picture A", "picture B")
+
+
+@dataclass(frozen=True)
+class _CutFace:
+    """One face, cut as each of the networks wants it: [S, S, 3] uint8 by crop."""
+
+    face: JudgedFace
+    has_box: bool
+    crops: Mapping[CropConfig, npt.NDArray[np.uint8]]
+
+
+class Judge:
+    """Says whether the expressions of two faces are similar. Threads may share one judge.
+
+    Example:
+        >>> judge = Judge.load("runs/toy")
+        >>> verdict = judge.compare("a.png", "b.png")
+        >>> verdict.is_similar, round(verdict.probability, 2)  # doctest: +SKIP
+        (True, 0.74)
+    """
+
+    def __init__(
+        self,
+        head: PairHead,
+        config: RunConfig,
+        name: str = "",
+        weights: Sequence[str] = (),
+        device: str = "auto",
+    ) -> None:
+        """Load the frozen networks that a head reads.
+
+        Args:
+            head: a trained head; it is put into evaluation mode.
+            config: how it came about; names its features.
+            name: what verdicts call it.
+            weights: files of the networks' weights, if they are not found elsewhere.
+            device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+        Raises:
+            WeightsNotFound, WeightsMismatch: the weights of a network are not available.
+        """
+        self.head, self.config, self.name = head.eval(), config, name
+        self._networks = RecipeNetworks(config.recipes, weights, device)
+        self._crops = tuple(dict.fromkeys(recipe.crop for recipe in config.recipes))
+        self._notes = random_weights_notes(config.recipes)
+
+    @classmethod
+    def load(cls, run: str | Path, *, weights: Sequence[str] = (), device: str = "auto") -> "Judge":
+        """Load a trained head from the folder of its run.
+
+        Args:
+            run: the folder, as `runs/best`.
+            weights: files of the networks' weights, if they are not found elsewhere.
+            device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+        Raises:
+            MissingData: the folder is no run.
+            HeadMismatch: its files do not belong together.
+            WeightsNotFound, WeightsMismatch: the weights of a network are not available.
+        """
+        folder = Path(run)
+        head, config = load_head(folder)
+        return cls(head, config, folder.name, weights, device)
+
+    def compare(
+        self,
+        a: PictureSource,
+        b: PictureSource,
+        box_a: Box | None = None,
+        box_b: Box | None = None,
+    ) -> Verdict:
+        """Compare the expressions of two faces.
+
+        Args:
+            a: a path, bytes, a Pillow image, or an array [H, W, 3] uint8 in RGB order.
+            b: likewise.
+            box_a: where the face is: left, right, top, bottom as fractions of the picture; without
+                it the whole picture.
+            box_b: likewise.
+
+        Raises:
+            BadImage: a picture cannot be read, or is none of these kinds.
+            BadOption: a box lies outside its picture.
+        """
+        faces = [self._cut(a, box_a, _NAMES[0]), self._cut(b, box_b, _NAMES[1])]
+        features = self._features(faces)
+        for values in features:
+            check_finite(values, self._store_dtype)
+        (verdict,) = self._verdicts(faces, features)
+        return verdict
+
+    def compare_many(
+        self, pairs: Iterable[tuple[PictureSource, PictureSource]], batch_size: int = 64
+    ) -> Iterator[Verdict | FailedPair]:
+        """Compare many pairs of whole pictures, one answer for each pair, in order.
+
+        Args:
+            pairs: pictures as `compare` takes them; read as needed, so any length will do.
+            batch_size: pairs per pass through the network.
+
+        Yields:
+            A verdict, or a `FailedPair` for a pair with a picture that cannot be used.
+        """
+        numbered = enumerate(pairs)
+        while batch := list(itertools.islice(numbered, batch_size)):
+            yield from self._judge_batch(batch)
+
+    def embed(
+        self, pictures: Iterable[PictureSource], batch_size: int = 128
+    ) -> npt.NDArray[np.float32]:
+        """Place faces in the head's space, where near faces have similar expressions.
+
+        Args:
+            pictures: N whole pictures, as `compare` takes them.
+            batch_size: pictures per pass through the network.
+
+        Returns:
+            [N, k] float32, of unit length.
+
+        Raises:
+            HeadMismatch: the head has no such space.
+            BadImage: a picture cannot be used.
+        """
+        if not self.head.has_embedding:
+            raise HeadMismatch(
+                f"The head {self.name or self.config.head.head} has no space of its own to place "
+                "faces in. Train one with --head embedding or --head scatter."
+            )
+        parts, remaining = [], iter(pictures)
+        while batch := list(itertools.islice(remaining, batch_size)):
+            features = self._features([self._cut(source, None, "a picture") for source in batch])
+            for values in features:
+                check_finite(values, self._store_dtype)
+            parts.append(embeddings_of(self.head, features))
+        if not parts:
+            return embeddings_of(self.head, np.empty((0, self.config.width), np.float32))
+        return np.concatenate(parts)
+
+    @property
+    def _store_dtype(self) -> str:
+        return self.config.recipe.store_dtype
+
+    def _cut(self, source: PictureSource, box: Box | None, name: str) -> _CutFace:
+        """Decode one picture and cut its face out.
+
+        Raises:
+            BadImage: the picture cannot be used.
+            BadOption: the box lies outside the picture.
+        """
+        try:
+            used = WHOLE_PICTURE if box is None else check_box(*box)
+        except (TypeError, ValueError) as error:
+            raise BadOption(f"The box of {name} is {box!r}: {error}.") from error
+        is_named = isinstance(source, (str, os.PathLike))
+        picture = open_picture(source, "" if is_named else name)
+        crops = {crop: picture.cut(used, crop) for crop in self._crops}
+        return _CutFace(JudgedFace(picture.name, used), box is not None, crops)
+
+    def _features(self, faces: Sequence[_CutFace]) -> npt.NDArray[np.floating]:
+        """[n, D] in the store's dtype."""
+        return self._networks.features(lambda crop: [face.crops[crop] for face in faces])
+
+    def _verdicts(
+        self, faces: Sequence[_CutFace], features: npt.NDArray[np.floating]
+    ) -> list[Verdict]:
+        """Verdicts of n pairs; faces and features [2n, D] have the two of a pair side by side."""
+        logits = pair_logits(self.head, features[0::2], features[1::2])
+        probabilities = probability_of(self.head, logits)
+        return [
+            Verdict(
+                faces=(a.face, b.face),
+                probability=float(probability),
+                threshold=DECISION_THRESHOLD,
+                run=self.name,
+                features=self.config.features,
+                warnings=self._notes if a.has_box and b.has_box else (*self._notes, NO_BOX),
+            )
+            for a, b, probability in zip(faces[0::2], faces[1::2], probabilities, strict=True)
+        ]
+
+    def _judge_batch(
+        self, batch: Sequence[tuple[int, tuple[PictureSource, PictureSource]]]
+    ) -> Iterator[Verdict | FailedPair]:
+        """One answer for each pair of a batch, in order."""
+        answers: dict[int, Verdict | FailedPair] = {}
+        usable: dict[int, list[_CutFace]] = {}
+        for index, pair in batch:
+            try:
+                a, b = pair
+                usable[index] = [self._cut(a, None, _NAMES[0]), self._cut(b, None, _NAMES[1])]
+            except (FecError, TypeError, ValueError) as error:
+                answers[index] = FailedPair(index, _names_of(pair), str(error))
+        if usable:
+            faces = [face for pair in usable.values() for face in pair]
+            features = self._features(faces)
+            verdicts = self._verdicts(faces, np.nan_to_num(features))
+            for place, index in enumerate(usable):
+                answers[index] = self._checked(index, verdicts[place], features[2 * place :][:2])
+        for index, _ in batch:
+            yield answers[index]
+
+    def _checked(
+        self, index: int, verdict: Verdict, features: npt.NDArray[np.floating]
+    ) -> Verdict | FailedPair:
+        """The verdict, unless a feature of its two faces [2, D] is not finite."""
+        try:
+            check_finite(features, self._store_dtype)
+        except BadImage as error:
+            a, b = verdict.faces
+            return FailedPair(index, (a.picture, b.picture), str(error))
+        return verdict
+
+
+def _names_of(pair: Sequence[object]) -> tuple[str, str]:
+    """What to call the two pictures of a pair that could not be judged."""
+    names = [str(s) if isinstance(s, (str, os.PathLike)) else "" for s in pair]
+    return (names[0] or _NAMES[0], names[1] or _NAMES[1]) if len(names) == 2 else ("", "")

@@ -1,0 +1,77 @@
+"""What a head says of two faces: `Verdict`, and `FailedPair` where it can say nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fec_cache.datasets.boxes import Box
+
+_FEWEST_DIGITS, _MOST_DIGITS = 3, 9
+
+
+@dataclass(frozen=True)
+class JudgedFace:
+    """Which part of which picture was judged; `box` is left, right, top, bottom as fractions."""
+
+    picture: str
+    box: Box
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a head says of two faces.
+
+    `probability` is P(similar) in [0, 1]; the pair counts as similar from `threshold` on. `run`
+    names the head and `features` what it reads.
+    """
+
+    faces: tuple[JudgedFace, JudgedFace]
+    probability: float
+    threshold: float
+    run: str
+    features: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_similar(self) -> bool:
+        """Whether the head calls the expressions similar."""
+        return self.probability >= self.threshold
+
+    @property
+    def word(self) -> str:
+        """`similar` or `different`."""
+        return "similar" if self.is_similar else "different"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "verdict": self.word,
+            "probability_similar": self.probability,
+            "threshold": self.threshold,
+            "pictures": [face.picture for face in self.faces],
+            "boxes": [list(face.box) for face in self.faces],
+            "run": self.run,
+            "features": self.features,
+            "warnings": list(self.warnings),
+        }
+
+    def in_words(self) -> str:
+        """One line; with as many digits as show which side of the threshold it is on."""
+        for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
+            probability, threshold = (
+                f"{value:.{digits}f}" for value in (self.probability, self.threshold)
+            )
+            if probability != threshold:
+                break
+        return (
+            f"{self.word} (P(similar) = {probability}; similar from {threshold}, the share of "
+            "similar pairs in training)"
+        )
+
+
+@dataclass(frozen=True)
+class FailedPair:
+    """A pair that could not be judged: its place in the input, its pictures, and the reason."""
+
+    index: int
+    pictures: tuple[str, str]
+    error: str
