@@ -6,13 +6,23 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where the data, the caches and the trained heads lie."""
+    """Folders of the data, the feature caches and the trained heads.
+
+    Example:
+        >>> Workspace("data").images_dir.as_posix()
+        'data/images'
+    """
 
     data_dir: Path = Path("data")
     cache_dir: Path = Path("cache")
     runs_dir: Path = Path("runs")
 
+    def __post_init__(self) -> None:
+        """Accept plain strings for folders."""
+        for name in ("data_dir", "cache_dir", "runs_dir"):
+            object.__setattr__(self, name, Path(getattr(self, name)))
+
     @property
     def images_dir(self) -> Path:
-        """Where the images lie."""
+        """Folder of the images."""
         return self.data_dir / "images"

@@ -23,7 +23,7 @@ from fec_cache.pairs.build import TripletCounts, TripletTable
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.checkpoint import CONFIG_NAME, load_head, load_seen_faces
 from fec_cache.runs.config import RunConfig
-from fec_cache.system.reporter import SILENT, Parts, Reporter, Table
+from fec_cache.system.reporter import LOGGING, SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.evaluate import find_run
@@ -102,21 +102,32 @@ class _Answers:
 
 
 def compare(
-    workspace: Workspace, a: str, b: str, allow_overlap: bool, reporter: Reporter
+    workspace: Workspace,
+    a: str,
+    b: str,
+    allow_overlap: bool = False,
+    reporter: Reporter = LOGGING,
 ) -> CompareOutcome:
-    """Compare two heads on the test split.
+    """Compare two heads, or two groups of seeds, on the same test triplets.
 
     Args:
-        workspace: the folders.
-        a: a run, several parted by commas, or a pattern such as `best-*`: seeds of one setting.
+        workspace: the folders of data, caches and runs.
+        a: a run, a comma-separated list of runs, or a pattern such as `best-*`: seeds of one
+            setting.
         b: likewise.
-        allow_overlap: insist although a head has seen test faces or people.
-        reporter: for progress.
+        allow_overlap: compare although a head has seen faces or people of the test split.
+        reporter: for progress and warnings.
 
     Raises:
         MissingData: there is no such run.
         FacesLeak: a head has seen test faces or people.
-        BadOption: the two groups share a run, or no triplet.
+        BadOption: the two groups share a run, or have no test triplet in common.
+
+    Example:
+        >>> from fec_cache import Workspace
+        >>> outcome = compare(Workspace(), "toy", "toy")
+        >>> outcome.comparisons["all"].difference
+        0.0
     """
     groups = [find_runs(workspace, words) for words in (a, b)]
     if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:

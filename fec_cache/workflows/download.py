@@ -23,6 +23,7 @@ from fec_cache.datasets.download.plan import (
 )
 from fec_cache.datasets.download.recorder import Progress
 from fec_cache.datasets.download.run import Network
+from fec_cache.datasets.download.run import download as fetch_all
 from fec_cache.datasets.download.status import DownloadStatus, status_of
 from fec_cache.datasets.download.store import PictureStore
 from fec_cache.datasets.image_paths import CROPPED_NAME, SURVIVORS_NAME
@@ -181,9 +182,7 @@ def _download(
                 detail = f"{progress.ok} ok, {progress.failed} failed"
                 step(progress.done, progress.total, detail)
 
-            progress = fetch_pending(
-                ledger, pending, data_dir, config, examine, on_progress, network
-            )
+            progress = fetch_all(ledger, pending, data_dir, config, examine, on_progress, network)
     finally:
         status = _conclude(ledger, sources, data_dir, config)
     return StatusOutcome(data_dir, status, progress)

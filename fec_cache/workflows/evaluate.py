@@ -19,7 +19,7 @@ from fec_cache.runs.checkpoint import (
     newest_run,
 )
 from fec_cache.system.atomic import write_atomically
-from fec_cache.system.reporter import Reporter
+from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.baseline import find_original
 from fec_cache.workflows.labelled import (
@@ -52,14 +52,31 @@ def find_run(workspace: Workspace, name: str | None) -> Path:
 
 
 def evaluate(
-    workspace: Workspace, folder: Path, allow_overlap: bool, reporter: Reporter
+    workspace: Workspace,
+    run: str | Path | None = None,
+    allow_overlap: bool = False,
+    reporter: Reporter = LOGGING,
 ) -> EvaluateOutcome:
     """Measure a head on the test split and write `evaluation.json` into its run.
 
+    Args:
+        workspace: the folders of data, caches and runs.
+        run: name or folder of the run; without one the newest.
+        allow_overlap: measure although the head has seen faces or people of the test split.
+        reporter: for progress and warnings.
+
     Raises:
+        MissingData: there is no such run, or no test split.
         HeadMismatch, CacheMismatch: head and cache do not belong together.
         FacesLeak: test faces or people were seen in training.
+
+    Example:
+        >>> from fec_cache import Workspace
+        >>> outcome = evaluate(Workspace(), "toy")
+        >>> 0.0 <= outcome.evaluation.overall.accuracy <= 1.0
+        True
     """
+    folder = find_run(workspace, None if run is None else str(run))
     head, config = load_head(folder)
     reporter.message(f"Head: {folder}, {config.head.head} on {config.features}")
     caches = caches_of_recipes(workspace.cache_dir, config.recipes)
