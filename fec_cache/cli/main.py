@@ -70,7 +70,7 @@ def import_folder(
     The CSV has the columns image, identity, expression (left, right, top, bottom may be there too).
     The answers come from labels, not from raters, and are marked so.
     """
-    from fec_cache.datasets.labelled.import_folder import FolderConfig
+    from fec_cache.datasets.labelled.config import FolderConfig
     from fec_cache.workflows.datasets import run_import
 
     config = FolderConfig(triplets=triplets, test_share=test_share, seed=seed)
