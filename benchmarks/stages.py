@@ -24,7 +24,8 @@ from torchvision.transforms import v2
 from fec_cache.backbones.load import Backbone, load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import read_annotations
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize
+from fec_cache.datasets.synthetic.config import SyntheticConfig
+from fec_cache.datasets.synthetic.dataset import synthesize
 from fec_cache.extraction.extract import ExtractOptions, extract
 from fec_cache.extraction.recipes import recipes_of
 from fec_cache.faces.digests import ImageDigests

@@ -7,7 +7,8 @@ from typing import Any
 from fec_cache.cli.console import Console
 from fec_cache.datasets.labelled.config import FolderConfig
 from fec_cache.datasets.labelled.import_folder import FolderSummary, import_folder
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig, SyntheticSummary, synthesize
+from fec_cache.datasets.synthetic.config import SyntheticConfig
+from fec_cache.datasets.synthetic.dataset import SyntheticSummary, synthesize
 from fec_cache.system.wording import counted, duration, percent
 
 

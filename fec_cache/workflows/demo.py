@@ -13,7 +13,7 @@ from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cli.console import Console, table
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.out_folder import check_out
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig
+from fec_cache.datasets.synthetic.config import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
 from fec_cache.extraction.extract import ExtractOptions
 from fec_cache.faces.crop import CropConfig

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from fec_cache.datasets.annotations import read_annotations
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize
+from fec_cache.datasets.synthetic.config import SyntheticConfig
+from fec_cache.datasets.synthetic.dataset import synthesize
 from fec_cache.datasets.synthetic.emotions import EMOTIONS, UNIT_NAMES
 from fec_cache.datasets.synthetic.plan import plan_set
 from fec_cache.datasets.synthetic.raters import average_agreement

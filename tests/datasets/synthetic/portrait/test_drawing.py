@@ -79,8 +79,8 @@ def test_dimple_is_on_one_side():
     left, right = changed[:, : SIZE // 2].sum(), changed[:, SIZE // 2 :].sum()
     assert right > 20 * left
     other = np.abs(
-        draw(replace(SITTER, is_parted_left=True), dimple=1.0)
-        - draw(replace(SITTER, is_parted_left=True))
+        draw(replace(SITTER, is_mirrored=True), dimple=1.0)
+        - draw(replace(SITTER, is_mirrored=True))
     ).sum(axis=2)
     assert other[:, : SIZE // 2].sum() > 20 * other[:, SIZE // 2 :].sum()
 
