@@ -56,7 +56,7 @@ def draw_glasses(sketch: Sketch) -> None:
 
 
 def draw_body(sketch: Sketch) -> None:
-    """Draw neck, shoulders and collar, which do not turn with the head."""
+    """Draw neck and clothes, which do not turn with the head."""
     identity, view, canvas, palette = sketch.identity, sketch.view, sketch.canvas, sketch.palette
     neck = 0.4 if identity.jaw_width > 0.53 else 0.34
     shape = open_curve([
@@ -81,6 +81,7 @@ def _draw_clothes(sketch: Sketch, neck: float) -> None:
     if collar == "vee":
         opening[1] = (-base * 0.55, 1.36)
     half = opening + [(-x, y) for x, y in reversed(opening[:-1])]
+    # Corners stay sharp here: a spline would round the point of a vee.
     curve = np.array(half) if collar in ("vee", "shirt") else open_curve(half)
     right = open_curve([(base, 1.17), (0.85, 1.33), (1.25, 1.5), (1.45, 1.9), (1.5, 3.2)])
     left = mirrored(right)[::-1]
