@@ -44,8 +44,9 @@ from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 from fec_cache.extraction.batches import Decoder, StageSeconds, usable_cores
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import load_face

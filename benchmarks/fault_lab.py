@@ -31,9 +31,9 @@ from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import CacheNotFound, FecError
 from fec_cache.extraction import devices
 from fec_cache.extraction.devices import BackboneSource
-from fec_cache.extraction.extract import ExtractOptions, ExtractSummary, extract
+from fec_cache.extraction.extract import ExtractSummary, extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ProgressCallback
+from fec_cache.extraction.run import ExtractOptions, ProgressCallback
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
 from fec_cache.system import failpoints

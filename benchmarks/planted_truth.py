@@ -26,16 +26,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fec_cache.datasets.synthetic.raters import count_votes, judge, pair_distances, tied_rows
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.measures.metrics import odd_probabilities, triplet_credit
 from fec_cache.evaluation.measures.reliability import reliability
 from fec_cache.evaluation.people import RowLabels
-from fec_cache.evaluation.report import Evaluation, evaluate_head
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.config import HEADS, HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.config import TrainConfig
-from fec_cache.training.fit import TrainResult, fit
+from fec_cache.training.fit import fit
+from fec_cache.training.history import TrainResult
 
 EXPRESSION, IDENTITY, WIDTH = 6, 16, 128
 FACES_EACH = 10

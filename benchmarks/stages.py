@@ -25,9 +25,11 @@ from fec_cache.backbones.base import Backbone
 from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import read_annotations
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig, synthesize
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.datasets.synthetic.config import SyntheticConfig
+from fec_cache.datasets.synthetic.dataset import synthesize
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.heads.base import build_head

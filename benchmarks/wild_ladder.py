@@ -20,7 +20,8 @@ import torch
 
 from fec_cache.backbones.load import load_backbone
 from fec_cache.datasets.annotations import read_annotations
-from fec_cache.datasets.labelled.import_folder import FolderConfig, import_folder
+from fec_cache.datasets.labelled.config import FolderConfig
+from fec_cache.datasets.labelled.import_folder import import_folder
 from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests

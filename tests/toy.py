@@ -16,8 +16,9 @@ from fec_cache.backbones.base import Backbone, WeightsOrigin
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.extraction.devices import BackboneSource
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
 from fec_cache.system import failpoints

@@ -49,7 +49,7 @@ def fec() -> None:
 @console_options
 def synthesize(console: Console, out: Path, faces: int, triplets: int, seed: int) -> None:
     """Draw a synthetic set in FEC's format: faces with known truth, simulated raters."""
-    from fec_cache.datasets.synthetic.plan import SyntheticConfig
+    from fec_cache.datasets.synthetic.config import SyntheticConfig
     from fec_cache.workflows.datasets import synthesize as run_synthesize
 
     outcome = run_synthesize(out, SyntheticConfig(faces, triplets, seed), console)
@@ -71,7 +71,7 @@ def import_folder(
     The CSV has the columns image, identity, expression (left, right, top, bottom may be there too).
     The answers come from labels, not from raters, and are marked so.
     """
-    from fec_cache.datasets.labelled.import_folder import FolderConfig
+    from fec_cache.datasets.labelled.config import FolderConfig
     from fec_cache.workflows.datasets import import_pictures as run_import
 
     config = FolderConfig(triplets=triplets, test_share=test_share, seed=seed)

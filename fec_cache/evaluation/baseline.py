@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.evaluation.compare import Comparison, compare_by_type
-from fec_cache.evaluation.figures import plain
-from fec_cache.evaluation.report import Evaluation, evaluate_head
+from fec_cache.evaluation.figures import Evaluation, plain
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable

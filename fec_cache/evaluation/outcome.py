@@ -7,8 +7,8 @@ from typing import Any
 from fec_cache.datasets.origin import Origin
 from fec_cache.datasets.survivors import Survivors
 from fec_cache.evaluation.baseline import Baseline
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.overlap import Overlap
-from fec_cache.evaluation.report import Evaluation
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.config import RunConfig
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.training.history import Epoch
 
 

@@ -1,1 +1,1 @@
-"""Fourth stage: triplets and pairs as row numbers, and their splits."""
+"""Triplets and pairs as row numbers, and their splits."""

@@ -1,4 +1,4 @@
-"""Triplets -> row numbers and labels: `TripletTable` and `PairTable`."""
+"""Annotated triplets -> row numbers and labels: `TripletTable` and `PairTable`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,11 @@ PAIRS_OF_TRIPLET = ((1, 2), (0, 2), (0, 1))
 class TripletTable:
     """T triplets as numbers.
 
-    `rows` [T, 3] int64 into the feature matrix; `odd` [T] int64, the odd face's place 0..2 by
-    majority of the raters; `types` [T] int64, 0 one-class, 1 two-class, 2 three-class; `votes`
-    [T, 3] int64, how many raters named each face.
+    Attributes:
+        rows: [T, 3] int64, rows of the feature matrix.
+        odd: [T] int64, position 0..2 of the odd face by majority of the raters.
+        types: [T] int64: 0 one-class, 1 two-class, 2 three-class.
+        votes: [T, 3] int64, number of raters that named each face the odd one.
     """
 
     rows: Rows
@@ -34,7 +36,7 @@ class TripletTable:
         return len(self.rows)
 
     def take(self, keep: npt.NDArray[np.generic]) -> "TripletTable":
-        """The triplets that a mask [T] or an index array selects."""
+        """The triplets selected by a mask [T] bool or by an index array [K] int64."""
         return TripletTable(self.rows[keep], self.odd[keep], self.types[keep], self.votes[keep])
 
 
@@ -48,7 +50,7 @@ class PairTable:
 
 @dataclass(frozen=True)
 class TripletCounts:
-    """What became of each row of an annotation file; the parts add up to `num_rows`."""
+    """How many rows of an annotation file were used or lost; all parts add up to `num_rows`."""
 
     num_rows: int
     num_rejected: int
@@ -59,18 +61,16 @@ class TripletCounts:
     num_used: int
 
     def in_words(self) -> str:
-        """One line for people, losses named only where there are some."""
+        """One line for people; losses that did not occur are left out."""
         losses = (
             (self.num_rejected, "rejected"),
             (self.num_without_feature, "without a feature"),
-            (self.num_same_face, "with one face twice"),
+            (self.num_same_face, "with the same face twice"),
             (self.num_ties, "without a majority"),
-            (self.num_below_agreement, "below the asked agreement"),
+            (self.num_below_agreement, "below the minimum agreement"),
         )
-        told = ", ".join(f"{count} {words}" for count, words in losses if count)
-        return f"{counted(self.num_rows, 'row')}: {self.num_used} used" + (
-            f", {told}" if told else ""
-        )
+        parts = [f"{self.num_used} used", *(f"{num} {words}" for num, words in losses if num)]
+        return f"{counted(self.num_rows, 'row')}: {', '.join(parts)}"
 
 
 def build_triplets(
@@ -80,23 +80,25 @@ def build_triplets(
     min_agreement: float = 0.0,
     num_rejected: int = 0,
 ) -> tuple[TripletTable, TripletCounts]:
-    """Label triplets by majority and point them into the feature matrix.
+    """Label triplets by majority and replace their faces by rows of the feature matrix.
 
     Args:
-        triplets: as annotated.
-        face_ids: identity of each face that has an image.
+        triplets: the annotated triplets.
+        face_ids: face_id of each face that has an image.
         rows: face_id -> row of the feature matrix.
-        min_agreement: smallest share of raters that must stand behind the majority.
+        min_agreement: minimum share of raters that agree with the majority, 0..1.
         num_rejected: rows of the file that could not be parsed, for the counts.
 
     Returns:
-        The usable triplets in order, and what became of the others: faces without a feature, one
-        face twice (the same picture under two names), ties, too little agreement.
+        The usable triplets in order, and the number of triplets lost for each reason: a face
+        without a feature, the same face twice (one picture under two names), a tie, or too little
+        agreement. A triplet with several reasons is counted under the first one.
     """
     indices = _rows_of(triplets, face_ids, rows)
     votes = _votes_of(triplets)
     types = np.array([TRIPLET_TYPES.index(triplet.type) for triplet in triplets], np.int64)
     top = np.sort(votes, axis=1)
+    # 1e-9: two of three raters must reach an agreement of 2 / 3 in spite of rounding.
     checks = {
         "without_feature": (indices < 0).any(axis=1),
         "same_face": _has_same_face(indices),
@@ -117,8 +119,8 @@ def pairs_from_triplets(table: TripletTable) -> PairTable:
     """Turn each triplet into one similar and two different pairs.
 
     Returns:
-        `rows` [3T, 2] int64 and `is_similar` [3T] bool, in triplet order; within a triplet the
-        pair without the first face comes first.
+        `rows` [3T, 2] int64 and `is_similar` [3T] bool, in triplet order; pair j of a triplet is
+        the one without face j.
 
     Source: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283.
     """
@@ -132,19 +134,20 @@ def _rows_of(
 ) -> Rows:
     """Row of every face, -1 where it has none: [T, 3]."""
     row_of = {face: rows.get(face_id, -1) for face, face_id in face_ids.items()}
-    found = (row_of.get(face, -1) for triplet in triplets for face in triplet.faces)
-    return np.fromiter(found, np.int64, 3 * len(triplets)).reshape(-1, 3)
+    row_of_each = (row_of.get(face, -1) for triplet in triplets for face in triplet.faces)
+    return np.fromiter(row_of_each, np.int64, 3 * len(triplets)).reshape(-1, 3)
 
 
 def _votes_of(triplets: Sequence[Triplet]) -> Rows:
-    """How many raters named each face: [T, 3]."""
+    """Number of raters that named each face the odd one: [T, 3]."""
     votes: list[tuple[int, ...]] = []
-    known: dict[tuple[int, ...], tuple[int, ...]] = {}
+    # Counted once per distinct answer: six raters can give only 3^6 = 729 of them.
+    votes_of_answers: dict[tuple[int, ...], tuple[int, ...]] = {}
     for triplet in triplets:
-        counts = known.get(triplet.answers)
+        counts = votes_of_answers.get(triplet.answers)
         if counts is None:
             counts = tuple(triplet.answers.count(face) for face in (1, 2, 3))
-            known[triplet.answers] = counts
+            votes_of_answers[triplet.answers] = counts
         votes.append(counts)
     return np.array(votes, np.int64).reshape(-1, 3)
 

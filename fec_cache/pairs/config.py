@@ -1,17 +1,31 @@
 """`PairConfig`: which triplets count, and how they are split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fec_cache.system.checks import check_range
 
 
 @dataclass(frozen=True)
 class PairConfig:
-    """Which triplets count, and how train.csv is parted into training and validation."""
+    """Which triplets count, and how train.csv is split into training and validation.
 
-    min_agreement: float = 0.0
-    validation_share: float = 0.1
-    split_seed: int = 0
+    Raises:
+        BadOption: a field is out of range.
+    """
+
+    min_agreement: float = field(
+        default=0.0, metadata={"help": "Minimum share of raters that agree with the majority."}
+    )
+    validation_share: float = field(
+        default=0.1,
+        metadata={
+            "help": "Share of the triplets in train.csv to hold out for validation. The two sides "
+            "share no face, so the actual share may differ and is reported."
+        },
+    )
+    split_seed: int = field(
+        default=0, metadata={"help": "Random seed of the split into training and validation."}
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""

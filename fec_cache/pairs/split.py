@@ -1,4 +1,4 @@
-"""Training and validation triplets that share no face."""
+"""`TripletTable` -> training and validation triplets that share no face."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,21 @@ from fec_cache.errors import NothingToTrain
 from fec_cache.pairs.build import TripletTable
 from fec_cache.system.wording import counted
 
-# With faces parted at random a triplet seldom stays whole: a validation share of q of the faces
-# keeps q^3 of the triplets there and (1 - q)^3 in training. This many are enough to rank heads
-# (standard error about 1.5 points) and leave most of a large set to training.
+# If faces are split at random, few triplets stay whole: a share q of the faces keeps only q^3 of
+# the triplets for validation and (1 - q)^3 for training. 1,000 validation triplets are enough to
+# rank heads (standard error about 1.5 points) and leave most of a large set for training.
 _ENOUGH_TRIPLETS = 1000
 
 
 @dataclass(frozen=True)
 class Split:
-    """Triplets for training and for validation, and how many had to be dropped between them.
+    """Triplets for training and for validation.
 
-    `method` is `components` (parts of the set that share no face anyway; nothing is dropped) or
-    `faces` (faces are parted, and triplets with faces on both sides are dropped).
+    Attributes:
+        train, validation: the two sides; they share no face.
+        method: `components` (whole parts of the set that share no face; nothing is dropped) or
+            `faces` (faces are split, and triplets with faces on both sides are dropped).
+        num_dropped: triplets that are on neither side.
     """
 
     train: TripletTable
@@ -32,14 +35,21 @@ class Split:
 
 
 def split_triplets(table: TripletTable, validation_share: float, seed: int) -> Split:
-    """Part triplets so that no face stands on both sides.
+    """Split triplets so that no face is on both sides.
 
-    Whole connected components of the graph of faces go to one side or the other where that comes
-    near the asked share; where the graph hangs together, faces are parted at random and crossing
-    triplets are dropped, unless a single component, larger than asked for, leaves training more.
+    Whole connected components of the graph of faces go to one side or the other if that comes
+    close to the requested share. If it does not, faces are split at random and triplets that cross
+    are dropped, unless a single larger component would leave more triplets for training.
+
+    Args:
+        table: T triplets.
+        validation_share: requested share of the triplets, 0 < share < 1.
+        seed: random seed; the same seed gives the same split.
 
     Raises:
         NothingToTrain: one of the sides would be empty.
+
+    Source: docs/decisions/0004.
     """
     rng = np.random.default_rng(seed)
     wanted = validation_share * len(table)
@@ -53,22 +63,21 @@ def split_triplets(table: TripletTable, validation_share: float, seed: int) -> S
         split = _one_component_if_better(table, components, wanted, split)
     if not len(split.train) or not len(split.validation):
         raise NothingToTrain(
-            f"{counted(len(table), 'usable triplet')} cannot be parted into "
-            "training and validation without sharing faces. More triplets are needed, or another "
-            "--validation-share."
+            f"{counted(len(table), 'usable triplet')} cannot be split into training and "
+            "validation without sharing faces. Add triplets or change --validation-share."
         )
     return split
 
 
 def _component_of_triplet(table: TripletTable) -> npt.NDArray[np.int64]:
-    """Number of the connected component of faces that each triplet lies in: [T]."""
+    """Index of each triplet's connected component in the graph of faces: [T] int64."""
     if not len(table):
         return np.empty(0, np.int64)
     faces, compact = np.unique(table.rows, return_inverse=True)
     compact = compact.reshape(-1, 3)
     left = np.concatenate([compact[:, 0], compact[:, 1]])
     right = np.concatenate([compact[:, 1], compact[:, 2]])
-    # Bool, because edges that stand twice are added up and must not wrap round to zero.
+    # tocsr adds up the values of repeated edges: bool cannot wrap around to zero as int8 would.
     graph = coo_array((np.ones(len(left), bool), (left, right)), (len(faces), len(faces)))
     labels = connected_components(graph.tocsr(), directed=False)[1]
     return np.asarray(labels[compact[:, 0]], np.int64)
@@ -77,9 +86,9 @@ def _component_of_triplet(table: TripletTable) -> npt.NDArray[np.int64]:
 def _choose_components(
     components: npt.NDArray[np.int64], wanted: float, rng: np.random.Generator
 ) -> npt.NDArray[np.int64] | None:
-    """Components for validation that hold 0.5 to 1.5 times `wanted` triplets, or None.
+    """Components for validation that hold 0.5 to 1.5 times `wanted` triplets; None if none do.
 
-    Never all of them: training needs some.
+    At least one triplet is left for training.
     """
     sizes = np.bincount(components) if len(components) else np.empty(0, np.int64)
     chosen: list[int] = []
@@ -96,6 +105,7 @@ def _choose_components(
 def _one_component_if_better(
     table: TripletTable, components: npt.NDArray[np.int64], wanted: float, other: Split
 ) -> Split:
+    """The split by one component with more than `wanted` triplets, if it leaves training more."""
     sizes = np.bincount(components)
     large = np.flatnonzero((sizes >= wanted) & (sizes <= len(table) / 2))
     if not len(large):
@@ -108,12 +118,13 @@ def _one_component_if_better(
 
 
 def _split_faces(table: TripletTable, wanted: float, rng: np.random.Generator) -> Split:
-    """Give validation the fewest faces, in random order, that hold the wanted triplets whole."""
+    """Give validation the fewest faces, in random order, that keep `wanted` triplets whole."""
     faces, compact = np.unique(table.rows, return_inverse=True)
     rank = rng.permutation(len(faces))[compact.reshape(-1, 3)]
+    # A triplet is whole in validation once the last of its faces is: at rank.max.
     last = np.sort(rank.max(axis=1))
-    place = min(len(last), max(1, round(wanted))) - 1
-    limit = last[place] if len(last) else 0
+    num_whole = min(len(last), max(1, round(wanted)))
+    limit = last[num_whole - 1] if len(last) else 0
     is_validation = rank.max(axis=1) <= limit
     is_train = rank.min(axis=1) > limit
     dropped = int((~is_validation & ~is_train).sum())

@@ -15,7 +15,7 @@ from fec_cache.datasets.origin import RATERS, Origin
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.baseline import Baseline, recipe_name
 from fec_cache.evaluation.face_map import FaceMap
-from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.seed_group import SeedGroup
 from fec_cache.faces.crop import CropConfig
 from fec_cache.pairs.build import TripletTable
@@ -38,7 +38,7 @@ from fec_cache.reports.verdict import (
 from fec_cache.runs.config import RunConfig
 from fec_cache.search.results import FIGURES
 from fec_cache.system.wording import counted
-from fec_cache.training.fit import Epoch
+from fec_cache.training.history import Epoch
 
 THUMBNAIL_SIZE = 56
 NUM_COLOURS = 12

@@ -16,7 +16,7 @@ from fec_cache.errors import HeadMismatch, MissingData
 from fec_cache.heads.base import PairHead, build_head
 from fec_cache.runs.config import RunConfig, digest_of_bytes
 from fec_cache.system.atomic import remove_quietly, write_atomically
-from fec_cache.training.fit import Epoch
+from fec_cache.training.history import Epoch
 
 WEIGHTS_NAME = "head.safetensors"
 CONFIG_NAME = "config.json"

@@ -4,8 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fec_cache.datasets.labelled.import_folder import FolderConfig, FolderSummary, import_folder
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig, SyntheticSummary
+from fec_cache.datasets.labelled.config import FolderConfig
+from fec_cache.datasets.labelled.import_folder import FolderSummary, import_folder
+from fec_cache.datasets.synthetic.config import SyntheticConfig
+from fec_cache.datasets.synthetic.dataset import SyntheticSummary
 from fec_cache.datasets.synthetic.dataset import synthesize as write_set
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import counted, duration, percent

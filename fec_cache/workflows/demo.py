@@ -11,10 +11,10 @@ from fec_cache.backbones.load import find_local_weights, load_backbone
 from fec_cache.backbones.registry import find_architecture
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.out_folder import check_out
-from fec_cache.datasets.synthetic.dataset import SyntheticConfig
+from fec_cache.datasets.synthetic.config import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
 from fec_cache.evaluation.outcome import EvaluateOutcome
-from fec_cache.extraction.extract import ExtractOptions
+from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.heads.config import HeadConfig
 from fec_cache.judge.judge import Judge

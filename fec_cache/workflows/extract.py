@@ -13,10 +13,10 @@ from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.annotations import Annotations, write_rejected
 from fec_cache.extraction.decoding import AUTO, choose_decode
 from fec_cache.extraction.devices import BackboneSource, check_devices, extract_on_devices
-from fec_cache.extraction.extract import ExtractOptions, ExtractProgress, ExtractSummary
+from fec_cache.extraction.extract import ExtractSummary
 from fec_cache.extraction.extract import extract as extract_faces
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ProgressCallback
+from fec_cache.extraction.run import ExtractOptions, ExtractProgress, ProgressCallback
 from fec_cache.faces.crop import DECODERS, CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable

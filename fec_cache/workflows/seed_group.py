@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fec_cache.errors import FecError
 from fec_cache.evaluation.baseline import figures_of, recipe_key
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.outcome import EvaluateOutcome
-from fec_cache.evaluation.report import Evaluation
 from fec_cache.evaluation.seed_group import Seed, SeedGroup
 from fec_cache.evaluation.seeds import mean_over_seeds
 from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_history

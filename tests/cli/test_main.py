@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from fec_cache import __version__
-from fec_cache.cli.main import FecGroup, fec
+from fec_cache.cli.failures import FecGroup
+from fec_cache.cli.main import fec
 from fec_cache.errors import FecError
 
 ROOT = Path(__file__).parents[2]

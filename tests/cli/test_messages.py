@@ -54,7 +54,9 @@ def test_a_run_that_is_not_there(place):
 
 
 def test_a_demo_that_cannot_be_is_refused_before_anything_is_made(empty):
-    assert "faces is 2; expected 18" in empty.misused("demo", "--out", "d", "--faces", "2")
+    assert "faces is 2, but it must be between 18" in empty.misused(
+        "demo", "--out", "d", "--faces", "2"
+    )
     assert not (empty.folder / "d").exists()
 
 

@@ -5,7 +5,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.errors import BadOption, PrecisionLost, WorkerLost
 from fec_cache.extraction import devices as module
 from fec_cache.extraction.devices import check_devices, device_names, extract_on_devices
-from fec_cache.extraction.extract import ExtractOptions
+from fec_cache.extraction.run import ExtractOptions
 from tests import toy
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=2, shard_faces=4)

@@ -10,8 +10,9 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.provenance import read_provenance
 from fec_cache.errors import BadOption, CacheMismatch, PrecisionLost
 from fec_cache.extraction import batches as batches_module
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ExtractOptions
 from tests import toy
 from tests.toy import counts, hide, load, numbers_of, solid_faces
 

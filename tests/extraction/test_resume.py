@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
+from fec_cache.extraction.run import ExtractOptions
 from tests import toy
 from tests.toy import counts, hide, load, numbers_of, shard, show, solid_faces
 

@@ -15,8 +15,9 @@ from fec_cache.cache.manifest import write_manifest
 from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption, CacheDamaged, CacheMismatch
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import identify_faces
 from tests import toy

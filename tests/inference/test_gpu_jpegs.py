@@ -12,8 +12,9 @@ from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.errors import BadImage, PicturesDiffer
 from fec_cache.extraction import run as run_module
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
+from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture
 from fec_cache.faces.windows import cut_window

@@ -61,15 +61,15 @@ def test_a_hand_counted_table():
         num_below_agreement=0, num_used=3,
     )  # fmt: skip
     assert counts.in_words() == (
-        "13 rows: 3 used, 5 rejected, 2 without a feature, 1 with one face twice, 2 without a "
-        "majority"
+        "13 rows: 3 used, 5 rejected, 2 without a feature, 1 with the same face twice, 2 without "
+        "a majority"
     )
 
 
 @pytest.mark.parametrize(
     ("min_agreement", "num_used"), [(0.0, 3), (0.5, 3), (0.51, 2), (2 / 3, 2), (0.67, 0), (1.0, 0)]
 )
-def test_agreement_is_a_share_of_the_raters_and_its_limit_counts(min_agreement, num_used):
+def test_agreement_is_a_share_of_the_raters_and_its_limit_is_included(min_agreement, num_used):
     triplets = [
         triplet("abc", [1, 1, 1, 2, 3, 1]),  # 4 / 6
         triplet("dbf", [3, 3, 2]),  # 2 / 3
@@ -93,8 +93,8 @@ def test_the_answer_names_the_odd_face_and_the_others_are_alike(
     (tmp_path / "t.csv").write_text(
         f"{cells},TWO_CLASS_TRIPLET,r1,{answer},r2,{other},r3,{answer}\n"
     )
-    found = read_annotations(tmp_path / "t.csv").triplets
-    table, _ = build_triplets(found, IDS, ROWS)
+    triplets = read_annotations(tmp_path / "t.csv").triplets
+    table, _ = build_triplets(triplets, IDS, ROWS)
     pairs = pairs_from_triplets(table)
     name_of = {row: face_id[-1] for face_id, row in ROWS.items()}
     named = ["".join(sorted(name_of[row] for row in pair)) for pair in pairs.rows.tolist()]
@@ -130,21 +130,21 @@ triplets_of_some = st.lists(
 def test_counts_add_up_and_the_table_agrees_with_a_slow_loop(triplets, min_agreement, num_rejected):
     table, counts = build_triplets(triplets, IDS, ROWS, min_agreement, num_rejected)
     expected, lost = [], Counter()
-    for one in triplets:
-        rows = [ROWS.get(IDS.get(face)) for face in one.faces]
-        (best, top), *others = Counter(one.answers).most_common()
+    for each in triplets:
+        rows = [ROWS.get(IDS.get(face)) for face in each.faces]
+        (best, top), *others = Counter(each.answers).most_common()
         if None in rows:
             lost["feature"] += 1
         elif len(set(rows)) < 3:
             lost["same"] += 1
         elif others and others[0][1] == top:
             lost["tie"] += 1
-        elif top / len(one.answers) < min_agreement:
+        elif top / len(each.answers) < min_agreement:
             lost["agreement"] += 1
         else:
-            expected.append((rows, best - 1, TRIPLET_TYPES.index(one.type)))
-    found = zip(table.rows.tolist(), table.odd.tolist(), table.types.tolist(), strict=True)
-    assert list(found) == expected
+            expected.append((rows, best - 1, TRIPLET_TYPES.index(each.type)))
+    built = zip(table.rows.tolist(), table.odd.tolist(), table.types.tolist(), strict=True)
+    assert list(built) == expected
     assert counts == TripletCounts(
         len(triplets) + num_rejected, num_rejected, lost["feature"], lost["same"], lost["tie"],
         lost["agreement"], len(expected),

@@ -10,7 +10,7 @@ from fec_cache.pairs.split import split_triplets
 
 def table_of(rows):
     rows = np.array(rows, np.int64).reshape(-1, 3)
-    number = np.arange(len(rows))  # tells each triplet
+    number = np.arange(len(rows))  # identifies each triplet
     return TripletTable(rows, number % 3, number, np.stack([number] * 3, axis=1))
 
 
@@ -25,11 +25,11 @@ def islands(num_islands, triplets_each, faces_each=6, seed=0):
     rng = np.random.default_rng(seed)
     rows = []
     for island in range(num_islands):
-        found = {
+        random = {
             tuple(sorted(rng.choice(faces_each, 3, replace=False).tolist())) for _ in range(90)
         }
         chain = [(i, i + 1, i + 2) for i in range(faces_each - 2)]
-        picked = [*chain, *sorted(found - set(chain))][:triplets_each]
+        picked = [*chain, *sorted(random - set(chain))][:triplets_each]
         rows += [[face + island * faces_each for face in three] for three in picked]
     return table_of(rows)
 
@@ -62,7 +62,7 @@ def test_components_go_whole_to_one_side():
     assert_is_sound(table, split)
 
 
-def test_one_connected_graph_is_parted_by_faces():
+def test_one_connected_graph_is_split_by_faces():
     table = random_table(400, 60)
     split = split_triplets(table, 0.1, seed=0)
     assert split.method == "faces"
@@ -75,12 +75,12 @@ def test_faces_validation_holds_no_more_than_enough():
     table = random_table(4000, 3000)
     large = split_triplets(table, 0.9, seed=0)
     assert large.method == "faces"
-    assert 1000 <= len(large.validation) < 1005  # several may hang on the last face
+    assert 1000 <= len(large.validation) < 1005  # the last face may complete several
     assert_is_sound(table, large)
 
 
-def test_a_component_too_large_is_passed_over():
-    # One island of 60 triplets beside 10 of one: 10 % can be had from the small ones.
+def test_a_component_too_large_is_skipped():
+    # One island of 60 triplets beside 10 of one: the small ones can give 10 %.
     big = random_table(60, 12).rows
     small = [[1000 + 3 * i, 1001 + 3 * i, 1002 + 3 * i] for i in range(10)]
     table = table_of([*big.tolist(), *small])
@@ -91,7 +91,7 @@ def test_a_component_too_large_is_passed_over():
 
 def test_components_far_from_the_share_are_not_taken():
     big = random_table(200, 15).rows
-    table = table_of([*big.tolist(), [1000, 1001, 1002]])  # 1 triplet is no 10 % of 201
+    table = table_of([*big.tolist(), [1000, 1001, 1002]])  # 1 triplet is far from 10 % of 201
     assert split_triplets(table, 0.1, seed=0).method == "faces"
 
 
@@ -102,8 +102,8 @@ def test_validation_never_takes_every_component():
         assert (len(split.train), len(split.validation)) == (2, 2)
 
 
-def test_edges_that_stand_very_often_still_join():
-    # 256 triplets over the same two faces: a count of one byte would come round to nothing.
+def test_edges_repeated_very_often_still_join():
+    # 256 triplets over the same two faces: a count of one byte would wrap around to zero.
     hub = [[0, 1, 10 + i] for i in range(256)]
     split_of_all = table_of([*hub, [5000, 5001, 5002]])
     split = split_triplets(split_of_all, 0.004, seed=0)
@@ -126,11 +126,11 @@ def test_one_seed_one_split():
     ids=["nothing", "one triplet", "two that share a face", "one triplet many times"],
 )
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9])
-def test_what_cannot_be_parted_is_nothing_to_train(rows, share):
+def test_an_impossible_split_raises(rows, share):
     with pytest.raises(NothingToTrain) as caught:
         split_triplets(table_of(rows), share, seed=0)
     things = "triplet" if len(rows) == 1 else "triplets"
-    assert str(caught.value).startswith(f"{len(rows)} usable {things} cannot be parted")
+    assert str(caught.value).startswith(f"{len(rows)} usable {things} cannot be split")
 
 
 @settings(max_examples=200, deadline=None)
@@ -141,7 +141,7 @@ def test_what_cannot_be_parted_is_nothing_to_train(rows, share):
     share=st.floats(0.01, 0.9),
     seed=st.integers(0, 99),
 )  # fmt: skip
-def test_no_face_stands_on_both_sides(rows, share, seed):
+def test_no_face_is_on_both_sides(rows, share, seed):
     table = table_of(rows)
     try:
         split = split_triplets(table, share, seed)
@@ -155,7 +155,7 @@ def test_no_face_stands_on_both_sides(rows, share, seed):
         assert 0.5 * share <= len(split.validation) / len(rows) <= max(1.5 * share, 0.5)
 
 
-def test_one_large_component_is_better_than_parting_faces():
+def test_one_large_component_is_better_than_splitting_faces():
     """Two islands of 15 triplets: one of them is more than asked for, but nothing is dropped."""
     table = islands(2, 15)
     split = split_triplets(table, 0.1, 0)

@@ -18,10 +18,11 @@ from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.baseline import Baseline
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
+from fec_cache.evaluation.figures import GroupAccuracy
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
 from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
-from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seed_group import Seed, SeedGroup
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.faces.crop import CropConfig
@@ -34,7 +35,7 @@ from fec_cache.reports.plots import jpeg_uri, percent, roc_points
 from fec_cache.reports.truth_plots import confusion_plot, heatmap_plot
 from fec_cache.runs.config import RunConfig
 from fec_cache.training.config import TrainConfig
-from fec_cache.training.fit import Epoch
+from fec_cache.training.history import Epoch
 
 NUM_FACES, NUM_TRIPLETS, WIDTH = 50, 240, 8
 THIN = "\N{NARROW NO-BREAK SPACE}"

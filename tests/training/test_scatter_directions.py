@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 
 from fec_cache.errors import BadOption
-from fec_cache.heads.base import build_head
+from fec_cache.heads.base import COMPONENTS, build_head
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import odd_accuracy, similarity_of
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
@@ -16,7 +16,6 @@ from fec_cache.training.closed_form import fit_scatter, start_from_scatter
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from fec_cache.training.scatter_directions import (
-    COMPONENTS,
     SHRINKAGES,
     contrast_directions,
     find_scatter,

@@ -142,7 +142,7 @@ def extract(
     Resumes where an earlier run ended, and tries faces again that failed.
     """
     from fec_cache.extraction.devices import device_names
-    from fec_cache.extraction.extract import ExtractOptions
+    from fec_cache.extraction.run import ExtractOptions
     from fec_cache.workflows.extract import ExtractRequest
     from fec_cache.workflows.extract import extract as run_extract
 

@@ -1,1 +1,1 @@
-"""Pictures with labels -> a set in FEC's format."""
+"""Labelled pictures -> a set in FEC's format."""

@@ -1,4 +1,4 @@
-"""Labelled pictures, from folders or a CSV; every picture that comes in is used or reported."""
+"""Labelled pictures from folders or a CSV -> `LabelledSet`; each one is used or reported."""
 
 import hashlib
 import os
@@ -23,10 +23,14 @@ _COLUMNS = ("image", "expression")
 
 @dataclass(frozen=True)
 class LabelledFace:
-    """A picture with an expression word; `identity` is empty where nobody knows it.
+    """A face with its expression label.
 
-    `path` is the file, `image` its name relative to the source, with forward slashes; `box` is
-    left, right, top, bottom as fractions, the whole picture where none is given.
+    Attributes:
+        path: the picture's file.
+        image: its name relative to the source, with forward slashes.
+        expression: the label.
+        identity: who is shown; empty if unknown.
+        box: left, right, top, bottom as fractions of the picture; the whole picture if not given.
     """
 
     path: Path
@@ -38,7 +42,7 @@ class LabelledFace:
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """All usable pictures of a source, and the rows or files that were turned down."""
+    """All usable faces of a source, and the rows or files that were rejected."""
 
     faces: tuple[LabelledFace, ...]
     rejected: tuple[RejectedRow, ...]
@@ -47,13 +51,13 @@ class LabelledSet:
 def read_labelled(source: Path) -> LabelledSet:
     """Read a folder per expression, or a CSV with the columns image, identity, expression.
 
-    A CSV is taken if `source` is one or holds exactly one with the columns image and expression;
-    its images are looked for beside it and in `images/` beside it. Columns left, right, top, bottom
-    give the box, if they are there. In folders, links are followed.
+    A CSV is used if `source` is one, or if it holds exactly one with the columns image and
+    expression. Its images are searched next to it and in `images/` next to it. The optional columns
+    left, right, top, bottom give the box. In folders, symbolic links are followed.
 
     Raises:
-        MissingData: there is no such source, or a part of it cannot be read.
-        BadAnnotations: neither labelled folders nor a CSV were found, or nothing is usable.
+        MissingData: the source does not exist, or a part of it cannot be read.
+        BadAnnotations: the source holds several such CSV files, or no usable picture.
     """
     if not source.exists():
         raise MissingData(
@@ -73,31 +77,32 @@ def read_labelled(source: Path) -> LabelledSet:
     return LabelledSet(faces, rejected)
 
 
-def without_copies(labelled: LabelledSet) -> LabelledSet:
-    """Turn down pictures that cannot be read, are empty, or show a face that is there already.
+def reject_copies(labelled: LabelledSet) -> LabelledSet:
+    """Reject faces whose picture is unreadable or empty, and copies of an earlier face.
 
-    A copy under another name could stand in training and in test, where it gives the answer away.
+    Two faces are copies if their pictures have the same bytes and their boxes are equal.
     """
+    # Copies under other names once put test faces into training: docs/experiments.md.
     faces: list[LabelledFace] = []
     rejected = list(labelled.rejected)
     digests: dict[Path, str] = {}
-    first: dict[tuple[str, object], LabelledFace] = {}
+    originals: dict[tuple[str, object], LabelledFace] = {}
     for face in labelled.faces:
         try:
             digest = digests[face.path] = digests.get(face.path) or _digest(face.path)
         except (OSError, ValueError) as error:
-            rejected.append(RejectedRow(face.image, 0, f"cannot be read: {_in_words(error)}"))
+            rejected.append(RejectedRow(face.image, 0, f"cannot be read: {_reason_of(error)}"))
             continue
-        known = first.setdefault((digest, face.box), face)
-        if known is face:
+        original = originals.setdefault((digest, face.box), face)
+        if original is face:
             faces.append(face)
         else:
-            reason = f"the same face as in {known.image}, labelled {known.expression}"
+            reason = f"copy of the face in {original.image}, labelled {original.expression}"
             rejected.append(RejectedRow(face.image, 0, reason))
     return LabelledSet(tuple(faces), tuple(rejected))
 
 
-def _in_words(error: OSError | ValueError) -> str:
+def _reason_of(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
@@ -115,7 +120,7 @@ def _find_table(source: Path) -> Path | None:
     tables = [path for path in files if set(_COLUMNS) <= set(_header(path))]
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
-        raise BadAnnotations(f"{source} has several tables of pictures: {names}. Name one of them.")
+        raise BadAnnotations(f"{source} has several tables of pictures: {names}. Pass one of them.")
     return tables[0] if tables else None
 
 
@@ -131,10 +136,10 @@ def _header(path: Path) -> list[str]:
 def _from_table(path: Path) -> Iterator[LabelledFace | RejectedRow]:
     header = _header(path)
     if not set(_COLUMNS) <= set(header):
-        found = shortened(", ".join(header)) if header else "(none)"
+        columns = shortened(", ".join(header)) if header else "(none)"
         raise BadAnnotations(
-            f"{path} has the columns {found}, but image and expression are needed; identity, left, "
-            "right, top and bottom may be there too."
+            f"{path} has the columns {columns}, but image and expression are required; identity, "
+            "left, right, top and bottom are optional."
         )
     seen: set[tuple[str, object]] = set()
     lines = numbered_lines(path)
@@ -143,7 +148,7 @@ def _from_table(path: Path) -> Iterator[LabelledFace | RejectedRow]:
         try:
             face = _face_of_row(path.parent, _by_column(header, split_line(text)))
             if (face.image, face.box) in seen:
-                raise ValueError(f"{face.image} stands twice with the same box")
+                raise ValueError(f"{face.image} is listed twice with the same box")
         except ValueError as error:
             yield RejectedRow(path.name, number, str(error))
         else:
@@ -152,7 +157,7 @@ def _from_table(path: Path) -> Iterator[LabelledFace | RejectedRow]:
 
 
 def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    # A comma too many shifts every cell behind it: such a row cannot be trusted.
+    # An extra comma shifts every cell after it, so no cell of such a row can be trusted.
     if len(cells) != len(header):
         raise ValueError(
             f"{counted(len(cells), 'column')}, expected {len(header)} as in the first line"
@@ -167,17 +172,18 @@ def _face_of_row(folder: Path, cells: dict[str, str]) -> LabelledFace:
     check_image(image)
     if not cells["expression"]:
         raise ValueError(f"{image} has no expression")
-    places = (folder / image, folder / "images" / image)
-    path = next((place for place in places if _is_file(place)), None)
+    candidates = (folder / image, folder / "images" / image)
+    path = next((candidate for candidate in candidates if _is_file(candidate)), None)
     if path is None:
-        raise ValueError(f"there is no picture {shortened(image)} beside the table or in images/")
+        raise ValueError(f"no picture {shortened(image)} next to the table or in images/")
     return LabelledFace(path, image, cells["expression"], cells.get("identity", ""), _box_of(cells))
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name longer than the disk allows
+    except OSError:
+        # Path.is_file passes on ENAMETOOLONG: the name is longer than the file system allows.
         return False
 
 
@@ -194,20 +200,20 @@ def _box_of(cells: dict[str, str]) -> Box:
 def _from_folders(source: Path) -> Iterator[LabelledFace | RejectedRow]:
     for path in sorted(_files(source)):
         name = path.relative_to(source)
-        reason = _why_unusable(path, name)
+        reason = _rejection_reason(path, name)
         if reason:
             yield RejectedRow(name.as_posix(), 0, reason)
         else:
             yield LabelledFace(path, name.as_posix(), name.parts[0])
 
 
-def _why_unusable(path: Path, name: Path) -> str:
+def _rejection_reason(path: Path, name: Path) -> str:
     if path.suffix.lower() not in PICTURE_SUFFIXES:
-        return "a link to a folder around it" if path.is_dir() else "no picture by its ending"
+        return "link to a parent folder" if path.is_dir() else "extension is not a picture's"
     if len(name.parts) < 2:
-        return "lies in no folder that names its expression"
+        return "not inside a folder named after an expression"
     if not _is_file(path):
-        return "no file, or a link that leads nowhere"
+        return "not a file, or a broken link"
     try:
         check_image(name.as_posix())
     except ValueError as error:
@@ -216,20 +222,25 @@ def _why_unusable(path: Path, name: Path) -> str:
 
 
 def _files(source: Path) -> Iterator[Path]:
-    """Every file below a folder, links followed; a link back to a folder around it is given too."""
-    for place, folders, files in os.walk(source, onerror=_raise_unreadable, followlinks=True):
-        loops = [name for name in folders if _leads_back(Path(place, name), source)]
+    """Every file below a folder, following links, and every link to a parent folder."""
+    for parent, folders, files in os.walk(source, onerror=_raise_unreadable, followlinks=True):
+        # os.walk keeps no record of visited folders: a link to a parent would never end. It reads
+        # `folders` again after this step, so the list is changed in place.
+        loops = [name for name in folders if _links_to_parent(Path(parent, name), source)]
         folders[:] = sorted(set(folders) - set(loops))
-        yield from (Path(place, name) for name in (*files, *loops))
+        yield from (Path(parent, name) for name in (*files, *loops))
 
 
-def _leads_back(folder: Path, source: Path) -> bool:
+def _links_to_parent(folder: Path, source: Path) -> bool:
     if not folder.is_symlink():
         return False
     target = folder.resolve()
-    around = [path for path in folder.parents if path.is_relative_to(source)]
-    return any(path.resolve().is_relative_to(target) for path in around)
+    parents = [path for path in folder.parents if path.is_relative_to(source)]
+    return any(path.resolve().is_relative_to(target) for path in parents)
 
 
 def _raise_unreadable(error: OSError) -> None:
-    raise MissingData(f"{error.filename} cannot be read: {error.strerror or error}.") from error
+    raise MissingData(
+        f"{error.filename} cannot be read: {error.strerror or error}. "
+        "Check file permissions and the disk."
+    ) from error

@@ -1,1 +1,1 @@
-"""Drawn faces and simulated raters."""
+"""Synthetic sets: drawn faces and simulated raters."""

@@ -1,8 +1,8 @@
-"""A synthetic set in FEC's format: drawn faces, simulated raters, and the truth behind them.
+"""`Plan` -> a synthetic set in FEC's format: drawn faces, simulated ratings, ground truth.
 
-The format is FEC's own (Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283); the "URL" is
-a path relative to `images/`. Identity, hair, light and background vary loudly and
-independently of the expression, and no person stands on both sides of the split.
+The format is FEC's (Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283), except that the "URL"
+is a path relative to `images/`. Identity, hair, light and background vary strongly and
+independently of the expression, and no person is in both training and test.
 """
 
 import csv
@@ -14,21 +14,14 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from fec_cache.datasets.out_folder import check_out
+from fec_cache.datasets.synthetic.config import SyntheticConfig
 from fec_cache.datasets.synthetic.emotions import EMOTIONS, UNIT_NAMES
-from fec_cache.datasets.synthetic.plan import (
-    Picture,
-    PlacedFace,
-    Plan,
-    SyntheticConfig,
-    plan_set,
-)
+from fec_cache.datasets.synthetic.plan import Picture, PlacedFace, Plan, plan_set
 from fec_cache.datasets.synthetic.portrait.drawing import draw_people
 from fec_cache.errors import StorageFailed, system_advice
 
-__all__ = ["MARKER", "SyntheticConfig", "SyntheticSummary", "synthesize"]
-
 MARKER = "synthetic.json"
-"""The file that tells a folder made by `synthesize`; it holds the configuration."""
+"""The file that marks a folder made by `synthesize`; it holds the configuration."""
 
 _SCENE_NAMES = ("yaw", "pitch", "roll", "light_angle", "light_strength", "warmth", "exposure")
 _TRUTH_HEADER = (
@@ -43,11 +36,11 @@ class SyntheticSummary:
 
     Attributes:
         out: the folder.
-        num_faces, num_images, num_identities: drawn.
+        num_faces, num_images, num_identities: number of faces, pictures and people drawn.
         num_train_triplets, num_test_triplets: rows of the two files.
         num_ties: rows whose raters have no majority; they are kept.
         agreement: how often the average rater agrees with the majority, 0..1.
-        rater_noise: the calibrated error of a rater, in action-unit distance.
+        rater_noise: the calibrated error of an average rater, in action-unit distance.
         duration_s: seconds taken.
     """
 
@@ -71,18 +64,18 @@ def synthesize(
     Args:
         out: the folder; new, empty, or made by this function before.
         config: what to draw. The same configuration gives the same bytes.
-        progress: called with the faces drawn so far and all faces.
+        progress: called with the number of faces drawn so far and their total.
 
     Returns:
         What was written.
 
     Raises:
-        BadOption: the faces do not give as many different triplets.
-        OutputExists: `out` holds something that this function did not make.
-        StorageFailed: the disk would not take it.
+        BadOption: the faces do not allow as many distinct triplets.
+        OutputExists: `out` holds files that this function did not write.
+        StorageFailed: writing failed.
     """
     start = time.perf_counter()
-    # Everything is planned before the first byte is written: a bad request leaves no trace.
+    # Planned completely before the first byte is written: a bad request changes no file.
     plan = plan_set(config)
     try:
         check_out(out, MARKER, "fec synthesize")
@@ -112,7 +105,7 @@ def _summarise(out: Path, plan: Plan, duration_s: float) -> SyntheticSummary:
 
 
 def _prepare(out: Path, config: SyntheticConfig) -> None:
-    """Clear what an earlier run made, and mark the folder as made by this function."""
+    """Delete what an earlier run wrote, and mark the folder as made by this function."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ("train.csv", "test.csv", "truth.csv"):
         (out / name).unlink(missing_ok=True)
@@ -120,6 +113,7 @@ def _prepare(out: Path, config: SyntheticConfig) -> None:
         (out / "images" / split).mkdir(parents=True, exist_ok=True)
         for picture in (out / "images" / split).glob("[0-9]*.jpg"):
             picture.unlink()
+    # Before the pictures: after a kill, the marker lets the next run overwrite the folder.
     (out / MARKER).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
@@ -141,6 +135,7 @@ def _draw(
 
 
 def _write_tables(out: Path, plan: Plan) -> None:
+    # newline="" keeps "\n" on Windows: the same configuration gives the same bytes everywhere.
     lines: dict[str, list[str]] = {"train": [], "test": []}
     for number, row in enumerate(plan.rows):
         lines[row.split].append(_line(plan, number))
@@ -154,7 +149,7 @@ def _write_tables(out: Path, plan: Plan) -> None:
 
 
 def _line(plan: Plan, row: int) -> str:
-    """Give one row as FEC writes it; the csv module cannot quote one column only."""
+    """One row in FEC's format; the csv module cannot quote the image column alone."""
     cells: list[str] = []
     for face in plan.rows[row].faces:
         placed = plan.faces[face]
@@ -162,12 +157,14 @@ def _line(plan: Plan, row: int) -> str:
     cells.append(plan.rows[row].type)
     answers, raters = plan.judgements.answers[row], plan.judgements.raters[row]
     for rater, answer in zip(raters, answers, strict=True):
+        # Rows are ragged, as in FEC: answer 0 is a rater that this row does not have.
         if answer:
             cells += [f"rater{rater:03d}", str(answer)]
     return ",".join(cells) + "\n"
 
 
 def _truth(placed: PlacedFace) -> list[str]:
+    """One row of truth.csv, under `_TRUTH_HEADER`."""
     face = placed.face
     units: tuple[float, ...] = astuple(face.person.units)
     scene = [f"{getattr(face.person.scene, name):.4f}" for name in _SCENE_NAMES]

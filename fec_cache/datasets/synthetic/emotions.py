@@ -1,7 +1,6 @@
-"""Emotion words as points in action-unit space: the head of the synthetic flow.
+"""Emotion words as points in the space of action units: where a synthetic set starts.
 
-`raters` and `portrait` both read these points, so what a simulated rater judges is
-exactly what is drawn.
+`raters` and `portrait` both use these points, so simulated raters judge exactly what is drawn.
 
 Sources: action units and their numbers, P. Ekman & W. V. Friesen, "Facial Action Coding
 System", 1978. Prototypes of the basic emotions, Ekman, Friesen & Hager, "FACS
@@ -54,7 +53,7 @@ class ActionUnits:
     eye_closure: float = 0.0
 
     def as_array(self) -> NDArray[np.float64]:
-        """Give the intensities in the order of `UNIT_NAMES`, [13] float64 in 0..1."""
+        """The intensities in the order of `UNIT_NAMES`, [13] float64, 0..1."""
         return np.array(astuple(self), dtype=np.float64)
 
 
@@ -78,7 +77,7 @@ class Emotion:
     units: ActionUnits
 
 
-# One line a word, in percent, so that the table can be read and corrected as a table.
+# A text table in percent, one line per word: columns line up, so that a value is easy to check.
 # Columns are UNIT_NAMES: AU1 2 4 5 6 7 9 12 14 15 18 26 43.
 _TABLE = """
 amusement      joy       0  10   0   0  90  30   0 100   0   0   0  50   0
@@ -124,10 +123,10 @@ def _read_table(table: str) -> dict[str, Emotion]:
 
 
 EMOTIONS: Mapping[str, Emotion] = MappingProxyType(_read_table(_TABLE))
-"""Word -> its emotion, 30 of them.
+"""The 30 emotions by word.
 
-The paper calls each word a class of its own; here neighbouring words share one of 12
-classes, so that the three faces of a one-class triplet still differ in a way one can see.
+In the paper each word is its own class. Here related words share one of 12 classes, so that the
+three faces of a one-class triplet still differ visibly.
 """
 
 EMOTION_CLASSES: tuple[str, ...] = tuple(dict.fromkeys(e.emotion_class for e in EMOTIONS.values()))
@@ -135,19 +134,20 @@ EMOTION_CLASSES: tuple[str, ...] = tuple(dict.fromkeys(e.emotion_class for e in 
 
 
 def vary(units: ActionUnits, rng: np.random.Generator, spread: float = 0.07) -> ActionUnits:
-    """Give one person's version of a prototype: its own intensity, its own deviations.
+    """One person's version of a prototype, with a random intensity and random deviations.
 
     Args:
         units: the prototype.
-        rng: drawn from 27 times.
-        spread: standard deviation of each unit's own deviation. A unit that the prototype
-            leaves at rest deviates half as much, and only upwards.
+        rng: random source; 27 values are drawn.
+        spread: standard deviation of each unit's deviation. A unit at rest in the prototype
+            deviates half as much, and only upwards.
 
     Returns:
         The prototype times an intensity in 0.6..1.1, plus deviations, clipped to 0..1 and
-        rounded to 3 digits, so that a file holds exactly what was drawn.
+        rounded to 3 digits, so that truth.csv holds exactly what is drawn.
     """
     prototype = units.as_array()
+    # Both deviations are drawn for every unit: the number of draws does not depend on the word.
     noise = rng.normal(0.0, spread, prototype.size)
     at_rest = np.maximum(rng.normal(0.0, spread / 2, prototype.size), 0.0)
     varied = prototype * rng.uniform(0.6, 1.1) + np.where(prototype > 0, noise, at_rest)

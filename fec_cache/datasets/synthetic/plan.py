@@ -1,4 +1,4 @@
-"""What a synthetic set will hold, decided before the first pixel is drawn."""
+"""Configuration -> `Plan`: all that a synthetic set holds, except the pixels."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,64 +7,27 @@ from math import comb
 
 import numpy as np
 
+from fec_cache.datasets.annotations import TRIPLET_TYPES
+from fec_cache.datasets.synthetic.config import MIN_FACES, SyntheticConfig
 from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
 from fec_cache.datasets.synthetic.portrait.drawing import Person, face_box
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 from fec_cache.datasets.synthetic.raters import Judgements, judge
-from fec_cache.datasets.synthetic.triplets import FEC_TRIPLETS, TYPES, TripletPicker, share_out
-from fec_cache.errors import BadOption
+from fec_cache.datasets.synthetic.triplets import FEC_TRIPLETS, TripletPicker, share_out
 
-_MIN_FACES = 9
-_MAX_POOLS = 10
-_FACES_PER_POOL = 36
-_MOST_USED = 0.6
-
-
-@dataclass(frozen=True)
-class SyntheticConfig:
-    """What to draw.
-
-    Attributes:
-        faces: number of faces, both splits together; at least 18.
-        triplets: number of triplets, both splits together; at least 6.
-        seed: decides everything that is random.
-        test_share: share of the faces and of the triplets that make the test split.
-        faces_per_identity: average number of faces a person.
-        two_face_share: share of the pictures that show two faces.
-        jpeg_quality: of the pictures, 1..95.
-    """
-
-    faces: int = 900
-    triplets: int = 4000
-    seed: int = 0
-    test_share: float = 0.2
-    faces_per_identity: int = 6
-    two_face_share: float = 0.08
-    jpeg_quality: int = 92
-
-    def __post_init__(self) -> None:
-        """Check every value.
-
-        Raises:
-            BadOption: a value is outside of what it may be.
-        """
-        limits = (
-            ("faces", self.faces, 2 * _MIN_FACES, 99_999),
-            ("triplets", self.triplets, 6, 10_000_000),
-            ("seed", self.seed, 0, 2**32 - 1),
-            ("test_share", self.test_share, 0.02, 0.5),
-            ("faces_per_identity", self.faces_per_identity, 1, 1_000),
-            ("two_face_share", self.two_face_share, 0.0, 1.0),
-            ("jpeg_quality", self.jpeg_quality, 1, 95),
-        )
-        for name, value, low, high in limits:
-            if not low <= value <= high:
-                raise BadOption(f"{name} is {value}; expected {low} to {high}.")
+# Training people are divided into groups that share no triplet (see `_groups`).
+_MAX_GROUPS = 10
+_FACES_PER_GROUP = 36
+# Largest part of a group's possible one-class triplets to plan for: picking the last unused
+# ones by chance would fail.
+_MAX_USED_SHARE = 0.6
+# Centres of the two heads in a picture of two, as fractions of its width.
+_TWO_PLACES = (0.27, 0.73)
 
 
 @dataclass(frozen=True)
 class DrawnFace:
-    """A face with its truth."""
+    """A face with its ground truth: split, person's name, emotion word, and what is drawn."""
 
     split: str
     identity: str
@@ -74,7 +37,7 @@ class DrawnFace:
 
 @dataclass(frozen=True)
 class PlacedFace:
-    """A face in its picture; `box` is left, right, top, bottom as the files hold them."""
+    """A face in its picture; `box` is left, right, top, bottom as written to the files."""
 
     face: DrawnFace
     image: str
@@ -93,7 +56,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class TripletRow:
-    """A row of a file: its split, its FEC type, its faces as places in `Plan.faces`."""
+    """A row of a file: its split, its FEC type, its faces as indices into `Plan.faces`."""
 
     split: str
     type: str
@@ -102,7 +65,7 @@ class TripletRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything but the pixels. `judgements` has one row for each of `rows`."""
+    """Everything but the pixels; `judgements` has one row for each of `rows`."""
 
     pictures: tuple[Picture, ...]
     faces: tuple[PlacedFace, ...]
@@ -111,12 +74,12 @@ class Plan:
 
 
 def plan_set(config: SyntheticConfig) -> Plan:
-    """Decide who shows what in which picture, which triplets there are and how they are rated.
+    """Decide who shows what in which picture, and which triplets get which ratings.
 
     Raises:
-        BadOption: the faces do not give as many different triplets.
+        BadOption: the faces do not allow as many distinct triplets.
     """
-    # One stream a purpose: more triplets must not change a single face.
+    # One random stream per purpose: a different number of triplets leaves every face as it is.
     people_rng, place_rng, triplet_rng, rater_rng = (
         np.random.default_rng([config.seed, stream]) for stream in range(4)
     )
@@ -129,44 +92,47 @@ def plan_set(config: SyntheticConfig) -> Plan:
         pictures += placed
         faces_of_split = [face.face for picture in placed for face in picture.faces]
         kinds = _kinds(split, num_triplets, triplet_rng)
-        pools = _pools(split, faces_of_split, kinds)
+        groups = _groups(split, faces_of_split, kinds)
         pickers = [
-            TripletPicker([_class_of(faces_of_split[row]) for row in pool], triplet_rng)
-            for pool in pools
+            TripletPicker([_class_of(faces_of_split[row]) for row in group], triplet_rng)
+            for group in groups
         ]
         for turn, kind in enumerate(kinds):
-            pool = pools[turn % len(pools)]
-            a, b, c = (first + pool[i] for i in pickers[turn % len(pools)].pick(kind))
-            rows.append(TripletRow(split, TYPES[kind - 1], (a, b, c)))
+            group = groups[turn % len(groups)]
+            a, b, c = (first + group[i] for i in pickers[turn % len(groups)].pick(kind))
+            rows.append(TripletRow(split, TRIPLET_TYPES[kind - 1], (a, b, c)))
     faces = tuple(face for picture in pictures for face in picture.faces)
     units = np.stack([placed.face.person.units.as_array() for placed in faces])
     judgements = judge(units[np.array([row.faces for row in rows])], rater_rng)
     return Plan(tuple(pictures), faces, tuple(rows), judgements)
 
 
-def _pools(split: str, faces: Sequence[DrawnFace], kinds: Sequence[int]) -> list[list[int]]:
-    """Part the training people into groups that share no triplet, as many as the set allows.
+def _groups(split: str, faces: Sequence[DrawnFace], kinds: Sequence[int]) -> list[list[int]]:
+    """Divide the training people into groups that share no triplet, as many as the set allows.
 
-    Validation can then take whole groups: where every face may meet every other, a split that
-    shares no face has to drop most of the triplets.
+    Validation can then take whole groups. If any two faces could share a triplet, a split without
+    shared faces would drop most triplets: docs/decisions/0004.
+
+    Returns:
+        Row numbers of the faces of each group; a single group for the test split.
     """
-    people = {name: place for place, name in enumerate(dict.fromkeys(f.identity for f in faces))}
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(face.identity for face in faces))}
     num_one_class = sum(kind == 1 for kind in kinds)
-    most = min(_MAX_POOLS, len(faces) // _FACES_PER_POOL) if split == "train" else 1
-    for num_pools in range(most, 1, -1):
-        pools: list[list[int]] = [[] for _ in range(num_pools)]
+    max_groups = min(_MAX_GROUPS, len(faces) // _FACES_PER_GROUP) if split == "train" else 1
+    for num_groups in range(max_groups, 1, -1):
+        groups: list[list[int]] = [[] for _ in range(num_groups)]
         for row, face in enumerate(faces):
-            pools[people[face.identity] % num_pools].append(row)
-        # One-class triplets run out first: each pool must hold clearly more of them than needed.
-        if all(
-            _one_class_choices(faces, p) * _MOST_USED > num_one_class / num_pools for p in pools
-        ):
-            return pools
+            groups[numbers[face.identity] % num_groups].append(row)
+        # One-class triplets run out first: a group has few faces of any one class.
+        num_needed = num_one_class / num_groups
+        if all(_num_one_class(faces, g) * _MAX_USED_SHARE > num_needed for g in groups):
+            return groups
     return [list(range(len(faces)))]
 
 
-def _one_class_choices(faces: Sequence[DrawnFace], pool: Sequence[int]) -> int:
-    sizes = Counter(_class_of(faces[row]) for row in pool)
+def _num_one_class(faces: Sequence[DrawnFace], group: Sequence[int]) -> int:
+    """Number of one-class triplets that a group's faces allow."""
+    sizes = Counter(_class_of(faces[row]) for row in group)
     return sum(comb(size, 3) for size in sizes.values())
 
 
@@ -175,7 +141,8 @@ def _class_of(face: DrawnFace) -> str:
 
 
 def _sizes(config: SyntheticConfig) -> tuple[tuple[str, int, int], ...]:
-    num_test = max(_MIN_FACES, round(config.faces * config.test_share))
+    """Split, number of faces and number of triplets, for training and test."""
+    num_test = max(MIN_FACES, round(config.faces * config.test_share))
     num_test_triplets = max(3, round(config.triplets * config.test_share))
     num_train_triplets = config.triplets - num_test_triplets
     return (
@@ -185,39 +152,40 @@ def _sizes(config: SyntheticConfig) -> tuple[tuple[str, int, int], ...]:
 
 
 def _kinds(split: str, num_triplets: int, rng: np.random.Generator) -> list[int]:
+    """Number of emotion classes of each triplet, 1 to 3, in FEC's proportions."""
     counts = share_out(num_triplets, FEC_TRIPLETS[split])
     kinds = np.repeat([1, 2, 3], counts)
     return [int(kind) for kind in rng.permutation(kinds)]
 
 
 def _words(num_faces: int, rng: np.random.Generator) -> list[str]:
-    """Give as many words, all about equally often, at least three of each class in use.
+    """An emotion word per face: all about equally often, and three or more per class in use.
 
-    Few faces show few classes, or there were hardly any one-class triplets.
+    Small sets use few classes, since a class with fewer than three faces has no one-class triplet.
     """
-    groups: dict[str, list[str]] = {}
+    words_of: dict[str, list[str]] = {}
     for emotion in EMOTIONS.values():
-        groups.setdefault(emotion.emotion_class, []).append(emotion.word)
-    names = rng.permutation(sorted(groups))[: max(3, num_faces // 6)]
-    words = [groups[name][turn % len(groups[name])] for name in names for turn in range(3)]
-    pool = sorted(word for name in names for word in groups[name])
+        words_of.setdefault(emotion.emotion_class, []).append(emotion.word)
+    classes = rng.permutation(sorted(words_of))[: max(3, num_faces // 6)]
+    words = [words_of[name][turn % len(words_of[name])] for name in classes for turn in range(3)]
+    usable = sorted(word for name in classes for word in words_of[name])
     while len(words) < num_faces:
-        words += [str(word) for word in rng.permutation(pool)]
+        words += [str(word) for word in rng.permutation(usable)]
     return [str(word) for word in rng.permutation(words[:num_faces])]
 
 
 def _people(
     split: str, num_faces: int, config: SyntheticConfig, rng: np.random.Generator
 ) -> list[DrawnFace]:
-    """Draw the people of a split, and give each of them several words to show."""
+    """Draw the people of a split, and give each of them several emotion words to show."""
     num_identities = max(3, round(num_faces / config.faces_per_identity))
     identities = [random_identity(rng) for _ in range(num_identities)]
     faces = []
-    for number, word in enumerate(_words(num_faces, rng)):
-        who = number % num_identities
+    for turn, word in enumerate(_words(num_faces, rng)):
+        number = turn % num_identities
         units = vary(EMOTIONS[word].units, rng)
-        person = Person(identities[who], units, random_scene(rng))
-        faces.append(DrawnFace(split, f"{split}-{who:04d}", word, person))
+        person = Person(identities[number], units, random_scene(rng))
+        faces.append(DrawnFace(split, f"{split}-{number:04d}", word, person))
     return faces
 
 
@@ -231,7 +199,7 @@ def _place(
         face = waiting.pop(0)
         together = [face]
         if waiting and rng.uniform() < config.two_face_share:
-            # Consecutive faces show different people, since people take turns.
+            # `_people` takes the people in turn, so neighbours in the list are different people.
             together.append(waiting.pop(0))
         yield _picture(f"{face.split}/{number:05d}.jpg", together, rng)
         number += 1
@@ -244,7 +212,7 @@ def _picture(image: str, together: Sequence[DrawnFace], rng: np.random.Generator
         width = round(height * 1.55)
         together = [
             replace(face, person=replace(face.person, place=place))
-            for face, place in zip(together, (0.27, 0.73), strict=True)
+            for face, place in zip(together, _TWO_PLACES, strict=True)
         ]
     placed = tuple(
         PlacedFace(face, image, _box(face.person, width, height, rng)) for face in together
@@ -255,10 +223,11 @@ def _picture(image: str, together: Sequence[DrawnFace], rng: np.random.Generator
 def _box(
     person: Person, width: int, height: int, rng: np.random.Generator
 ) -> tuple[str, str, str, str]:
-    """Give the box as a detector would: roughly right, never the whole picture."""
+    """A box as a detector would give it: each side up to a tenth of its size too far out."""
     left, right, top, bottom = face_box(person, width, height)
-    wide, high = right - left, bottom - top
-    grow = rng.uniform(0.0, 0.1, 4) * (wide, wide, high, high)
+    across, down = right - left, bottom - top
+    grow = rng.uniform(0.0, 0.1, 4) * (across, across, down, down)
     sides = np.array([left - grow[0], right + grow[1], top - grow[2], bottom + grow[3]])
-    low, high_, low_y, high_y = (f"{side:.6f}" for side in np.clip(sides, 0.004, 0.996))
-    return low, high_, low_y, high_y
+    # Kept off the picture's edges: 0, 1, 0, 1 would mean that the whole picture is the face.
+    x0, x1, y0, y1 = (f"{side:.6f}" for side in np.clip(sides, 0.004, 0.996))
+    return x0, x1, y0, y1

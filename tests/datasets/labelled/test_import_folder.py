@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fec_cache.datasets.annotations import read_annotations
-from fec_cache.datasets.labelled.import_folder import FolderConfig, FolderSummary, import_folder
+from fec_cache.datasets.labelled.config import FolderConfig
+from fec_cache.datasets.labelled.import_folder import FolderSummary, import_folder
 from fec_cache.errors import BadAnnotations, BadOption, MissingData, OutputExists, StorageFailed
 
 SIDES = ("left", "right", "top", "bottom")
@@ -70,8 +71,7 @@ def test_the_summary_counts_what_was_written(tmp_path):
         "answers": "labels", "source": "in", **asdict(FolderConfig()),
     }  # fmt: skip
     assert (out / "rejected.csv").read_text() == (
-        "file,line,reason\nfaces.csv,32,there is no picture 'none.jpg' beside the table or in "
-        "images/\n"
+        "file,line,reason\nfaces.csv,32,no picture 'none.jpg' next to the table or in images/\n"
     )
 
 
@@ -88,7 +88,7 @@ def test_answers_name_the_face_of_another_expression_from_labels(tmp_path):
         assert first["identity"] != second["identity"]
 
 
-def test_nobody_stands_in_both_splits(tmp_path):
+def test_no_person_is_in_both_splits(tmp_path):
     out = tmp_path / "out"
     import_folder(write_source(tmp_path / "in"), out, FolderConfig(seed=4))
     labels = labels_of(out)
@@ -101,7 +101,7 @@ def test_nobody_stands_in_both_splits(tmp_path):
     assert len(people[1]) == 2
 
 
-def test_training_people_stand_in_blocks_that_share_no_triplet(tmp_path):
+def test_training_people_form_blocks_that_share_no_triplet(tmp_path):
     out = tmp_path / "out"
     config = FolderConfig(blocks=3, test_share=0.25)
     import_folder(write_source(tmp_path / "in", "abcdef", people=16), out, config)
@@ -142,7 +142,7 @@ def test_the_same_source_and_seed_give_the_same_bytes(tmp_path):
     }
 
 
-def test_copies_and_pictures_without_bytes_are_told(tmp_path):
+def test_copies_and_pictures_without_bytes_are_reported(tmp_path):
     source = write_source(tmp_path / "in")
     (source / "copy.jpg").write_bytes((source / "happy3.jpg").read_bytes())
     (source / "empty.jpg").touch()
@@ -152,12 +152,12 @@ def test_copies_and_pictures_without_bytes_are_told(tmp_path):
     summary = import_folder(source, tmp_path / "out", FolderConfig())
     assert (summary.num_seen, summary.num_faces, summary.num_rejected) == (33, 31, 2)
     assert (tmp_path / "out" / "rejected.csv").read_text().splitlines()[1:] == [
-        'copy.jpg,0,"the same face as in happy3.jpg, labelled happy"',
+        'copy.jpg,0,"copy of the face in happy3.jpg, labelled happy"',
         "empty.jpg,0,cannot be read: empty (0 bytes)",
     ]
 
 
-def test_a_picture_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_picture_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
     source = write_source(tmp_path / "in")
     read_bytes = Path.read_bytes
 
@@ -216,9 +216,9 @@ def test_a_name_survives_the_round_trip_or_is_rejected(tmp_path, stems):
     assert len(written) - len(copied) == summary.num_rejected
     assert all(path.read_bytes() == name.encode() for name, path in copied.items())
     for split in ("train", "test"):
-        found = read_annotations(out / f"{split}.csv")
-        assert found.rejected == ()
-        assert {face.image_path for t in found.triplets for face in t.faces} <= set(copied)
+        annotations = read_annotations(out / f"{split}.csv")
+        assert annotations.rejected == ()
+        assert {face.image_path for t in annotations.triplets for face in t.faces} <= set(copied)
 
 
 def test_a_second_import_leaves_no_orphans_and_keeps_other_files(tmp_path):
@@ -236,7 +236,7 @@ def test_a_second_import_leaves_no_orphans_and_keeps_other_files(tmp_path):
     assert {face.image[:3] for t in triplets_of(out) for face in t.faces} == {"fea", "joy"}
 
 
-def test_empty_folders_of_an_earlier_import_go(tmp_path):
+def test_empty_folders_of_an_earlier_import_are_removed(tmp_path):
     out = tmp_path / "out"
     for words in (("old1", "old2"), ("new1", "new2")):
         source = tmp_path / words[0]
@@ -262,7 +262,7 @@ def test_an_earlier_list_deletes_nothing_outside_of_the_images(tmp_path):
     assert (out / "notes.txt").exists()
 
 
-def test_a_kill_between_the_pictures_leaves_nothing_that_passes_for_whole(tmp_path):
+def test_a_kill_between_the_pictures_leaves_nothing_that_looks_complete(tmp_path):
     out = tmp_path / "out"
     import_folder(write_source(tmp_path / "a"), out, FolderConfig())
 
@@ -279,7 +279,7 @@ def test_a_kill_between_the_pictures_leaves_nothing_that_passes_for_whole(tmp_pa
     assert files_of(out) == files_of(tmp_path / "fresh")
 
 
-def test_a_folder_that_was_not_made_here_is_left_alone(tmp_path):
+def test_a_folder_of_other_files_is_not_touched(tmp_path):
     source = write_source(tmp_path / "in")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
@@ -296,7 +296,7 @@ def test_an_import_is_never_written_over_its_own_source(tmp_path, of):
     import_folder(write_source(tmp_path / "in"), out, FolderConfig())
     shutil.rmtree(tmp_path / "in")
     before = files_of(out)
-    with pytest.raises(OutputExists, match=r"takes in pictures that lie in .* outside of the"):
+    with pytest.raises(OutputExists, match=r"includes pictures inside .* outside the"):
         import_folder(tmp_path / of, out, FolderConfig())
     assert files_of(out) == before
 
@@ -313,7 +313,7 @@ def test_an_import_can_be_imported_again_elsewhere(tmp_path):
 def test_labels_without_triplets_are_a_named_error_and_write_nothing(tmp_path):
     source = write_source(tmp_path / "in", words=("happy",))
     with pytest.raises(
-        BadAnnotations, match="gives no train triplet from 10 usable pictures: two exp"
+        BadAnnotations, match="gives no train triplet from 10 usable pictures: the people"
     ):
         import_folder(source, tmp_path / "out", FolderConfig())
     source = write_source(tmp_path / "two", people=2)

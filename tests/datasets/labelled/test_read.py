@@ -27,43 +27,43 @@ def table(folder, rows, name="faces.csv", header=("image", "identity", "expressi
     return path
 
 
-def reasons(found):
-    return [(row.file, row.line, row.reason) for row in found.rejected]
+def reasons(labelled):
+    return [(row.file, row.line, row.reason) for row in labelled.rejected]
 
 
 def test_folders_name_the_expression(folder):
-    found = read_labelled(folder)
-    assert found.rejected == ()
-    assert found.faces == (
+    labelled = read_labelled(folder)
+    assert labelled.rejected == ()
+    assert labelled.faces == (
         LabelledFace(folder / "happy/a.jpg", "happy/a.jpg", "happy", "", WHOLE),
         LabelledFace(folder / "happy/deep/b.PNG", "happy/deep/b.PNG", "happy", "", WHOLE),
         LabelledFace(folder / "sad/c.jpeg", "sad/c.jpeg", "sad", "", WHOLE),
     )
 
 
-def test_files_that_are_no_labelled_pictures_are_told(folder):
+def test_files_that_are_no_labelled_pictures_are_reported(folder):
     (folder / "loose.jpg").touch()
     (folder / "happy" / "notes.txt").touch()
     (folder / "happy" / ".DS_Store").touch()
     (folder / "happy" / "gone.jpg").symlink_to(folder / "nowhere.jpg")
-    found = read_labelled(folder)
-    assert len(found.faces) == 3
-    assert reasons(found) == [
-        ("happy/.DS_Store", 0, "no picture by its ending"),
-        ("happy/gone.jpg", 0, "no file, or a link that leads nowhere"),
-        ("happy/notes.txt", 0, "no picture by its ending"),
-        ("loose.jpg", 0, "lies in no folder that names its expression"),
+    labelled = read_labelled(folder)
+    assert len(labelled.faces) == 3
+    assert reasons(labelled) == [
+        ("happy/.DS_Store", 0, "extension is not a picture's"),
+        ("happy/gone.jpg", 0, "not a file, or a broken link"),
+        ("happy/notes.txt", 0, "extension is not a picture's"),
+        ("loose.jpg", 0, "not inside a folder named after an expression"),
     ]
 
 
 @pytest.mark.parametrize("name", ["new\nline.jpg", "tab\t.jpg", " blank.jpg/x.jpg", "\udcff.jpg"])
-def test_names_that_no_csv_gives_back_are_rejected(folder, name):
+def test_names_that_a_csv_cannot_hold_are_rejected(folder, name):
     path = folder / (f"happy/{name}" if "/" not in name else name)
     path.parent.mkdir(exist_ok=True)
     path.touch()
-    found = read_labelled(folder)
-    assert len(found.faces) == 3
-    (row,) = found.rejected
+    labelled = read_labelled(folder)
+    assert len(labelled.faces) == 3
+    (row,) = labelled.rejected
     assert row.file == path.relative_to(folder).as_posix()
     assert "cannot be told safely in a CSV file" in row.reason
 
@@ -71,28 +71,28 @@ def test_names_that_no_csv_gives_back_are_rejected(folder, name):
 @pytest.mark.parametrize("name", ['q"uote.jpg', "com,ma.jpg", "bla nk.jpg", "日本.JPG", "'.jpg"])
 def test_odd_names_are_kept(folder, name):
     (folder / "sad" / name).touch()
-    found = read_labelled(folder)
-    assert f"sad/{name}" in {face.image for face in found.faces}
-    assert found.rejected == ()
+    labelled = read_labelled(folder)
+    assert f"sad/{name}" in {face.image for face in labelled.faces}
+    assert labelled.rejected == ()
 
 
-def test_a_link_to_a_folder_is_followed_and_a_loop_is_told(folder, tmp_path_factory):
+def test_a_link_to_a_folder_is_followed_and_a_loop_is_reported(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "x.jpg").touch()
     (elsewhere / "back").symlink_to(folder / "sad")
     (folder / "angry").symlink_to(elsewhere)
     (folder / "sad" / "loop").symlink_to(folder)
-    found = read_labelled(folder)
-    assert [face.image for face in found.faces] == [
+    labelled = read_labelled(folder)
+    assert [face.image for face in labelled.faces] == [
         "angry/back/c.jpeg", "angry/x.jpg", "happy/a.jpg", "happy/deep/b.PNG", "sad/c.jpeg",
     ]  # fmt: skip
-    assert reasons(found) == [
-        ("angry/back/loop", 0, "a link to a folder around it"),
-        ("sad/loop", 0, "a link to a folder around it"),
+    assert reasons(labelled) == [
+        ("angry/back/loop", 0, "link to a parent folder"),
+        ("sad/loop", 0, "link to a parent folder"),
     ]
 
 
-def test_a_folder_that_cannot_be_listed_is_no_silent_loss(folder, monkeypatch):
+def test_a_folder_that_cannot_be_listed_raises(folder, monkeypatch):
     scandir = os.scandir
 
     def refuse(path):
@@ -110,26 +110,26 @@ def test_a_table_names_identity_expression_and_box(folder):
     (folder / "images" / "d.jpg").touch()
     header = ("image", "expression", "identity", "left", "right", "top", "bottom")
     rows = [("sad/c.jpeg", "joy", "ann", "0.1", "0.5", "0", "1"), ("d.jpg", "joy", "", *[""] * 4)]
-    found = read_labelled(table(folder, rows, header=header))
-    assert found.rejected == ()
-    assert found.faces == (
+    labelled = read_labelled(table(folder, rows, header=header))
+    assert labelled.rejected == ()
+    assert labelled.faces == (
         LabelledFace(folder / "sad/c.jpeg", "sad/c.jpeg", "joy", "ann", (0.1, 0.5, 0.0, 1.0)),
         LabelledFace(folder / "images/d.jpg", "d.jpg", "joy", "", WHOLE),
     )
-    assert read_labelled(folder) == found  # the folder holds one table, which is taken
+    assert read_labelled(folder) == labelled  # the folder holds one table, which is used
 
 
-def test_a_header_with_bom_blanks_and_crlf_is_known(folder):
+def test_a_header_with_bom_blanks_and_crlf_is_read(folder):
     (folder / "t.csv").write_bytes(b"\xef\xbb\xbfimage , expression\r\n\r\nsad/c.jpeg,joy\r\n")
     assert [face.expression for face in read_labelled(folder).faces] == ["joy"]
 
 
 def shown(name):
-    """How a long name from a table is told: its first 60 characters."""
+    """How a long name from a table is shown: its first 60 characters."""
     return f"{name[:60]!r}..." if len(name) > 60 else repr(name)
 
 
-def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
+def test_bad_rows_of_a_table_are_reported_with_their_lines(folder):
     rows = [
         ("happy/a.jpg", "", "joy"),
         ("happy/a.jpg", "bob", "joy"),
@@ -143,20 +143,20 @@ def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
         ("sad/c.jpeg", "\udcff", "joy"),
         ("x" * 300 + ".jpg", "", "joy"),
     ]
-    found = read_labelled(table(folder, rows))
+    labelled = read_labelled(table(folder, rows))
     outside = shown(str(folder / "sad/c.jpeg"))
-    assert [face.image for face in found.faces] == ["happy/a.jpg"]
-    assert [(line, reason) for _, line, reason in reasons(found)] == [
-        (3, "happy/a.jpg stands twice with the same box"),
+    assert [face.image for face in labelled.faces] == ["happy/a.jpg"]
+    assert [(line, reason) for _, line, reason in reasons(labelled)] == [
+        (3, "happy/a.jpg is listed twice with the same box"),
         (4, "no image"),
         (5, "sad/c.jpeg has no expression"),
-        (6, "there is no picture 'none.jpg' beside the table or in images/"),
+        (6, "no picture 'none.jpg' next to the table or in images/"),
         (7, "image '../faces.csv' is neither a URL nor a path inside images/"),
         (8, f"image {outside} is neither a URL nor a path inside images/"),
         (9, "2 columns, expected 3 as in the first line"),
         (10, "4 columns, expected 3 as in the first line"),
         (11, "not UTF-8"),
-        (12, f"there is no picture '{'x' * 60}'... beside the table or in images/"),
+        (12, f"no picture '{'x' * 60}'... next to the table or in images/"),
     ]  # fmt: skip
 
 
@@ -180,24 +180,24 @@ def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
         (("a", "1", "0", "1"), "left, right, top and bottom are not all numbers"),
     ],
 )
-def test_bad_boxes_are_told(folder, box, reason):
+def test_bad_boxes_are_reported(folder, box, reason):
     header = ("image", "expression", "left", "right", "top", "bottom")
     rows = [("sad/c.jpeg", "joy", *box), ("happy/a.jpg", "joy", "0", "1", "0", "1")]
-    found = read_labelled(table(folder, rows, header=header))
-    assert reasons(found) == [("faces.csv", 2, reason)]
+    labelled = read_labelled(table(folder, rows, header=header))
+    assert reasons(labelled) == [("faces.csv", 2, reason)]
 
 
 def test_a_stray_quote_spoils_its_own_row_only(folder):
     (folder / "t.csv").write_text('image,expression\n"happy/a.jpg,joy\nsad/c.jpeg,sad\n')
-    found = read_labelled(folder)
-    assert [face.image for face in found.faces] == ["sad/c.jpeg"]
-    assert reasons(found) == [("t.csv", 2, "not CSV: unexpected end of data")]
+    labelled = read_labelled(folder)
+    assert [face.image for face in labelled.faces] == ["sad/c.jpeg"]
+    assert reasons(labelled) == [("t.csv", 2, "not CSV: unexpected end of data")]
 
 
 def test_a_late_byte_that_is_not_utf8_spoils_its_own_row_only(folder):
     (folder / "t.csv").write_bytes(b"image,expression\nsad/c.jpeg,joy\n\xff.jpg,joy\n")
-    found = read_labelled(folder)
-    assert (len(found.faces), reasons(found)) == (1, [("t.csv", 3, "not UTF-8")])
+    labelled = read_labelled(folder)
+    assert (len(labelled.faces), reasons(labelled)) == (1, [("t.csv", 3, "not UTF-8")])
 
 
 def test_unusable_sources_are_named_errors(tmp_path):
@@ -206,21 +206,23 @@ def test_unusable_sources_are_named_errors(tmp_path):
     with pytest.raises(BadAnnotations, match=r"no usable labelled picture\. Expected one folder"):
         read_labelled(tmp_path)
     (tmp_path / "x.jpg").touch()
-    with pytest.raises(BadAnnotations, match=r"The first problem: lies in no folder"):
+    with pytest.raises(BadAnnotations, match=r"The first problem: not inside a folder"):
         read_labelled(tmp_path)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(BadAnnotations, match=r"has the columns 'a, b', but image and expression"):
+    with pytest.raises(
+        BadAnnotations, match=r"has the columns 'a, b', but image and expression are required"
+    ):
         read_labelled(tmp_path / "t.csv")
     with pytest.raises(BadAnnotations, match=r"has the columns \(none\)"):
         read_labelled(tmp_path / "x.jpg")
 
 
-def test_two_tables_are_not_guessed_between(folder):
+def test_two_tables_raise(folder):
     rows = [("sad/c.jpeg", "", "joy")]
     table(folder, rows, "a.csv")
     table(folder, rows, "b.csv")
     (folder / "folder.csv").mkdir()
-    with pytest.raises(BadAnnotations, match=r"several tables of pictures: a\.csv, b\.csv\. Name"):
+    with pytest.raises(BadAnnotations, match=r"several tables of pictures: a\.csv, b\.csv\. Pass"):
         read_labelled(folder)
 
 
@@ -235,8 +237,8 @@ def test_any_bytes_behind_a_header_are_used_or_reported(tmp_path, content):
     path.write_bytes(b"image,expression\n" + body)
     num_rows = sum(bool(line.strip()) for line in
                    body.decode(errors="surrogateescape").split("\n"))  # fmt: skip
-    found = read_labelled(path)
-    assert len(found.faces) + len(found.rejected) == num_rows
+    labelled = read_labelled(path)
+    assert len(labelled.faces) + len(labelled.rejected) == num_rows
 
 
 @settings(

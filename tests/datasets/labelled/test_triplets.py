@@ -18,9 +18,9 @@ def grid(words="abc", people=4):
     return [face(f"{w}{p}", w, f"p{p}") for w in words for p in range(people)]
 
 
-def draw(faces, groups=None, wanted=50, seed=0):
+def draw(faces, groups=None, num_wanted=50, seed=0):
     groups = [range(len(faces))] if groups is None else groups
-    return sample_triplets(faces, groups, wanted, np.random.default_rng(seed))
+    return sample_triplets(faces, groups, num_wanted, np.random.default_rng(seed))
 
 
 def assert_is_valid(faces, triplet):
@@ -35,25 +35,25 @@ def assert_is_valid(faces, triplet):
 
 def test_the_answer_names_the_face_of_another_expression():
     faces = grid()
-    found = draw(faces)
-    assert len(found) == 50
-    for triplet in found:
+    triplets = draw(faces)
+    assert len(triplets) == 50
+    for triplet in triplets:
         assert_is_valid(faces, triplet)
 
 
 def test_the_odd_face_stands_in_every_place_equally_often():
-    places = Counter(triplet.answer for triplet in draw(grid("abcd", 12), wanted=3000))
+    places = Counter(triplet.answer for triplet in draw(grid("abcd", 12), num_wanted=3000))
     assert sum(places.values()) == 3000
     assert all(abs(places[answer] - 1000) < 130 for answer in (1, 2, 3))  # five sigma
 
 
 def test_no_three_faces_meet_twice_and_all_are_found():
     # Two words, two people each: 1 pair alike x 2 odd faces, for each of the words.
-    found = draw(grid("ab", 2), wanted=50)
-    assert {frozenset(t.faces) for t in found} == {
+    triplets = draw(grid("ab", 2), num_wanted=50)
+    assert {frozenset(t.faces) for t in triplets} == {
         frozenset(rows) for rows in ((0, 1, 2), (0, 1, 3), (2, 3, 0), (2, 3, 1))
     }
-    assert len(found) == 4
+    assert len(triplets) == 4
 
 
 def test_one_seed_one_result():
@@ -70,7 +70,7 @@ def test_one_seed_one_result():
         [face(0, "a"), face(1, "b"), face(2, "c")],
         [face(0, "a"), face(0, "a"), face(1, "b")],
     ],
-    ids=["nothing", "one word", "one person", "no two of a word", "one picture, nobody known"],
+    ids=["nothing", "one word", "one person", "no two of a word", "one picture, unknown people"],
 )
 def test_labels_that_give_no_triplet(faces):
     assert draw(faces) == []
@@ -80,9 +80,9 @@ def test_groups_share_no_triplet_and_a_small_number_is_not_rounded_away():
     faces = grid("ab", 16)
     groups = [[row for row in range(32) if row % 16 // 2 == block] for block in range(8)]
     for wanted in (1, 3, 5, 12):
-        found = draw(faces, groups, wanted)
-        assert len(found) == wanted
-        for triplet in found:
+        triplets = draw(faces, groups, wanted)
+        assert len(triplets) == wanted
+        for triplet in triplets:
             assert len({row % 16 // 2 for row in triplet.faces}) == 1
 
 
@@ -95,7 +95,7 @@ def test_a_rare_word_is_drawn_more_than_its_share_and_less_than_evenly():
     faces = [face(f"a{i}", "a", f"p{i}") for i in range(100)]
     faces += [face(f"b{i}", "b", f"q{i}") for i in range(25)]
     alike = Counter()
-    for triplet in draw(faces, wanted=1500):
+    for triplet in draw(faces, num_wanted=1500):
         words = Counter(faces[row].expression for row in triplet.faces)
         alike[words.most_common(1)[0][0]] += 1
     # By the square root of the faces: 10 to 5.
@@ -111,7 +111,7 @@ def test_a_rare_word_is_drawn_more_than_its_share_and_less_than_evenly():
 )
 def test_every_triplet_is_valid_and_new(labels, seed):
     faces = [face(number, *label) for number, label in enumerate(labels)]
-    found = draw(faces, wanted=10, seed=seed)
-    assert len({frozenset(triplet.faces) for triplet in found}) == len(found) <= 10
-    for triplet in found:
+    triplets = draw(faces, num_wanted=10, seed=seed)
+    assert len({frozenset(triplet.faces) for triplet in triplets}) == len(triplets) <= 10
+    for triplet in triplets:
         assert_is_valid(faces, triplet)

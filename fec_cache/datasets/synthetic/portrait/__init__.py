@@ -1,1 +1,1 @@
-"""Draws one face."""
+"""Draws faces with a known expression."""

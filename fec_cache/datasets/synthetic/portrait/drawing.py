@@ -1,11 +1,10 @@
-"""Draw a face with a known expression: the pictures of the synthetic set.
+"""Identity, action units and scene -> a drawn picture.
 
-Pillow has its home in `faces/`, which loads and crops pictures. It is used here as well
-because drawing is making, not loading: nothing in these modules opens a picture.
+Pillow's home is `faces/`, which loads and crops pictures. It is used here too because these
+modules only draw; none of them opens a picture.
 
-A picture is built from the back to the front: background, hair behind the head, body,
-head with its soft shading, features, hair in front; then it is reduced to its size and
-lit as a whole.
+A picture is painted from back to front: background, hair behind the head, body, head with soft
+shading, features, hair in front. Then it is reduced to its final size and lit as a whole.
 """
 
 import math
@@ -17,15 +16,10 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from fec_cache.datasets.boxes import Box
 from fec_cache.datasets.synthetic.emotions import ActionUnits
+from fec_cache.datasets.synthetic.portrait.body import draw_body, draw_ears, draw_glasses
 from fec_cache.datasets.synthetic.portrait.canvas import Canvas, Points, View, ellipse, mix
 from fec_cache.datasets.synthetic.portrait.eyes import draw_brows, draw_eyes, shade_eyes
-from fec_cache.datasets.synthetic.portrait.hair import (
-    draw_body,
-    draw_ears,
-    draw_glasses,
-    draw_hair_behind,
-    draw_hair_front,
-)
+from fec_cache.datasets.synthetic.portrait.hair import draw_hair_behind, draw_hair_front
 from fec_cache.datasets.synthetic.portrait.mouth import (
     draw_beard,
     draw_folds,
@@ -36,8 +30,9 @@ from fec_cache.datasets.synthetic.portrait.mouth import (
 from fec_cache.datasets.synthetic.portrait.people import Identity, Scene
 from fec_cache.datasets.synthetic.portrait.sketch import JAW_TRAVEL, Sketch, head_outline
 
+# Pillow's ImageDraw has no antialiasing: shapes are drawn larger and reduced at the end.
 _OVERSAMPLE = 3
-# The skin's shading is painted at this part of the picture's size: it is blurred anyway.
+# The skin's shading is painted at a fraction of the picture's size, since it is blurred anyway.
 _SOFT = 0.5
 
 
@@ -46,8 +41,8 @@ class Person:
     """One person in a picture.
 
     Attributes:
-        identity, units, scene: who, with which expression, under which conditions.
-        place: where the head stands across the picture, 0 (left) to 1 (right).
+        identity, units, scene: the person, the expression, the conditions.
+        place: position of the head across the picture, 0 (left) to 1 (right).
     """
 
     identity: Identity
@@ -58,7 +53,7 @@ class Person:
 
 def _view(person: Person, width: int, height: int) -> View:
     scene = person.scene
-    # Beside the picture's edge or a neighbour there is less room than in its middle.
+    # A head off the centre gets less room: it stays in the picture and clear of a neighbour.
     room = 2 * width * min(person.place, 1 - person.place)
     scale = min(0.3 * height, 0.31 * room) * scene.zoom
     x = person.place * width + scene.shift_x * scale
@@ -67,15 +62,15 @@ def _view(person: Person, width: int, height: int) -> View:
 
 
 def face_box(person: Person, width: int, height: int) -> Box:
-    """Give the tight box of a face: from the upper forehead to the chin, cheek to cheek.
+    """The tight box of a face: from the upper forehead to the chin, cheek to cheek.
 
     Args:
-        person: whose face.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        person: the person in the picture.
+        width: width of the picture, in pixels.
+        height: height of the picture, in pixels.
 
     Returns:
-        Left, right, top, bottom as fractions of the picture, FEC's order.
+        Left, right, top, bottom as fractions of the picture: FEC's order.
     """
     outline = head_outline(person.identity, JAW_TRAVEL * person.units.jaw_drop)
     placed = _view(person, width, height).flat(outline[outline[:, 1] > -0.8])
@@ -90,11 +85,11 @@ def draw_portrait(
     """Draw one person with one expression in one scene.
 
     Args:
-        identity: who.
+        identity: the person.
         units: the expression.
         scene: pose, gaze, light and background.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        width: width of the picture, in pixels.
+        height: height of the picture, in pixels.
 
     Returns:
         An RGB picture; the same arguments give the same pixels.
@@ -103,12 +98,12 @@ def draw_portrait(
 
 
 def draw_people(people: Sequence[Person], width: int, height: int) -> Image.Image:
-    """Draw people before one background, in the light of the first one's scene.
+    """Draw people in front of one background, lit by the scene of the first person.
 
     Args:
-        people: from the back to the front.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        people: from back to front, at least one.
+        width: width of the picture, in pixels.
+        height: height of the picture, in pixels.
 
     Returns:
         An RGB picture; the same arguments give the same pixels.
@@ -142,7 +137,7 @@ def _draw_person(sketch: Sketch) -> None:
 
 
 def _backdrop(scene: Scene, width: int, height: int) -> Image.Image:
-    """Give a blurred background of a few large shapes, at the oversampled size."""
+    """A blurred background of a few large shapes, at the oversampled size."""
     rng = np.random.default_rng(scene.backdrop_seed)
     small = Image.new("RGB", (48, 48), scene.backdrop)
     draw = ImageDraw.Draw(small, "RGBA")
@@ -180,12 +175,12 @@ def _draw_head(sketch: Sketch) -> None:
 
 
 def _shade_rim(sketch: Sketch) -> None:
-    """Darken the side of the head that is turned from the light; model forehead and jaw."""
+    """Darken the side of the head that faces away from the light; shape forehead and jaw."""
     soft, view, palette, identity = sketch.soft, sketch.view, sketch.palette, sketch.identity
     strength, angle = sketch.scene.light_strength, sketch.scene.light_angle
     outline = head_outline(identity, sketch.jaw)
     toward = np.array([math.cos(angle), -0.5 * math.sin(angle)])
-    # What the head's outline leaves uncovered when it is moved towards the light lies in shadow.
+    # The outline, shrunk and moved towards the light, leaves a crescent uncovered: the shadow.
     for reach, opacity in ((0.05, 0.35), (0.16, 0.55 * strength)):
         lit = outline * (1 - reach * 0.6) + toward * reach
         _fill_between(sketch, outline, lit, opacity)
@@ -194,6 +189,7 @@ def _shade_rim(sketch: Sketch) -> None:
         temple = ellipse(side * identity.face_width * 0.93, -0.28, 0.08, 0.22)
         soft.fill(view.flat(temple), palette.shade, 0.25)
     if identity.has_freckles:
+        # Fixed positions instead of random ones: a person has the same freckles in every picture.
         for number in range(26):
             x, y = 0.5 * math.sin(number * 2.4), 0.2 + 0.1 * math.cos(number * 1.7)
             sketch.soft.fill(view.face(ellipse(x, y, 0.016, 0.016)), palette.line, 0.6)
@@ -205,7 +201,8 @@ def _fill_between(sketch: Sketch, outer: Points, inner: Points, opacity: float) 
 
 
 def _light(image: Image.Image, scene: Scene) -> Image.Image:
-    """Light the finished picture from one side, with the light's own colour."""
+    """Light the finished picture from one side, in the light's colour."""
+    # A smooth gradient needs few samples: 6 x 6, enlarged.
     y, x = np.mgrid[-1:1:6j, -1:1:6j]
     slope = x * math.cos(scene.light_angle) - y * math.sin(scene.light_angle)
     level = 128 + 26 * scene.exposure + 34 * scene.light_strength * slope

@@ -14,7 +14,11 @@ _BLACK: RGB = (22, 16, 18)
 
 @dataclass(frozen=True)
 class _Eye:
-    """Lid curves of one eye, [17] each, from the nose's side outwards, in head units."""
+    """Lid curves of one eye, [17] each, from its inner to its outer corner, in head units.
+
+    `side` is -1 for the eye on the picture's left, 1 for the one on its right; `x` grows outwards
+    on both sides.
+    """
 
     side: int
     x: Points
@@ -23,11 +27,11 @@ class _Eye:
     crease: Points
 
     def curve(self, y: Points) -> Points:
-        """Points [n, 2] of a lid whose height over the eye is `y`."""
+        """Points [17, 2] of a lid with the heights `y` [17]."""
         return np.stack([self.side * self.x, y], axis=1)
 
     def clip(self, points: Points) -> Points:
-        """Push points that lie outside of the lids onto them."""
+        """Move points [n, 2] that lie outside the lids onto them."""
         across = np.clip(self.side * points[:, 0], self.x[0], self.x[-1])
         upper = np.interp(across, self.x, self.upper)
         lower = np.interp(across, self.x, self.lower)
@@ -35,6 +39,7 @@ class _Eye:
 
 
 def _eye(sketch: Sketch, side: int) -> _Eye:
+    """The lids of one eye under the units of the upper face (AU4, 5, 6, 7, 9, 43)."""
     identity, units = sketch.identity, sketch.units
     size = identity.eye_size / 0.165
     squint = min(1.0, 0.9 * units.lid_tighten + 0.25 * units.brow_lower + 0.3 * units.nose_wrinkle)
@@ -43,13 +48,13 @@ def _eye(sketch: Sketch, side: int) -> _Eye:
     down = (0.056 + 0.014 * units.upper_lid_raise) * size
     down *= 1 - 0.5 * squint - 0.75 * units.cheek_raise * (1 - 0.5 * squint)
     crease = up + 0.04 - 0.012 * squint
-    # A closing upper lid travels down to the lower one, which hangs a little when asleep.
+    # The eye closes by the upper lid alone, which travels down to the lower one.
     shut = units.eye_closure
     up = up * (1 - shut) - (0.9 * down) * shut
     tilt = -identity.eye_tilt * _ACROSS - 0.014 * _ACROSS
     arch = 1 - np.abs(_ACROSS + 0.08 * (1 - _ACROSS**2)) ** 2.3
     bowl = 1 - np.abs(_ACROSS - 0.12 * (1 - _ACROSS**2)) ** 2.2
-    # Raised cheeks push the lower lid up into an arch, the mark of a true smile.
+    # Raised cheeks (AU6) push the lower lid up into an arch: the Duchenne marker of a real smile.
     smile = 0.028 * units.cheek_raise * bowl
     lower = tilt + down * bowl - smile
     upper = np.minimum(tilt - up * arch - smile * shut, lower)
@@ -74,6 +79,7 @@ def _draw_ball(sketch: Sketch, eye: _Eye) -> None:
     canvas.fill(
         view.face(np.concatenate([eye.curve(eye.upper), eye.curve(eye.lower)[::-1]])), white
     )
+    # Of an eye that is all but closed, no iris shows.
     if (eye.lower - eye.upper).max() < 0.012:
         return
     x = eye.side * identity.eye_spacing + sketch.scene.gaze * 0.05 + 0.04 * np.sin(sketch.view.yaw)
@@ -102,7 +108,7 @@ def _draw_lids(sketch: Sketch, eye: _Eye) -> None:
     canvas.fill(view.face(lid), mix(palette.skin, palette.shade, 0.45), 0.75)
     crease = eye.curve(eye.crease)[2:-1]
     canvas.stroke(view.face(crease), sketch.px(0.02), palette.line, 0.6)
-    # The lid's swell catches light where it covers the ball.
+    # The bulge of the lid over the eyeball catches light.
     middle = eye.curve(eye.crease * 0.45 + eye.upper * 0.55)[5:-5]
     width = sketch.px(0.03 + 0.03 * sketch.units.eye_closure)
     canvas.stroke(view.face(middle), width, palette.light, 0.35)
@@ -165,6 +171,7 @@ def shade_eyes(sketch: Sketch) -> None:
 
 
 def _brow_centre(sketch: Sketch) -> Points:
+    """Four points [4, 2] along the brow on the picture's right, outwards."""
     units, identity = sketch.units, sketch.identity
     inner, outer, lower = units.inner_brow_raise, units.outer_brow_raise, units.brow_lower
     frown = lower + 0.35 * units.nose_wrinkle
@@ -184,9 +191,10 @@ _BROW_TAPER = np.interp(np.linspace(0, 1, 19), [0, 0.12, 0.5, 1], [0.55, 1.0, 0.
 
 
 def draw_brows(sketch: Sketch) -> None:
-    """Draw both brows and the wrinkles that their movement folds into the forehead."""
+    """Draw both brows and the wrinkles that they fold into the forehead."""
     identity = sketch.identity
     colour = mix(mix(identity.hair, _BLACK, 0.35), identity.skin, 0.12)
+    # A scarf hides the hair, so the brows of its wearer are plain dark ones.
     if identity.hair_style == "scarf":
         colour = mix((50, 36, 32), identity.skin, 0.12)
     centre = open_curve(_brow_centre(sketch))
@@ -202,7 +210,7 @@ def _draw_forehead_lines(sketch: Sketch) -> None:
     units, age = sketch.units, sketch.identity.age
     raised = max(units.inner_brow_raise * 0.85, units.outer_brow_raise)
     base = -sketch.identity.brow_height - 0.13
-    # Only the inner part pulled up wrinkles the middle; the whole brow wrinkles it all.
+    # AU1 alone wrinkles the middle of the forehead; AU2 wrinkles its whole width.
     reach = 0.2 + 0.2 * units.outer_brow_raise
     for step in range(3):
         y = base - 0.075 * step - 0.03 * raised

@@ -1,4 +1,4 @@
-"""Hair, ears, clothes and glasses: what surrounds a drawn face and must not matter."""
+"""Hair and scarf of a drawn face: they carry no expression."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,16 @@ import numpy as np
 from fec_cache.datasets.synthetic.portrait.canvas import (
     RGB,
     Points,
-    closed_curve,
     ellipse,
     mix,
     open_curve,
 )
 from fec_cache.datasets.synthetic.portrait.people import HairStyle
-from fec_cache.datasets.synthetic.portrait.sketch import Sketch
+from fec_cache.datasets.synthetic.portrait.sketch import Sketch, mirrored
 
 Corners = tuple[tuple[float, float], ...]
 
-# Hairlines from the picture's left ear to the right one; x in face widths, y in head units.
+# Hairlines from the ear on the picture's left to the other ear; x in face widths, y in head units.
 _SHORT_LINE: Corners = (
     (-1.0, 0.02), (-0.93, -0.3), (-0.84, -0.5), (-0.5, -0.61), (0.0, -0.64),
     (0.5, -0.61), (0.84, -0.5), (0.93, -0.3), (1.0, 0.02),
@@ -42,7 +41,7 @@ _RECEDING_LINE: Corners = (
 
 @dataclass(frozen=True)
 class _Cut:
-    """A hair style: hairline, volume over the skull, and how far it hangs behind.
+    """Shape of a hair style.
 
     Attributes:
         line: the hairline.
@@ -60,6 +59,7 @@ class _Cut:
     curls: float = 0.0
 
 
+# "bald" has no entry: nothing is drawn.
 _CUTS: dict[HairStyle, _Cut] = {
     "receding": _Cut(_RECEDING_LINE, top=0.03, sides=0.03),
     "crop": _Cut(_SHORT_LINE, top=0.07, sides=0.03),
@@ -77,6 +77,7 @@ _CUTS: dict[HairStyle, _Cut] = {
 
 
 def _colours(sketch: Sketch) -> tuple[RGB, RGB, RGB]:
+    """Base, dark and light colour of the hair, or of the scarf that covers it."""
     palette = sketch.palette
     if sketch.identity.hair_style == "scarf":
         red, green, blue = sketch.identity.clothes
@@ -86,9 +87,9 @@ def _colours(sketch: Sketch) -> tuple[RGB, RGB, RGB]:
 
 
 def _skull(width: float, cut: _Cut) -> Points:
-    """Give the hair's outer edge from the left ear over the crown to the right ear."""
+    """The hair's outer edge from the left ear over the crown to the right ear, [49, 2]."""
     side = width + cut.sides
-    # Long hair goes on downwards; short hair ends in front of the ear.
+    # Long hair continues downwards (see `draw_hair_behind`); short hair ends at the ear.
     end = (side * 0.985, 0.1) if cut.hang else (width * 1.005, 0.06)
     edge = [
         (-end[0], end[1]), (-side * 1.02, -0.25), (-side * 0.95, -0.6 - cut.top * 0.3),
@@ -100,7 +101,7 @@ def _skull(width: float, cut: _Cut) -> Points:
 
 
 def draw_hair_behind(sketch: Sketch) -> None:
-    """Draw the hair that lies behind the head, and the bun."""
+    """Draw the hair behind the head, and the bun."""
     cut = _CUTS.get(sketch.identity.hair_style)
     if cut is None:
         return
@@ -110,18 +111,18 @@ def draw_hair_behind(sketch: Sketch) -> None:
         canvas.fill(view.flat(ellipse(0, -1.2, 0.33, 0.27), -0.2), dark)
         canvas.fill(view.flat(ellipse(-0.03, -1.22, 0.28, 0.22), -0.2), colour)
     skull = view.flat(_skull(width, cut), -0.1)
-    # A turned head must not show the background between its hairline and its hair.
+    # Filled whole: otherwise a turned head shows background between its hairline and its hair.
     canvas.fill(skull, mix(colour, dark, 0.4))
     if not cut.hang:
         return
     end = cut.flare * width
     lower = [(end * 0.99, 0.45 * cut.hang), (end, cut.hang * 0.85), (end * 0.6, cut.hang)]
     fall = open_curve([(width + cut.sides, 0.1), *lower])
-    shape = np.concatenate([_skull(width, cut), fall, (fall * (-1, 1))[::-1]])
+    shape = np.concatenate([_skull(width, cut), fall, mirrored(fall)[::-1]])
     canvas.fill(view.flat(shape, -0.15), mix(colour, dark, 0.55))
     if cut.curls:
         _draw_curls(sketch, fall, cut.curls, mix(colour, dark, 0.5))
-        _draw_curls(sketch, fall * (-1, 1), cut.curls, mix(colour, dark, 0.5))
+        _draw_curls(sketch, mirrored(fall), cut.curls, mix(colour, dark, 0.5))
 
 
 def _draw_curls(sketch: Sketch, edge: Points, radius: float, colour: RGB) -> None:
@@ -141,9 +142,9 @@ def draw_hair_front(sketch: Sketch) -> None:
     skull = _skull(identity.face_width, cut)
     if identity.hair_style == "quiff":
         skull = skull + np.exp(-((skull[:, :1] + 0.25) ** 2) / 0.1) * (0.0, -0.08)
-    if identity.is_parted_left:
-        line, skull = (line * (-1, 1))[::-1], (skull * (-1, 1))[::-1]
-    # The hairline leaves the front of the head where it meets the ears.
+    if identity.is_mirrored:
+        line, skull = mirrored(line)[::-1], mirrored(skull)[::-1]
+    # Towards the ears the hairline leaves the front of the head and runs back along its side.
     sides = np.abs(line[:, 0] / identity.face_width) ** 4
     front, back = view.face(line, -0.3 * sides), view.flat(skull, -0.05)
     if cut.curls:
@@ -189,7 +190,7 @@ def _draw_fan(sketch: Sketch, front: Points, dark: RGB, light: RGB) -> None:
 
 
 def _draw_locks(sketch: Sketch, line: Points, radius: float, colour: RGB) -> None:
-    """Draw round locks along the hairline, and a second tone inside the hair."""
+    """Draw round locks along the hairline, and a lighter tone inside the hair."""
     for number, (x, y) in enumerate(line[6:-6:4]):
         size = radius * (0.7, 0.58, 0.78)[number % 3]
         sketch.canvas.fill(sketch.view.face(ellipse(x, y - 0.05, size, size)), colour)
@@ -198,100 +199,9 @@ def _draw_locks(sketch: Sketch, line: Points, radius: float, colour: RGB) -> Non
 
 
 def _draw_strands(sketch: Sketch, front: Points, back: Points, dark: RGB, light: RGB) -> None:
+    """Draw strands between the hairline and the hair's outer edge, and the shine."""
     for share, colour, opacity in ((0.12, dark, 0.55), (0.5, light, 0.5), (0.36, dark, 0.25),
                                    (0.66, dark, 0.3), (0.85, dark, 0.25)):  # fmt: skip
         strand = (front + (back - front) * share)[5:-5]
         width = sketch.px(0.05 if colour is light else 0.022)
         sketch.canvas.stroke(strand, width, colour, opacity)
-
-
-def draw_ears(sketch: Sketch) -> None:
-    """Draw the ears, unless hair or a scarf hides them."""
-    identity, view, canvas, palette = sketch.identity, sketch.view, sketch.canvas, sketch.palette
-    if identity.hair_style in ("scarf", "bob", "fringe"):
-        return
-    for side in (-1, 1):
-        x = side * (identity.face_width + 0.015)
-        ear = closed_curve([
-            (x - side * 0.06, -0.13), (x + side * 0.075, -0.14), (x + side * 0.105, 0.02),
-            (x + side * 0.055, 0.2), (x - side * 0.03, 0.29), (x - side * 0.08, 0.1),
-        ])  # fmt: skip
-        canvas.fill(view.flat(ear, -0.1), mix(palette.skin, palette.shade, 0.3))
-        inner = open_curve(
-            [(x, -0.07), (x + side * 0.06, -0.05), (x + side * 0.05, 0.08), (x, 0.16)]
-        )
-        canvas.stroke(view.flat(inner, -0.1), sketch.px(0.035), palette.shade, 0.9)
-        if identity.has_lashes and identity.hair_style in ("bun", "afro", "side"):
-            pearl = ellipse(x + side * 0.01, 0.31, 0.035, 0.035)
-            canvas.fill(view.flat(pearl, -0.1), (240, 214, 150))
-
-
-def draw_glasses(sketch: Sketch) -> None:
-    """Draw round or square glasses in front of the eyes."""
-    identity, view, canvas = sketch.identity, sketch.view, sketch.canvas
-    if identity.glasses == "none":
-        return
-    frame = (38, 32, 40) if identity.glasses == "square" else (140, 96, 50)
-    round_lens = ellipse(0.0, 0.0, 0.235, 0.215)
-    corners = [(-0.24, -0.15), (0, -0.17), (0.24, -0.15), (0.225, 0.12), (0, 0.17), (-0.225, 0.12)]
-    lens = round_lens if identity.glasses == "round" else closed_curve(corners)
-    for side in (-1, 1):
-        rim = lens * (side, 1) + (side * (identity.eye_spacing + 0.01), 0.01)
-        placed = view.face(np.concatenate([rim, rim[:1]]), 0.12)
-        canvas.fill(placed, (255, 255, 255), 0.07)
-        canvas.stroke(placed, sketch.px(0.032), frame, is_tapered=False)
-        x = side * identity.face_width
-        temple = np.array([(side * (identity.eye_spacing + 0.24), -0.05), (x, -0.06)])
-        canvas.stroke(view.face(temple, 0.02), sketch.px(0.035), frame, is_tapered=False)
-    inner = identity.eye_spacing - 0.22
-    bridge = open_curve([(-inner, -0.03), (0, -0.06), (inner, -0.03)])
-    canvas.stroke(view.face(bridge, 0.14), sketch.px(0.032), frame, is_tapered=False)
-
-
-def draw_body(sketch: Sketch) -> None:
-    """Draw neck, shoulders and collar; they do not turn with the head."""
-    identity, view, canvas, palette = sketch.identity, sketch.view, sketch.canvas, sketch.palette
-    neck = 0.4 if identity.jaw_width > 0.53 else 0.34
-    shape = open_curve([
-        (-neck * 0.98, 0.4), (-neck, 0.95), (-neck * 1.15, 1.2), (-0.75, 1.4), (0.75, 1.4),
-        (neck * 1.15, 1.2), (neck, 0.95), (neck * 0.98, 0.4),
-    ])  # fmt: skip
-    canvas.fill(view.body(shape), mix(palette.skin, palette.shade, 0.25))
-    shadow = [(-neck, 0.5), (-neck, 1.0), (0.0, 1.24 + sketch.jaw), (neck, 1.0), (neck, 0.5)]
-    canvas.fill(view.body(open_curve(shadow)), palette.shade, 0.8)
-    _draw_clothes(sketch, neck)
-
-
-def _draw_clothes(sketch: Sketch, neck: float) -> None:
-    view, canvas, identity = sketch.view, sketch.canvas, sketch.identity
-    cloth = identity.clothes
-    dark = mix(cloth, (16, 16, 40), 0.35)
-    collar = "roll" if identity.hair_style == "scarf" else identity.collar
-    depth = {"crew": 1.36, "vee": 1.6, "shirt": 1.5, "roll": 1.16}[collar]
-    base = neck * 1.12
-    opening = [(-base, 1.17), (-base * 0.6, (depth + 1.17) / 2 + 0.03), (0.0, depth)]
-    if collar == "vee":
-        opening[1] = (-base * 0.55, 1.36)
-    half = opening + [(-x, y) for x, y in reversed(opening[:-1])]
-    curve = np.array(half) if collar in ("vee", "shirt") else open_curve(half)
-    right = open_curve([(base, 1.17), (0.85, 1.33), (1.25, 1.5), (1.45, 1.9), (1.5, 3.2)])
-    left = (right * (-1, 1))[::-1]
-    canvas.fill(view.body(np.concatenate([left, curve, right])), cloth)
-    canvas.stroke(view.body(curve), sketch.px(0.05), dark, 0.8, is_tapered=False)
-    for side in (-1, 1):
-        sleeve = open_curve([(side * 0.95, 1.75), (side * 1.0, 2.1), (side * 0.98, 2.6)])
-        canvas.stroke(view.body(sleeve), sketch.px(0.04), dark, 0.6)
-    if collar == "shirt":
-        _draw_shirt_collar(sketch, base, dark)
-
-
-def _draw_shirt_collar(sketch: Sketch, base: float, dark: RGB) -> None:
-    white = mix(sketch.identity.clothes, (255, 255, 255), 0.55)
-    for side in (-1, 1):
-        flap = np.array(
-            [(side * base, 1.1), (0.0, 1.5), (side * 0.3, 1.68), (side * base * 1.25, 1.28)]
-        )
-        sketch.canvas.fill(sketch.view.body(flap), white)
-        sketch.canvas.stroke(
-            sketch.view.body(flap[1:]), sketch.px(0.02), dark, 0.5, is_tapered=False
-        )

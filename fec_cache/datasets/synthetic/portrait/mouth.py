@@ -26,7 +26,13 @@ _TONGUE: RGB = (206, 92, 96)
 
 @dataclass(frozen=True)
 class Mouth:
-    """Curves of a mouth from the picture's left corner to its right one, [25] each."""
+    """Curves of a mouth in head units, [25] each, from the picture's left corner to the right one.
+
+    Attributes:
+        x: shared by the four curves.
+        top, upper: upper and lower edge of the upper lip.
+        lower, bottom: upper and lower edge of the lower lip.
+    """
 
     x: Points
     top: Points
@@ -35,14 +41,15 @@ class Mouth:
     bottom: Points
 
     def band(self, above: Points, below: Points) -> Points:
-        """Give the closed shape between two of the curves, [50, 2] in head units."""
-        there = np.stack([self.x, above], axis=1)
-        return np.concatenate([there, np.stack([self.x, below], axis=1)[::-1]])
+        """The closed shape between two of the curves, [50, 2] in head units."""
+        forth = np.stack([self.x, above], axis=1)
+        return np.concatenate([forth, np.stack([self.x, below], axis=1)[::-1]])
 
 
+# Five steps of one drawing ask for the same mouth.
 @lru_cache(maxsize=8)
 def shape_mouth(identity: Identity, units: ActionUnits) -> Mouth:
-    """Give the lips' curves of an expression, in head units."""
+    """The lips under the units of the lower face (AU9, 12, 14, 15, 18, 26), in head units."""
     smile, sad, pucker = units.lip_corner_pull, units.lip_corner_depress, units.lip_pucker
     jaw, snarl = units.jaw_drop, units.nose_wrinkle
     smirk = units.dimple * _smirk_weights(identity)
@@ -52,13 +59,13 @@ def shape_mouth(identity: Identity, units: ActionUnits) -> Mouth:
     squared = _ACROSS**2
     middle = _MOUTH_Y + 0.012 * smile - 0.02 * sad - 0.02 * pucker
     rest = middle + (0.09 * sad - 0.13 * smile) * np.abs(_ACROSS) ** 2.2 - 0.1 * smirk
-    # A round opening for a dropped jaw, a straight-topped one for a laugh.
+    # A dropped jaw opens the mouth round; a laugh opens it wide to the corners.
     round_shape = np.sqrt(np.clip(1 - squared, 0.0, 1.0))
     flat_shape = 1 - np.abs(_ACROSS) ** 3
     opening = smile * flat_shape + (1 - smile) * round_shape
-    parted = 0.055 * max(0.0, smile - 0.35) + 0.07 * snarl
-    upper = rest - (0.03 * jaw * (1 - 0.6 * smile) + 0.6 * parted) * opening
-    lower = rest + (1.75 * JAW_TRAVEL * jaw + 0.6 * parted + 0.012 * pucker * jaw) * opening
+    gap = 0.055 * max(0.0, smile - 0.35) + 0.07 * snarl
+    upper = rest - (0.03 * jaw * (1 - 0.6 * smile) + 0.6 * gap) * opening
+    lower = rest + (1.75 * JAW_TRAVEL * jaw + 0.6 * gap + 0.012 * pucker * jaw) * opening
     thin = 1 - 0.28 * smile - 0.15 * snarl
     full = identity.lip_fullness * thin * (1 + 1.0 * pucker)
     bow = (1 - _ACROSS**4) * (0.82 - 0.22 * np.exp(-((_ACROSS / 0.16) ** 2)))
@@ -68,7 +75,8 @@ def shape_mouth(identity: Identity, units: ActionUnits) -> Mouth:
 
 
 def _smirk_weights(identity: Identity) -> Points:
-    side = -1 if identity.is_parted_left else 1
+    """How far AU14 pulls each point of the mouth, [25], 0..1: one half of the mouth only."""
+    side = -1 if identity.is_mirrored else 1
     return np.clip(side * _ACROSS, 0.0, 1.0) ** 1.6
 
 
@@ -92,6 +100,7 @@ def draw_mouth(sketch: Sketch) -> None:
 
 def _draw_inside(sketch: Sketch, mouth: Mouth, lift: float) -> None:
     gap = mouth.lower - mouth.upper
+    # Slightly open lips show a dark line, no teeth or tongue.
     if gap.max() < 0.02:
         return
     view, canvas, units = sketch.view, sketch.canvas, sketch.units
@@ -138,9 +147,8 @@ def _draw_corners(sketch: Sketch, mouth: Mouth, lift: float) -> None:
 def _draw_pucker_lines(sketch: Sketch, mouth: Mouth, lift: float) -> None:
     opacity = 0.28 * sketch.units.lip_pucker
     for at in (6, 9, 12, 15, 18):
-        spread = 1.0
         for near, far in ((mouth.upper, mouth.top), (mouth.lower, mouth.bottom)):
-            x, start, end = mouth.x[at], near[at], near[at] + (far[at] - near[at]) * spread
+            x, start, end = mouth.x[at], near[at], near[at] + (far[at] - near[at])
             points = np.array([(x, start), (x * 1.08, (start + end) / 2), (x * 1.2, end)])
             line = sketch.view.face(points, lift)
             sketch.canvas.stroke(line, sketch.px(0.012), sketch.palette.line, opacity)
@@ -215,9 +223,11 @@ def shade_lower_face(sketch: Sketch) -> None:
 
 
 def _beard_shape(sketch: Sketch) -> Points:
+    """The closed shape of a full beard, in head units: along the jaw and around the mouth."""
     outline = head_outline(sketch.identity, sketch.jaw)
     mouth = shape_mouth(sketch.identity, sketch.units)
     jawline = outline[(outline[:, 1] > 0.1)] * (1.01, 1.02)
+    # The outline starts at the crown: sorted by angle, its lower part becomes one unbroken line.
     order = np.argsort(np.arctan2(jawline[:, 0], jawline[:, 1] - 0.1))
     jawline = jawline[order]
     width = sketch.identity.face_width
@@ -232,7 +242,7 @@ def _beard_shape(sketch: Sketch) -> Points:
 
 
 def draw_beard(sketch: Sketch) -> None:
-    """Draw the beard beneath the mouth."""
+    """Draw stubble, moustache or beard; lips are drawn over it later."""
     beard = sketch.identity.beard
     if beard == "none":
         return

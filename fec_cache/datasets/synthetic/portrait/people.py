@@ -1,7 +1,7 @@
-"""Who is drawn and under which conditions: the confounders of the synthetic faces.
+"""Random people and scenes: the confounders of the synthetic faces.
 
-An identity and a scene are drawn independently of the expression, and vary loudly: a
-method that compares people, hair or backgrounds must do badly on the synthetic set.
+Identity and scene are drawn independently of the expression and vary more than it does, so a
+method that compares people, hair or backgrounds does badly on the synthetic set.
 """
 
 import colorsys
@@ -37,6 +37,7 @@ _SHORT: tuple[HairStyle, ...] = ("crop", "quiff", "side", "curly", "afro", "rece
 _LONG: tuple[HairStyle, ...] = (
     "fringe", "bob", "long", "wavy", "bun", "afro", "curly", "scarf", "side",
 )  # fmt: skip
+# Repeated entries are weights: "none" is drawn more often than each other value.
 _BEARDS: tuple[Beard, ...] = ("none", "none", "none", "stubble", "moustache", "goatee", "full")
 _GLASSES: tuple[Glasses, ...] = ("none", "none", "none", "none", "round", "square")
 _COLLARS: tuple[Collar, ...] = ("crew", "vee", "shirt", "roll")
@@ -48,17 +49,17 @@ class Identity:
 
     Attributes:
         skin, hair, iris, lips, clothes: colours.
-        hair_style, beard, glasses, collar: what is worn.
-        is_parted_left: on which side the hair is parted; contempt pulls the same side.
-        has_lashes: long lashes and earrings.
+        hair_style, beard, glasses, collar: what the person wears.
+        is_mirrored: whether the hair is mirrored and the dimple (AU14) on the picture's left.
+        has_lashes: whether the person has long lashes and, with some hair styles, earrings.
         face_width, jaw_width, chin_width: half widths.
-        eye_spacing, eye_size, eye_tilt: half the distance of the eyes, their half width,
-            and how much the outer corner is lifted.
+        eye_spacing, eye_size, eye_tilt: half the distance between the eyes, their half width,
+            and how much the outer corner is raised.
         brow_height, brow_thickness: distance from the eye, thickness.
         nose_width, nose_length: half width at the wings, length below the eyes.
         mouth_width, lip_fullness: half width, thickness of the lower lip.
-        age: 0 (twenty) to 1 (eighty).
-        has_freckles: whether the nose and cheeks are freckled.
+        age: 0 (twenty years) to 1 (eighty).
+        has_freckles: whether nose and cheeks have freckles.
     """
 
     skin: RGB
@@ -70,7 +71,7 @@ class Identity:
     beard: Beard = "none"
     glasses: Glasses = "none"
     collar: Collar = "crew"
-    is_parted_left: bool = False
+    is_mirrored: bool = False
     has_lashes: bool = False
     face_width: float = 0.72
     jaw_width: float = 0.54
@@ -90,15 +91,15 @@ class Identity:
 
 @dataclass(frozen=True)
 class Scene:
-    """How one picture of a person was taken.
+    """Conditions under which one picture of a person is taken.
 
     Attributes:
-        yaw, pitch, roll: the head's turn in radians, see `View`.
-        zoom: size of the head, 1 = usual.
-        shift_x, shift_y: the head's distance from its usual place, in head units.
-        gaze: where the eyes look, -1 (picture's left) to 1.
-        light_angle: direction the light comes from, radians, 0 = picture's right,
-            pi / 2 = above.
+        yaw, pitch, roll: turn of the head in radians, see `View`.
+        zoom: size of the head relative to the default.
+        shift_x, shift_y: offset of the head from its default position, in head units.
+        gaze: direction of the eyes, -1 (picture's left) to 1 (right).
+        light_angle: direction the light comes from, in radians: 0 is the picture's right, pi / 2
+            above.
         light_strength: 0 (flat) to 1 (hard).
         warmth: -1 (blue light) to 1 (golden light).
         exposure: -1 (dark) to 1 (bright).
@@ -138,6 +139,7 @@ def _lip_colour(skin: RGB, is_painted: bool, rng: np.random.Generator) -> RGB:
 
 
 def _hair_colour(skin_tone: int, age: float, rng: np.random.Generator) -> RGB:
+    """Grey ever more often with age, rarely dyed; one of the three darkest on dark skin."""
     if rng.uniform() < (age - 0.45) * 2:
         return _GREYS[rng.integers(len(_GREYS))]
     if rng.uniform() < 0.05:
@@ -146,7 +148,9 @@ def _hair_colour(skin_tone: int, age: float, rng: np.random.Generator) -> RGB:
 
 
 def random_identity(rng: np.random.Generator) -> Identity:
-    """Draw a person; skin, age, hair and proportions vary over their whole range."""
+    """A random person; skin, age, hair and proportions vary over their whole range."""
+    # Every value below comes from one random stream: the order of these lines is part of the
+    # format. Reordering them changes every person of every seed.
     is_soft = bool(rng.uniform() < 0.5)
     skin_tone = int(rng.integers(len(_SKINS)))
     skin = _SKINS[skin_tone]
@@ -162,7 +166,7 @@ def random_identity(rng: np.random.Generator) -> Identity:
         beard="none" if is_soft else _BEARDS[rng.integers(len(_BEARDS))],
         glasses=_GLASSES[rng.integers(len(_GLASSES))],
         collar=_COLLARS[rng.integers(len(_COLLARS))],
-        is_parted_left=bool(rng.uniform() < 0.5),
+        is_mirrored=bool(rng.uniform() < 0.5),
         has_lashes=is_soft,
         face_width=rng.uniform(0.66, 0.75),
         jaw_width=rng.uniform(0.46, 0.54) if is_soft else rng.uniform(0.52, 0.62),
@@ -182,7 +186,8 @@ def random_identity(rng: np.random.Generator) -> Identity:
 
 
 def random_scene(rng: np.random.Generator) -> Scene:
-    """Draw pose, gaze, light and background of one picture."""
+    """Random pose, gaze, light and background of one picture; independent of the person."""
+    # As above, the order of the lines decides which value of the stream goes where.
     return Scene(
         yaw=float(np.clip(rng.normal(0, 0.15), -0.34, 0.34)),
         pitch=float(np.clip(rng.normal(0, 0.07), -0.16, 0.16)),

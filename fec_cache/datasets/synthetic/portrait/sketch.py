@@ -1,4 +1,4 @@
-"""What every part of a drawn face shares: the sitter, the colours, the head's outline."""
+"""What all parts of a drawn face share: `Sketch`, `Palette` and the head's outline."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from fec_cache.datasets.synthetic.portrait.canvas import (
 from fec_cache.datasets.synthetic.portrait.people import Identity, Scene
 
 JAW_TRAVEL = 0.17
-"""How far the chin falls when the jaw drops fully, in head units."""
+"""How far a fully dropped jaw (AU26 = 1) lowers the chin, in head units."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Palette:
 
     @classmethod
     def of(cls, identity: Identity) -> "Palette":
-        """Derive the colours of a person."""
+        """The colours of a person."""
         skin, hair = identity.skin, identity.hair
-        # On dark skin the same white would look like dust and the same red would glow.
+        # Less light and blush on dark skin: the same white looks like dust, the same red glows.
         return cls(
             skin=skin,
             shade=mix(skin, (110, 40, 50), 0.36),
@@ -56,13 +56,13 @@ class Palette:
 
 @dataclass(frozen=True)
 class Sketch:
-    """One face while it is drawn.
+    """One face that is being drawn.
 
     Attributes:
-        canvas: takes the sharp shapes, larger than the picture.
-        soft: takes the skin's shading, smaller than the picture, blurred before use.
-        view: place and turn of the head.
-        identity, units, scene: who, with which expression, under which conditions.
+        canvas: for sharp shapes; larger than the final picture.
+        soft: for the skin's shading; smaller than the final picture, and blurred before use.
+        view: position, size and turn of the head.
+        identity, units, scene: the person, the expression, the conditions.
     """
 
     canvas: Canvas
@@ -74,7 +74,7 @@ class Sketch:
 
     @cached_property
     def palette(self) -> Palette:
-        """The sitter's colours."""
+        """The person's colours."""
         return Palette.of(self.identity)
 
     @cached_property
@@ -83,17 +83,22 @@ class Sketch:
         return JAW_TRAVEL * self.units.jaw_drop
 
     def px(self, length: float) -> float:
-        """Turn head units into pixels of the picture."""
+        """A length in head units as pixels of the picture."""
         return length * self.view.scale
 
 
 def mirrored(points: Points) -> Points:
-    """Reflect points at the middle of the face."""
+    """Points [n, 2] reflected about the middle of the face."""
     return points * (-1.0, 1.0)
 
 
 def head_outline(identity: Identity, jaw: float = 0.0) -> Points:
-    """Give the outline of the head without ears, [N, 2] in head units, clockwise."""
+    """The outline of the head without ears, [108, 2] in head units, clockwise from the crown.
+
+    Args:
+        identity: the person; widths and age shape the outline.
+        jaw: how far the jaw has dropped, in head units.
+    """
     width, jaw_width, chin = identity.face_width, identity.jaw_width, identity.chin_width
     jowl = 0.03 * identity.age
     right = [
