@@ -25,8 +25,9 @@ from fec_cache.datasets.labelled.import_folder import import_folder
 from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
-from fec_cache.faces.images import crop_face, read_image
+from fec_cache.faces.images import read_image
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
+from fec_cache.faces.windows import cut_window
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.inference.network import Network
@@ -125,7 +126,7 @@ class Workspace:
         found = {(layer, side): [] for layer in LAYERS for side in "ab"}
         for start in range(0, len(ids), BATCH):
             chosen = [pictures[face_id] for face_id in ids[start : start + BATCH]]
-            crops = np.stack([crop_face(read_image(p), box, CropConfig()) for p, box in chosen])
+            crops = np.stack([cut_window(read_image(p), box, CropConfig()) for p, box in chosen])
             for side, batch in (("a", crops), ("b", np.ascontiguousarray(crops[:, :, ::-1]))):
                 for layer, features in network.features(batch).items():
                     found[layer, side].append(features.astype(np.float16))

@@ -1,1 +1,1 @@
-"""Second stage: unique faces and their pixels."""
+"""One face: its box, picture, crop and identity."""

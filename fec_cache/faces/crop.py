@@ -1,4 +1,4 @@
-"""How a face is cut out of its picture: `CropConfig`, a part of every recipe."""
+"""How a face is cut out of its picture: `CropConfig`, part of every recipe."""
 
 import operator
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ class CropConfig:
 
     The box is grown to a square around its centre, with `margin` of the longer side added on each
     side, and resized to `input_size` pixels with antialiasing; beyond the image its edge pixels are
-    repeated. With `decode` "scaled" a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the
-    square keeps 1.25 `input_size` pixels or more, with "full" whole, with "gpu" too, by nvJPEG.
+    repeated. `decode` says how JPEGs are decoded: "scaled" at 1/2, 1/4 or 1/8 of their size if the
+    square keeps at least 1.25 `input_size` pixels, "full" at full size, "gpu" at full size by
+    nvJPEG.
     """
 
     input_size: int = 224
@@ -33,11 +34,11 @@ class CropConfig:
         check_choice("resize", self.resize, ("bilinear-antialias",))
         check_choice("colour order", self.colour, ("RGB",))
         check_choice("decode", self.decode, DECODERS)
-        # 0 and 0.0 are one margin and must have one spelling, or one recipe had two fingerprints.
+        # 0 and 0.0 are the same margin: with two spellings one recipe would have two fingerprints.
         object.__setattr__(self, "input_size", operator.index(self.input_size))
         object.__setattr__(self, "margin", plain_number(self.margin))
 
 
 def plain_number(value: float) -> float:
-    """The one spelling of a number in a recipe: a float, and never -0.0."""
+    """Return the only spelling of a number in a recipe: a float, never -0.0."""
     return float(value) + 0.0

@@ -1,4 +1,4 @@
-"""CSV files of a set of crops: the same rows, with crops for images and boxes inside of them."""
+"""CSV files of cropped faces: the same rows, with crops as images and boxes inside the crops."""
 
 import csv
 import os
@@ -11,16 +11,21 @@ from fec_cache.faces.recrop import crop_window
 
 
 def write_cropped_csv(ledger: Ledger, source: Path, target: Path) -> None:
-    """Rewrite a CSV file for the crops of its faces.
+    """Rewrite a CSV file of annotations for the crops of its faces.
 
-    A face whose picture is not there keeps its URL, so that it still counts as missing.
+    A face without a downloaded picture keeps its URL, so that it still counts as missing.
+
+    Args:
+        ledger: of the downloads; has the size of each picture.
+        source: annotations whose boxes are fractions of whole pictures.
+        target: replaced at the end, in one step.
 
     Raises:
-        OSError: the disk would not take it.
+        OSError: `target` could not be written.
     """
     sizes = ledger.sizes()
     cells: dict[int, tuple[object, ...]] = {}
-    held: list[FaceRef] = []
+    kept_alive: list[FaceRef] = []
     partial = target.with_name(f".{target.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -30,12 +35,12 @@ def write_cropped_csv(ledger: Ledger, source: Path, target: Path) -> None:
             line: list[object] = []
             for face in row.faces:
                 if id(face) not in cells:
-                    held.append(face)  # an id is an object's only while the object lives
+                    kept_alive.append(face)  # the id of a deleted object can be reused
                     cells[id(face)] = _cells_of(face, sizes.get(face.image))
                 line += cells[id(face)]
             answers = zip(row.raters, row.answers, strict=True)
             writer.writerow([*line, row.type, *(cell for pair in answers for cell in pair)])
-    os.replace(partial, target)  # noqa: PTH105 - the error then names both files
+    os.replace(partial, target)  # noqa: PTH105 - its error names both files
 
 
 def _cells_of(face: FaceRef, size: tuple[int, int] | None) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
-"""The antialiased resize of a face's window.
+"""The antialiased resize of a face's window, by torch.
 
-torch is a guest here: its resize of 8-bit pictures gives Pillow's values to within one grey level
-(a test holds it to that), three to four times as fast. It is loaded with the first resize, since
-`fec download` looks at pictures without resizing any.
+torch's resize of 8-bit pictures gives Pillow's values to within one grey level (see its test),
+three to four times as fast. torch is loaded with the first resize, since `fec download` checks
+pictures without resizing any.
 """
 
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def resize_square(window: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """Resize a window by a triangle filter that widens as the picture shrinks.
+    """Resize a window bilinearly, with a filter that widens when the picture shrinks.
 
     Args:
-        window: [H, W, 3] uint8.
+        window: [H, W, 3] uint8, RGB.
         side: S in pixels.
 
     Returns:
@@ -31,16 +31,16 @@ def resize_square(window: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.ui
     import torch
 
     resized = np.empty((side, side, 3), np.uint8)
-    # Views in torch's order of axes: 8-bit pictures in this layout have a kernel of their own, and
-    # one that writes where it is told is spared the way from planes to pixels.
+    # torch has a special kernel for 8-bit pictures in this memory layout; with `out` it writes the
+    # pixels to their final place: the same bytes in half the time.
     torch.ops.aten._upsample_bilinear2d_aa.out(
-        _planes(window), [side, side], False, None, None, out=_planes(resized)
+        _channels_first(window), [side, side], False, None, None, out=_channels_first(resized)
     )
     return resized
 
 
-def _planes(pixels: npt.NDArray[np.uint8]) -> "torch.Tensor":
-    """[H, W, 3] as [1, 3, H, W], nothing copied."""
+def _channels_first(pixels: npt.NDArray[np.uint8]) -> "torch.Tensor":
+    """View [H, W, 3] as [1, 3, H, W]; nothing is copied."""
     import torch
 
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 from fec_cache.datasets.boxes import Box
 from fec_cache.errors import BadImage
 from fec_cache.faces.crop import CropConfig
-from fec_cache.faces.images import Picture, read_picture, to_rgb
+from fec_cache.faces.decode import to_rgb
+from fec_cache.faces.images import Picture, read_picture
 from fec_cache.faces.windows import Pixels, cut_window
 
 PictureSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]"

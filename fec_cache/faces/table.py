@@ -1,4 +1,4 @@
-"""Triplets -> the unique faces they name, each with a content-derived `face_id`."""
+"""From triplets to the unique faces that they contain, each with a `face_id` from its content."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ ProgressCallback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Face:
-    """A face whose image is at hand."""
+    """A face that has an image file."""
 
     face_id: str
     ref: FaceRef
@@ -22,7 +22,7 @@ class Face:
 
 @dataclass(frozen=True)
 class MissingFace:
-    """A face that has no usable image file, and why."""
+    """A face without a usable image file, and why."""
 
     ref: FaceRef
     reason: str
@@ -30,20 +30,20 @@ class MissingFace:
 
 @dataclass(frozen=True)
 class FaceTable:
-    """Unique faces in stable order, parted into those with an image and those without.
+    """Unique faces in stable order, split into those with an image and those without.
 
-    `present` may hold one `face_id` several times: the same image bytes and box under two names.
+    `present` may contain a `face_id` several times: the same image bytes and box under two names.
     """
 
     present: tuple[Face, ...]
     missing: tuple[MissingFace, ...]
 
     def ids(self) -> dict[FaceRef, str]:
-        """`face_id` of every face that has an image."""
+        """Return the `face_id` of every face that has an image."""
         return {face.ref: face.face_id for face in self.present}
 
     def unique(self) -> tuple[Face, ...]:
-        """The first face of each `face_id`, in order."""
+        """Return the first face of each `face_id`, in order."""
         seen: dict[str, Face] = {}
         for face in self.present:
             seen.setdefault(face.face_id, face)
@@ -51,23 +51,23 @@ class FaceTable:
 
 
 def unique_refs(triplets: Iterable[Triplet]) -> tuple[FaceRef, ...]:
-    """The faces of the triplets, each once, sorted by image and box.
+    """Return the faces of the triplets, each once, sorted by image and box.
 
-    The order does not depend on the order of the triplets, and the faces of one image stand
-    together, so that an image is decoded once.
+    The order does not depend on the order of the triplets, and the faces of one image are
+    neighbours, so that an image is decoded once.
     """
-    # By object first: hashing each mention of a face would take four times as long.
+    # By object first: hashing every occurrence of a face would take four times as long.
     objects = {id(ref): ref for triplet in triplets for ref in triplet.faces}
     return tuple(sorted(set(objects.values()), key=lambda ref: (ref.image, ref.box)))
 
 
 def face_id_of(image_sha256: str, ref: FaceRef) -> str:
-    """Identity of a face: sha256 over the image's bytes and the box, first 32 hex digits.
+    """Return the identity of a face: sha256 of the image's sha256 and the box, 32 hex digits.
 
-    Names do not enter: the same bytes and box under two names are one face, and changed bytes
-    under the same name are another face.
+    File names do not matter: the same bytes and box under two names are one face, and changed
+    bytes under the same name are another face.
     """
-    # Adding 0.0 turns -0.0 into 0.0: equal boxes must have one spelling.
+    # Adding 0.0 turns -0.0 into 0.0: equal boxes must give equal text.
     box = ",".join((side + 0.0).hex() for side in ref.box)
     return hashlib.sha256(f"{image_sha256}|{box}".encode()).hexdigest()[:FACE_ID_LENGTH]
 
@@ -80,20 +80,20 @@ def identify_faces(
 ) -> FaceTable:
     """Give each face its `face_id`, reading only images that are new or changed.
 
-    Where `images_dir` does not exist at all, the digests of an earlier run stand in, so that heads
-    can be trained on a machine that has only the annotations and the cache.
+    If `images_dir` does not exist at all, digests of an earlier run are used, so that heads can be
+    trained on a machine that has only the annotations and the cache.
 
     Args:
-        refs: faces in the order that the table is to have.
-        images_dir: where `FaceRef.image_path` is relative to.
+        refs: faces in the order of the table.
+        images_dir: folder to which `FaceRef.image_path` is relative.
         digests: sha256 of images seen before.
-        on_progress: told images done and images in all.
+        on_progress: called with the number of images done and the number of all images.
     """
-    placed = [(ref, ref.image_path) for ref in refs]
-    shas = digests.lookup(images_dir, sorted({path for _, path in placed}), on_progress)
+    with_paths = [(ref, ref.image_path) for ref in refs]
+    shas = digests.lookup(images_dir, sorted({path for _, path in with_paths}), on_progress)
     present: list[Face] = []
     missing: list[MissingFace] = []
-    for ref, path in placed:
+    for ref, path in with_paths:
         sha, reason = shas[path]
         if sha:
             present.append(Face(face_id_of(sha, ref), ref))

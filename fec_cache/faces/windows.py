@@ -1,4 +1,4 @@
-"""The square window around a face: where it lies, edge pixels repeated, upright, resized."""
+"""The square window around a face: its position, its pixels with repeated edges, its resize."""
 
 import math
 
@@ -16,12 +16,12 @@ Pixels = Image.Image | npt.NDArray[np.uint8]
 
 
 def square_of(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
-    """Left, top and side of a face's square in pixels; it may leave the image.
+    """Return left, top and side of a face's square in pixels; it may extend beyond the image.
 
     Args:
         box: left, right, top, bottom as fractions of width and height.
         size: width and height of the upright image.
-        margin: added on each side, as a share of the longer side.
+        margin: added on each side, as a fraction of the longer side.
     """
     width, height = size
     left, right, top, bottom = box
@@ -32,8 +32,8 @@ def square_of(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int,
 
 
 def _rounded(value: float) -> int:
-    # Halves go up, and floating point's noise beside a half is no reason to go down: so a face has
-    # the same pixels in a part of its picture as in the whole.
+    # Halves round up, also if floating point put them slightly below a half: so a face has the
+    # same pixels in a crop of its picture as in the whole picture.
     return math.floor(math.floor(value * 1024.0 + 0.5) / 1024.0 + 0.5)
 
 
@@ -56,7 +56,7 @@ def cut_window(image: Pixels, box: Box, crop: CropConfig) -> npt.NDArray[np.uint
 
 
 def usable_square(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, int]:
-    """As `square_of`.
+    """Return left, top and side as `square_of` does, if the square fits in memory.
 
     Raises:
         BadImage: the square has more than `MAX_PIXELS` pixels.
@@ -65,21 +65,27 @@ def usable_square(box: Box, size: tuple[int, int], margin: float) -> tuple[int, 
     if side * side > MAX_PIXELS:
         raise BadImage(
             f"The box needs a square of {side} x {side} pixels in a picture of {size[0]} x "
-            f"{size[1]}, more than the cap of {MAX_PIXELS}. Give a smaller box or picture."
+            f"{size[1]}, more than the limit of {MAX_PIXELS}. Use a smaller box or picture."
         )
     return left, top, side
 
 
 def part_inside(start: int, side: int, length: int) -> tuple[int, int]:
-    """First and end, along one axis, of the part of a square that lies in a picture.
+    """Return start and end, along one axis, of the part of a square inside a picture.
 
-    At least one pixel, so that there is an edge to repeat.
+    It has at least one pixel, so that there is an edge to repeat.
     """
     return min(max(start, 0), length - 1), max(min(start + side, length), 1)
 
 
 def upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """Turn and mirror [H, W, 3] as EXIF's orientation 1 to 8 says; a view, nothing is copied."""
+    """Rotate and mirror [H, W, 3] by an EXIF orientation from 1 to 8.
+
+    Returns:
+        A view, nothing is copied.
+
+    Source: EXIF 2.3, tag 274.
+    """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else None)
@@ -94,7 +100,7 @@ def _size_of(image: Pixels) -> tuple[int, int]:
 
 
 def _padded_window(image: Pixels, left: int, top: int, side: int) -> npt.NDArray[np.uint8]:
-    """The square window, with edge pixels repeated where it leaves the image."""
+    """Return the square window, with edge pixels repeated beyond the image."""
     width, height = _size_of(image)
     (x0, x1), (y0, y1) = part_inside(left, side, width), part_inside(top, side, height)
     if isinstance(image, Image.Image):
@@ -105,7 +111,7 @@ def _padded_window(image: Pixels, left: int, top: int, side: int) -> npt.NDArray
         return inner
     above, before = y0 - top, x0 - left
     below, after = above + inner.shape[0], before + inner.shape[1]
-    # By hand: numpy's own padding takes as long as decoding does.
+    # Written out, because np.pad takes as long as decoding the picture.
     window = np.empty((side, side, 3), np.uint8)
     window[above:below, before:after] = inner
     window[above:below, :before] = np.repeat(inner[:, :1], before, axis=1)

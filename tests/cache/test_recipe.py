@@ -134,23 +134,6 @@ def test_json_that_is_no_recipe_is_refused(edit):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"input_size": 0}, "input size is 0, but it must be between 1 and 4096"),
-        ({"input_size": 4097}, "input size is 4097"),
-        ({"margin": -0.1}, "crop margin is -0.1, but it must be between 0 and 2"),
-        ({"margin": float("nan")}, "crop margin is nan"),
-        ({"pad": "zero"}, "pad is 'zero', but it must be one of: edge"),
-        ({"resize": "nearest"}, "resize is 'nearest'"),
-        ({"colour": "BGR"}, "colour order is 'BGR', but it must be one of: RGB"),
-    ],
-)
-def test_a_crop_checks_its_values(fields, message):
-    with pytest.raises(BadOption, match=message):
-        CropConfig(**fields)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
         ({"store_dtype": "float64"}, "store dtype is 'float64', .* one of: float16, float32"),
         ({"precision": "int8"}, "precision is 'int8', but it must be one of: fp32, bf16, fp16"),
     ],

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from fec_cache.errors import BadImage
-from fec_cache.faces import images as module
+from fec_cache.faces import images, jpeg_head
 from fec_cache.faces.crop import CropConfig
-from fec_cache.faces.images import Picture, _size_of_plain_jpeg
+from fec_cache.faces.images import Picture
+from fec_cache.faces.jpeg_head import size_of_plain_jpeg
 
 CROP = CropConfig(input_size=8, margin=0.1)
 BOX = (0.1, 0.8, 0.0, 0.9)
@@ -54,33 +55,33 @@ OTHER = {
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_head_of_a_plain_jpeg_is_read_without_pillow(name, monkeypatch):
     content = PLAIN[name]
-    assert _size_of_plain_jpeg(content) == (40, 24)
+    assert size_of_plain_jpeg(content) == (40, 24)
     quick = Picture(content, name).cut(BOX, CROP)
-    monkeypatch.setattr(module, "_size_of_plain_jpeg", lambda content: None)
+    monkeypatch.setattr(images, "size_of_plain_jpeg", lambda content: None)
     assert np.array_equal(quick, Picture(content, name).cut(BOX, CROP))
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_what_may_be_turned_or_is_no_jpeg_is_left_to_pillow(name):
-    assert _size_of_plain_jpeg(OTHER[name]) is None
+def test_other_pictures_are_left_to_pillow(name):
+    assert size_of_plain_jpeg(OTHER[name]) is None
 
 
 def test_a_jpeg_too_large_is_left_to_pillow(monkeypatch):
-    monkeypatch.setattr(module, "MAX_PIXELS", 40 * 24 - 1)
-    assert _size_of_plain_jpeg(PLAIN["colour"]) is None
+    monkeypatch.setattr(jpeg_head, "MAX_PIXELS", 40 * 24 - 1)
+    assert size_of_plain_jpeg(PLAIN["colour"]) is None
 
 
 @given(st.sampled_from([*PLAIN, *OTHER]), st.integers(0, 700), st.integers(0, 255))
-def test_damage_never_gives_another_size_than_pillows(name, place, value):
+def test_damage_never_gives_another_size_than_pillow(name, position, value):
     content = bytearray((PLAIN | OTHER)[name])
-    if place < len(content):
-        content[place] = value
-    found = _size_of_plain_jpeg(bytes(content))
+    if position < len(content):
+        content[position] = value
+    found = size_of_plain_jpeg(bytes(content))
     if found is None:
         return
     try:
         with Image.open(io.BytesIO(content)) as image:
             assert found == ImageOps.exif_transpose(image).size
-    except OSError:  # what Pillow cannot read whole is no face either
+    except OSError:  # what Pillow cannot decode is not usable
         with pytest.raises(BadImage):
             Picture(bytes(content), name).cut(BOX, CropConfig(input_size=8, decode="full"))

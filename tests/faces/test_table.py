@@ -62,7 +62,7 @@ def test_unique_refs_do_not_depend_on_the_order_of_triplets(rows, random):
     assert found == unique_refs(turned) == tuple(sorted({ref for row in rows for ref in row}))
 
 
-def test_equal_faces_that_are_two_objects_stand_once():
+def test_equal_faces_that_are_two_objects_count_once():
     first, again = FaceRef("a", *WHOLE), FaceRef("a", *WHOLE)
     assert unique_refs([triplet(first, again, FaceRef("b", *WHOLE))]) == (
         first, FaceRef("b", *WHOLE),
@@ -93,7 +93,7 @@ def test_changed_bytes_under_one_name_are_another_face(tmp_path):
     assert table_of(tmp_path, refs).present[0].face_id != before
 
 
-def test_missing_images_are_told_with_a_reason(tmp_path):
+def test_missing_images_are_reported_with_a_reason(tmp_path):
     write(tmp_path, a=b"x")
     (tmp_path / "images" / "folder.jpg").mkdir()
     names = ["a.jpg", "b.jpg", "folder.jpg", "n" * 300, "nul\0.jpg", "http://a.org/x.jpg"]
@@ -109,7 +109,7 @@ def test_missing_images_are_told_with_a_reason(tmp_path):
     )
 
 
-def test_the_faces_of_one_image_cost_one_look(tmp_path):
+def test_an_image_with_several_faces_is_read_once(tmp_path):
     write(tmp_path, a=b"x")
     refs = [FaceRef("a.jpg", 0.0, side / 10, 0.0, 1.0) for side in range(1, 10)]
     ticks = []

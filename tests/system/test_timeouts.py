@@ -120,7 +120,7 @@ def test_an_image_whose_reading_hangs_is_a_face_without_an_image(
     found = ImageDigests(cache, limit_s=0.3).lookup(images, list("abc"))
     assert found["b"] == ("", "could not be read within 0.3 s")
     assert [len(found[name][0]) for name in "ac"] == [64, 64]
-    assert caplog.messages == ["b could not be read within 0.3 s: it is left"]
+    assert caplog.messages == ["b could not be read within 0.3 s and is skipped"]
     remembered = read_index(cache / digests.INDEX_NAME).entries
     assert sorted(image for _, image in remembered) == ["a", "c"]
     # The next run tries it again.
