@@ -170,13 +170,11 @@ def test_bad_rows_of_a_table_are_told_with_their_lines(folder):
         ),
         (
             ("0", "1.5", "0", "1"),
-            "right is 1.5, but box sides are fractions of "
-         "the picture, between 0 and 1",
+            "right is 1.5, but box sides are fractions of the picture, between 0 and 1",
         ),
         (
             ("nan", "1", "0", "1"),
-            "left is nan, but box sides are fractions of "
-         "the picture, between 0 and 1",
+            "left is nan, but box sides are fractions of the picture, between 0 and 1",
         ),
         (("0", "1", "", ""), "left, right, top and bottom are not all numbers"),
         (("a", "1", "0", "1"), "left, right, top and bottom are not all numbers"),
