@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where the data, the caches and the trained heads lie."""
+    """The folders of the data, the caches and the trained heads."""
 
     data_dir: Path = Path("data")
     cache_dir: Path = Path("cache")
@@ -14,5 +14,5 @@ class Workspace:
 
     @property
     def images_dir(self) -> Path:
-        """Where the images lie."""
+        """The folder of the images."""
         return self.data_dir / "images"
