@@ -43,7 +43,7 @@ from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
-from fec_cache.extraction.batches import Decoder, StageSeconds, usable_cores
+from fec_cache.extraction.batches import Decoder, StageSeconds
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
 from fec_cache.extraction.run import ExtractOptions
@@ -55,6 +55,7 @@ from fec_cache.inference.compilation import compile_network, fuse_network
 from fec_cache.inference.folding import smallest_cosine
 from fec_cache.inference.network import FixedPass, Network, choose_device
 from fec_cache.inference.precision import LEAST_COSINE
+from fec_cache.system.cores import usable_cores
 
 REFERENCE_BATCH = 32
 FIRST_JOB = 600

@@ -19,7 +19,7 @@ import torch
 from wild_ladder import EMBEDDING, GRID, ODD, SEEDS, Rung, Workspace
 
 from fec_cache.search.pruners.halving import Halving
-from fec_cache.training.backends.planning import num_processors
+from fec_cache.system.cores import usable_cores
 from fec_cache.training.backends.process_pool import Crew, StackPlan
 from fec_cache.training.batched.stack import Job
 
@@ -40,7 +40,7 @@ def curves(workspace: Workspace, number: int, epochs: int, num_seeds: int) -> di
                 config = replace(plain, lr=lr, weight_decay=decay)
                 head = replace(EMBEDDING, dropout=dropout)
                 jobs += [Job(head, replace(config, seed=seed)) for seed in range(num_seeds)]
-    crew = Crew(features, train, validation, jobs, StackPlan(1, num_processors(), math.nan, ""))
+    crew = Crew(features, train, validation, jobs, StackPlan(1, usable_cores(), math.nan, ""))
     crew.advance(epochs)
     found = np.array([[e.val_triplet_accuracy for e in history] for history in crew.histories])
     crew.close()

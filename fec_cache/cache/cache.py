@@ -31,7 +31,7 @@ from fec_cache.cache.recipe_file import (
 from fec_cache.cache.shards import Shard, read_faces, read_shard, write_shard
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
 
-_LOCK_NAME = ".lock"
+LOCK_NAME = ".lock"
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +243,7 @@ class FeatureCache:
         Raises:
             StorageFailed: the folder cannot be written to.
         """
-        lock = filelock.FileLock(self.folder / _LOCK_NAME)
+        lock = filelock.FileLock(self.folder / LOCK_NAME)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()

@@ -1,7 +1,6 @@
 """Faces -> batches with a fixed place for each face, and the reading of their pictures."""
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -187,11 +186,3 @@ class Decoder:
             return kept or picture.cut(box, self.crop)
         except BadImage as error:
             return str(error)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from fec_cache.errors import BadImage, OutOfMemory, PicturesDiffer
-from fec_cache.extraction.batches import usable_cores
 from fec_cache.faces.crop import DECODERS, CropConfig
 from fec_cache.faces.images import Picture, read_picture
 from fec_cache.faces.table import Face
 from fec_cache.inference.gpu_jpegs import Encoded, JpegDecoder
 from fec_cache.inference.nvjpeg import nvjpeg
 from fec_cache.system.checks import check_choice
+from fec_cache.system.cores import usable_cores
 
 AUTO = "auto"
 # Decoded by nvJPEG the features are others: it must be worth it.

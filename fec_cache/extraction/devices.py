@@ -21,13 +21,14 @@ from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.views import write_views
 from fec_cache.errors import BadOption, FecError, WorkerLost
-from fec_cache.extraction.batches import StageSeconds, usable_cores
+from fec_cache.extraction.batches import StageSeconds
 from fec_cache.extraction.extract import ExtractSummary, extract
-from fec_cache.extraction.memory import free_bytes
 from fec_cache.extraction.pieces import plan_pieces
 from fec_cache.extraction.run import ExtractOptions, ExtractProgress, ProgressCallback
 from fec_cache.faces.table import FaceTable
 from fec_cache.inference.network import choose_device
+from fec_cache.system.cores import usable_cores
+from fec_cache.system.memory import free_memory_bytes
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def extract_on_devices(
 
 def _share(options: ExtractOptions, num: int) -> ExtractOptions:
     """Threads and memory of the host, parted among the processes."""
-    memory = options.memory_gb or _FREE_SHARE * free_bytes() / 1e9
+    memory = options.memory_gb or _FREE_SHARE * free_memory_bytes() / 1e9
     workers = (options.num_workers or usable_cores()) // num
     return replace(options, num_workers=max(1, workers), memory_gb=memory / num)
 

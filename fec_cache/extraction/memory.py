@@ -1,17 +1,15 @@
 """How much memory an extraction may hold beside its network, and what that allows."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption
 from fec_cache.inference.gpu_jpegs import MOST_BYTES
+from fec_cache.system.memory import free_memory_bytes
 from fec_cache.system.wording import counted
 
 _GB = 1_000_000_000
-_UNKNOWN_FREE = 4 * _GB
 _FREE_SHARE = 0.25
 _AHEAD_PER_WORKER = 32
 _AHEAD_BATCHES = 4
@@ -59,7 +57,8 @@ def plan_memory(
     storing = sum(shards) + 4 * max(shards)
     least_ahead = batch_size + _AHEAD_PER_WORKER
     least = storing + least_ahead * a_face + _LEAST_DECODING
-    given = memory_gb * _GB if memory_gb is not None else max(_FREE_SHARE * free_bytes(), least)
+    share = max(_FREE_SHARE * free_memory_bytes(), least)
+    given = share if memory_gb is None else memory_gb * _GB
     if given < least:
         raise BadOption(
             f"--memory-gb {memory_gb:g} is too little: batches of {batch_size} and shards of "
@@ -70,21 +69,3 @@ def plan_memory(
     wanted = _AHEAD_BATCHES * batch_size + _AHEAD_PER_WORKER * num_workers
     ahead = max(least_ahead, min(wanted, int(left / 2 / a_face)))
     return MemoryPlan(ahead, _LEAST_DECODING + max(0, int(left - ahead * a_face)))
-
-
-def free_bytes() -> int:
-    """Memory that a new program could have, in bytes; a container's limit counts."""
-    free = _UNKNOWN_FREE
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration, ValueError, IndexError):
-        names = getattr(os, "sysconf_names", {})
-        if "SC_PHYS_PAGES" in names:
-            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    try:
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text(encoding="ascii"))
-        return max(0, min(free, limit - int((group / "memory.current").read_text("ascii"))))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return free

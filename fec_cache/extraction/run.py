@@ -17,7 +17,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import FailedFace
 from fec_cache.cache.plan import SHARD_FACES, WorkItem
 from fec_cache.cache.provenance import record_run
-from fec_cache.extraction.batches import Batch, Decoder, StageSeconds, usable_cores
+from fec_cache.extraction.batches import Batch, Decoder, StageSeconds
 from fec_cache.extraction.memory import plan_memory
 from fec_cache.extraction.pieces import Piece
 from fec_cache.extraction.pipeline import Pipeline
@@ -29,6 +29,7 @@ from fec_cache.inference.gpu_jpegs import jpeg_decoder
 from fec_cache.inference.network import Features, Network, choose_device
 from fec_cache.inference.precision import check_features
 from fec_cache.system.checks import check_choice, check_range
+from fec_cache.system.cores import usable_cores
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""What has nothing to do with faces: files, time limits, wording, the folders of a workspace."""
+"""What has nothing to do with faces: files, time limits, cores, memory, wording, folders."""

@@ -1,4 +1,4 @@
-"""Bytes -> disk, whole or not at all."""
+"""Writing a file to disk whole or not at all."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either there whole, on disk, or not there at all.
+    """Write a file so that after a crash it is either complete on disk or unchanged.
 
     Temporary name in the same folder, fsync, rename, fsync of the folder.
 
     Raises:
-        StorageFailed: the disk is full, read-only or failing; what was there before stays.
+        StorageFailed: the disk is full, read-only or failing; the old content stays.
     """
 
     def write(temporary: Path) -> None:
@@ -32,21 +32,23 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_by(path: Path, write: Callable[[Path], None], size_bytes: int) -> None:
-    """Let `write` fill a file under a temporary name, then bring it to disk and to its name.
+    """Let `write` fill a temporary file, flush it to disk and rename it to `path`.
 
     Args:
-        path: where the file is to be.
-        write: fills the file whose path it is given.
-        size_bytes: about how large it will be; told in errors.
+        path: the file to write.
+        write: fills the file at the path that it receives.
+        size_bytes: approximate size of the file, for error messages.
 
     Raises:
-        StorageFailed: the disk is full, read-only or failing; what was there before stays.
+        StorageFailed: the disk is full, read-only or failing; the old content stays.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         reach("create", path.name)
         write(temporary)
+        # The content must be on disk before the name is: after a power cut, a rename that
+        # overtook its data would leave an empty file under the final name.
         reach("fsync", path.name)
         _sync_file(temporary)
         reach("rename", path.name)
@@ -65,7 +67,7 @@ def write_by(path: Path, write: Callable[[Path], None], size_bytes: int) -> None
 def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
     """Remove temporary files that a killed run left in a folder.
 
-    Without a lock on the folder, `older_than_s` keeps the hands off a running neighbour's files.
+    Without a lock on the folder, `older_than_s` protects files that another process is writing.
     """
     oldest_kept = time.time() - older_than_s
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
@@ -78,7 +80,7 @@ def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
 
 
 def remove_quietly(path: Path) -> None:
-    """Remove a file if it is there and can be removed; what stays does no harm."""
+    """Remove a file if it exists and can be removed; any other file is left without an error."""
     try:
         path.unlink(missing_ok=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""Checks of values that a user sets, each with the error that names what is allowed."""
+"""Checks of values that a user sets; each error names the allowed values."""
 
 import math
 from collections.abc import Sequence
@@ -15,5 +15,5 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise `BadOption` unless `value` is finite and low <= value <= high."""
     if not (math.isfinite(value) and low <= value <= high):
-        wanted = "at least {:.12g}" if math.isinf(high) else "between {:.12g} and {:.12g}"
-        raise BadOption(f"{name} is {value:.12g}, but it must be {wanted.format(low, high)}.")
+        expected = "at least {:.12g}" if math.isinf(high) else "between {:.12g} and {:.12g}"
+        raise BadOption(f"{name} is {value:.12g}, but it must be {expected.format(low, high)}.")

@@ -1,12 +1,12 @@
-"""Places where writing can be made to fail on purpose: for tests and `benchmarks/faults.py`.
+"""Steps of writing that can be made to fail on purpose: for tests and `benchmarks/faults.py`.
 
 `FEC_FAILPOINT=STEP:FILE:N:ACTION` arms one for a process, `arm` does so from Python. STEP and FILE
-are shell patterns, N says at which passing of a step that fits, ACTION is `kill`, `interrupt`,
+are shell patterns; the failpoint fires at the Nth matching step. ACTION is `kill`, `interrupt`,
 `hang` or the name of a system error, such as `EIO` or `ENOSPC`. So `rename:manifest.json:2:kill`
 ends the process just before the manifest is replaced for the second time. Steps of one file, in
 order: `create`, `write`, `fsync`, `rename`, `sync` (the folder), `done`.
 
-Unarmed, a step costs one look at a variable.
+Without an armed failpoint, a step costs one look at an empty list.
 """
 
 import errno
@@ -26,7 +26,7 @@ _ACTIONS = ("kill", "interrupt", "hang")
 class _Failpoint:
     step: str
     file: str
-    passings_left: int
+    steps_left: int
     action: str
 
 
@@ -34,10 +34,10 @@ _armed: list[_Failpoint] = []
 
 
 def arm(text: str) -> None:
-    """Make this process fail at a step; an empty text disarms.
+    """Make this process fail at a step; an empty text disarms all failpoints.
 
     Raises:
-        BadOption: the text is no `STEP:FILE:N:ACTION`.
+        BadOption: the text is not of the form `STEP:FILE:N:ACTION`.
     """
     _armed.clear()
     if not text:
@@ -47,31 +47,32 @@ def arm(text: str) -> None:
     if not (is_known and parts[2].isdecimal() and int(parts[2]) > 0):
         raise BadOption(
             f"{VARIABLE} is {text!r}, but it must be STEP:FILE:N:ACTION, as in "
-            "rename:manifest.json:2:kill. Unset it, unless you test what a crash does."
+            "rename:manifest.json:2:kill. Unset it unless you are testing crashes."
         )
     _armed.append(_Failpoint(parts[0], parts[1], int(parts[2]), parts[3]))
 
 
 def reach(step: str, file: str) -> None:
-    """Tell that a step is about to be taken; does nothing unless a failpoint is armed for it.
+    """Announce that a step is about to be taken; fails here if a failpoint matches it.
 
     Raises:
         OSError: the armed system error.
     """
     for failpoint in _armed:
         if fnmatchcase(step, failpoint.step) and fnmatchcase(file, failpoint.file):
-            failpoint.passings_left -= 1
-            if failpoint.passings_left == 0:
+            failpoint.steps_left -= 1
+            if failpoint.steps_left == 0:
                 _fail(failpoint.action, f"{step}:{file}")
 
 
-def _fail(action: str, place: str) -> None:
+def _fail(action: str, step: str) -> None:
     if action == "kill":
+        # Unlike sys.exit, this runs no `finally` and flushes nothing, as in a real crash.
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "hang":
         time.sleep(3600.0)
     elif action == "interrupt":
-        raise KeyboardInterrupt(place)
+        raise KeyboardInterrupt(step)
     else:
         number = getattr(errno, action)
         raise OSError(number, os.strerror(number))

@@ -5,24 +5,30 @@ import os
 import stat
 from pathlib import Path
 
+# Windows would otherwise translate line ends inside a picture.
+_BINARY = getattr(os, "O_BINARY", 0)
+# Without it, opening a named pipe waits until another process writes to it.
+_DO_NOT_WAIT = getattr(os, "O_NONBLOCK", 0)
+_PART_BYTES = 1 << 24
+
 
 def read_regular(path: Path) -> bytes:
     """The bytes of a regular file.
 
-    A named pipe, a socket or a device in the place of a picture is refused at once: opened as a
-    file is, it would keep the run waiting for ever.
+    A named pipe, a socket or a device is refused at once: reading it like a file could block the
+    run forever.
 
     Raises:
-        OSError: missing, not to be read, or no regular file.
+        OSError: the file is missing, unreadable or not a regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    descriptor = os.open(path, os.O_RDONLY | _DO_NOT_WAIT | _BINARY)
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        # One call for nearly every file; it may have grown since, and a read may give less.
+        # One call suffices for nearly every file; the file may have grown, or a read be short.
         content = os.read(descriptor, status.st_size + 1)
         if len(content) == status.st_size:
             return content
@@ -32,7 +38,3 @@ def read_regular(path: Path) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
-
-
-_BINARY = getattr(os, "O_BINARY", 0)
-_PART_BYTES = 1 << 24

@@ -1,4 +1,4 @@
-"""JSON files that carry the sha256 of their own content, so that no flipped bit goes unseen."""
+"""JSON files that carry the sha256 of their own content, so that a flipped bit is detected."""
 
 import hashlib
 import json
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def seal_json(fields: Mapping[str, Any]) -> bytes:
-    """The one spelling of an object, with the field `sha256` added over all others."""
-    # Escaped: what the system says of a bad picture may hold bytes that are no UTF-8.
+    """The canonical bytes of an object, with a field `sha256` over all other fields."""
+    # ASCII with escapes: error texts about bad pictures may hold bytes that are not UTF-8.
     text = json.dumps({**fields, "sha256": digest_json(fields)}, indent=1)
     return (text + "\n").encode()
 
@@ -17,13 +17,14 @@ def open_sealed(content: bytes) -> dict[str, Any]:
     """The object without its checksum.
 
     Raises:
-        ValueError: no JSON object, or not byte by byte what `seal_json` wrote.
+        ValueError: not a JSON object, or not exactly the bytes that `seal_json` wrote.
     """
     fields = json.loads(content.decode())
     if not isinstance(fields, dict) or "sha256" not in fields:
         raise ValueError("it has no checksum")
-    found = fields.pop("sha256")
-    if found != digest_json(fields) or content != seal_json(fields):
+    stored = fields.pop("sha256")
+    # The bytes are compared too: a changed blank or escape leaves the digest as it was.
+    if stored != digest_json(fields) or content != seal_json(fields):
         raise ValueError("its checksum differs")
     return fields
 

@@ -1,4 +1,4 @@
-"""A setting of the whole process, in force while any thread needs it."""
+"""A setting of the whole process, active while any thread needs it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 
 class SharedContext:
-    """Lets overlapping threads share one context: the first in enters it, the last out leaves it.
+    """Lets overlapping threads share one context: the first enters it, the last one leaves it.
 
-    A context that keeps and puts back a setting of the process is not safe in threads: two that
-    overlap can leave the setting of one in place for good.
+    A context that saves and restores a setting of the process is not thread-safe: if two overlap,
+    the setting of one can stay active forever.
     """
 
     def __init__(self, make: Callable[[], AbstractContextManager[object]]) -> None:
-        """Take what makes the context; it is made anew whenever nobody is inside."""
+        """Take the function that makes the context; it is called again after all have left."""
         self._make = make
         self._guard = threading.Lock()
         self._num_inside = 0
@@ -21,7 +21,7 @@ class SharedContext:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """The context is in force inside, in any number of threads."""
+        """Hold the context active in the `with` block, in any number of threads."""
         with self._guard:
             self._num_inside += 1
             if self._num_inside == 1:

@@ -1,4 +1,4 @@
-"""Reading files one after the other without waiting for ever: a read can hang in the system."""
+"""Reading files one after the other with a time limit: a read can hang inside the system."""
 
 import threading
 import time
@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 _TICK_S = 0.1
 
 
 class TooSlow:
-    """Stands for what an item would have given, had it not taken too long."""
+    """Stands for the result of an item that took too long."""
 
 
-class _Watched(Generic[_Item, _Found]):
-    """What the thread that works and the one that watches share; guarded by `changed`."""
+class _Watched(Generic[_Item, _Result]):
+    """State shared by the working thread and the watching one; guarded by `changed`."""
 
-    def __init__(self, items: Iterable[_Item], work: Callable[[_Item], _Found]) -> None:
+    def __init__(self, items: Iterable[_Item], work: Callable[[_Item], _Result]) -> None:
         self.changed = threading.Condition()
-        self.found: deque[tuple[_Item, _Found | TooSlow]] = deque()
+        self.results: deque[tuple[_Item, _Result | TooSlow]] = deque()
         self.current: _Item | None = None
         self.number = 0
         self.is_done = False
@@ -28,27 +28,27 @@ class _Watched(Generic[_Item, _Found]):
         self._items, self._work = iter(items), work
         self._worker = 0
 
-    def hire(self) -> None:
-        """Let a thread go on where the last one hangs; that one is heard no more."""
+    def start_worker(self) -> None:
+        """Start a thread at the next item; results of the thread before it are ignored."""
         with self.changed:
             self._worker += 1
-            # A daemon: it may hang for ever, and must not hold the program's end.
+            # A daemon: a thread that hangs in a read must not keep the program from ending.
             threading.Thread(
                 target=self._run, args=(self._worker,), name="read", daemon=True
             ).start()
 
-    def dismiss(self) -> None:
-        """Let the thread end after the item it is at."""
+    def stop_worker(self) -> None:
+        """Let the thread end after its current item."""
         with self.changed:
             self._worker += 1
 
     def _run(self, worker: int) -> None:
         try:
             for item in iter(lambda: self._next(worker), None):
-                found = self._work(item)
+                result = self._work(item)
                 with self.changed:
                     if worker == self._worker:
-                        self.found.append((item, found))
+                        self.results.append((item, result))
         except BaseException as error:
             with self.changed:
                 if worker == self._worker:
@@ -68,20 +68,19 @@ class _Watched(Generic[_Item, _Found]):
 
 
 def each_in_time(
-    items: Iterable[_Item], work: Callable[[_Item], _Found], limit_s: float
-) -> Iterator[tuple[_Item, _Found | TooSlow]]:
-    """Each item with what `work` gives for it, in order; what takes longer than `limit_s` is left.
+    items: Iterable[_Item], work: Callable[[_Item], _Result], limit_s: float
+) -> Iterator[tuple[_Item, _Result | TooSlow]]:
+    """Each item with its result, in order; `TooSlow` stands for a result after `limit_s`.
 
-    Time counts as it is seen to pass here, so that a program that was halted for an hour does not
-    find its file late. What `work` raises is raised here.
+    An exception raised by `work` is raised here.
 
     Args:
-        items: none of them None.
-        work: called in a thread of its own, one item after the other.
-        limit_s: seconds for one item.
+        items: the items; none of them may be None.
+        work: called in another thread, one item after the other.
+        limit_s: seconds allowed for one item.
     """
     watched = _Watched(items, work)
-    watched.hire()
+    watched.start_worker()
     try:
         number, age_s, before = 0, 0.0, time.monotonic()
         while True:
@@ -89,21 +88,23 @@ def each_in_time(
                 if not watched.is_done:
                     watched.changed.wait(_TICK_S)
                 now = time.monotonic()
+                # At most two ticks are counted per look: after a machine slept for an hour, the
+                # file being read is not late.
                 age_s += min(now - before, 2 * _TICK_S)
                 before = now
                 if watched.number != number or watched.is_done:
                     number, age_s = watched.number, 0.0
                 is_late = age_s > limit_s
                 if is_late and watched.current is not None:
-                    watched.found.append((watched.current, TooSlow()))
+                    watched.results.append((watched.current, TooSlow()))
                     age_s = 0.0
-                    watched.hire()
-                ready, is_done = tuple(watched.found), watched.is_done
-                watched.found.clear()
+                    watched.start_worker()
+                ready, is_done = tuple(watched.results), watched.is_done
+                watched.results.clear()
             yield from ready
             if is_done:
                 if watched.error is not None:
                     raise watched.error
                 return
     finally:
-        watched.dismiss()
+        watched.stop_worker()

@@ -4,25 +4,40 @@ import math
 
 
 def counted(number: int, thing: str, things: str = "", form: str = "") -> str:
-    """`1 face`, `2 faces`, `0 people`.
+    """A number with its noun: `1 face`, `2 faces`, `0 people`.
 
     Args:
-        number: how many.
-        thing: the noun for one.
-        things: the noun for several, where it is not `thing` with an s.
-        form: how the number is written, as in a format string: `,` for `1,000 faces`.
+        number: the count.
+        thing: the singular noun.
+        things: the plural noun, if it is not `thing` with an s.
+        form: format specification of the number: `,` gives `1,000 faces`.
     """
     return f"{number:{form}} {thing if number == 1 else things or thing + 's'}"
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as percent; a dash where it is not defined."""
+    """A share as percent; a dash for NaN."""
     return "-" if math.isnan(share) else f"{100.0 * share:.{digits}f} %"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that people would use."""
+    """Seconds in a readable unit: `12.0 s`, `3.5 min`, `2.0 h`."""
     if seconds < 90:
         return f"{seconds:.1f} s"
     minutes = seconds / 60
     return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def data_size(num_bytes: float, on_disk: bool = False) -> str:
+    """Bytes in a readable decimal unit (1 GB is 1e9 bytes): `1.5 GB`, `12.0 kB`, `7 B`.
+
+    Args:
+        num_bytes: the size.
+        on_disk: for disk space: MB only, and from 0.1 GB on GB with two decimals.
+    """
+    if on_disk:
+        return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes} B"

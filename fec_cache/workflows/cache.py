@@ -14,7 +14,7 @@ from fec_cache.cache.manifest import Manifest
 from fec_cache.cache.provenance import read_provenance
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError
 from fec_cache.system.reporter import Parts, Table
-from fec_cache.system.wording import counted
+from fec_cache.system.wording import counted, data_size
 
 _MOST_REASONS = 8
 
@@ -52,7 +52,7 @@ def list_summaries(cache_dir: Path) -> Told:
     rows = [
         [one.name, one.label, one.weights, one.precision]
         + ([str(one.num_faces), str(one.num_failed)] if not one.error else ["", ""])
-        + [size_of(one.size_bytes), one.state]
+        + [data_size(one.size_bytes), one.state]
         for one in summaries
     ]
     lines: list[str | Table] = [Table(f"{len(summaries)} in {cache_dir}", columns, rows)]
@@ -134,7 +134,7 @@ def _headline(folder: Path, manifest: Manifest, summary: CacheSummary) -> str:
     shards = [entry for entry in manifest.shards if entry.rows]
     return (
         f"{folder}: {counted(manifest.num_faces, 'face')} in {counted(len(shards), 'shard')}, "
-        f"{size_of(summary.size_bytes)}, {counted(len(manifest.failed), 'face')} failed; "
+        f"{data_size(summary.size_bytes)}, {counted(len(manifest.failed), 'face')} failed; "
         f"{summary.state}"
     )
 
@@ -151,7 +151,7 @@ def _shard_table(cache: FeatureCache, manifest: Manifest) -> Table:
     rows = []
     for entry in manifest.shards:
         path = cache.folder / entry.file
-        size = size_of(path.stat().st_size) if entry.rows and path.is_file() else "-"
+        size = data_size(path.stat().st_size) if entry.rows and path.is_file() else "-"
         counts = [str(entry.rows), str(len(entry.failed)), size]
         rows.append([entry.file or "(no face usable)", *counts, entry.sha256[:12]])
     return Table("Shards", ["file", "faces", "failed", "size", "sha256"], rows)
@@ -193,11 +193,3 @@ def _verdict(report: VerifyReport) -> str:
     if report.problems:
         return f"{len(report.problems)} damaged"
     return "sound" if not report.remarks else "sound; see remarks"
-
-
-def size_of(size_bytes: int) -> str:
-    """Bytes in the unit that people would use."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes} B"

@@ -12,9 +12,9 @@ from fec_cache.errors import BadOption, FecError, MissingData
 from fec_cache.export.cache_tables import SUFFIXES, export_cache
 from fec_cache.faces.table import Face, FaceTable
 from fec_cache.system.reporter import Reporter
-from fec_cache.system.wording import counted
+from fec_cache.system.wording import counted, data_size
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.cache import Told, size_of
+from fec_cache.workflows.cache import Told
 from fec_cache.workflows.labelled import read_splits, table_of_faces
 
 _ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
@@ -85,7 +85,7 @@ def export_one(
     report = export_cache(cache, out, kind, faces, is_forced)
     text = (
         f"{report.path}: {counted(report.num_faces, 'face')} as {report.format}, "
-        f"{size_of(report.size_bytes)}; {report.num_named} with image path and box"
+        f"{data_size(report.size_bytes)}; {report.num_named} with image path and box"
     )
     return Told([text], {**asdict(report), "path": str(report.path)})
 
@@ -105,7 +105,7 @@ def prune_caches(
     lines = [
         f"{one.folder.name}: {counted(len(one.files), 'left file')} and "
         f"{counted(one.num_faces, 'unused face')} {verb}, "
-        f"{size_of(one.size_bytes)}"
+        f"{data_size(one.size_bytes)}"
         for one in reports
     ]
     fields = [{**asdict(one), "folder": str(one.folder)} for one in reports]
@@ -120,7 +120,7 @@ def remove_caches(folders: Sequence[Path], is_dry: bool) -> Told:
         files = (path for path in folder.rglob("*") if path.is_file())
         size_bytes = sum(path.stat().st_size for path in files) if is_dry else remove_cache(folder)
         verb = "would be deleted" if is_dry else "deleted"
-        lines.append(f"{folder.name}: {verb}, {size_of(size_bytes)}")
+        lines.append(f"{folder.name}: {verb}, {data_size(size_bytes)}")
         fields.append({"folder": str(folder), "size_bytes": size_bytes})
     return Told(lines, {"caches": fields, "dry_run": is_dry})
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from fec_cache.datasets.annotations import write_rejected
 from fec_cache.datasets.download.config import DownloadConfig
-from fec_cache.datasets.download.disk_space import SpaceGuard, in_words
+from fec_cache.datasets.download.disk_space import SpaceGuard
 from fec_cache.datasets.download.ledger import Ledger
 from fec_cache.datasets.download.plan import (
     Source,
@@ -22,8 +22,6 @@ from fec_cache.datasets.download.plan import (
     wanted,
 )
 from fec_cache.datasets.download.recorder import Progress
-from fec_cache.datasets.download.run import Network
-from fec_cache.datasets.download.run import download as fetch_all
 from fec_cache.datasets.download.status import DownloadStatus, status_of
 from fec_cache.datasets.download.store import PictureStore
 from fec_cache.datasets.image_paths import CROPPED_NAME, SURVIVORS_NAME
@@ -31,9 +29,13 @@ from fec_cache.errors import AlreadyRunning, MissingData, StorageFailed
 from fec_cache.faces.cropped_csv import write_cropped_csv
 from fec_cache.faces.examine import examine
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.extras import require
 from fec_cache.system.reporter import Parts, Reporter, Table
-from fec_cache.system.wording import counted
+from fec_cache.system.wording import counted, data_size
 from fec_cache.system.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fec_cache.datasets.download.run import Network
 
 LOCK_NAME = ".download.lock"
 _MOST_HOSTS = 20
@@ -71,7 +73,7 @@ class StatusOutcome:
         parts: list[str | Table | None] = [
             _run_in_words(self.progress) if self.progress else None,
             f"{counted(sum(states.values()), 'URL')}: {states['ok']} ok "
-            f"({in_words(status.stored_bytes)}), {states['failed']} failed, "
+            f"({data_size(status.stored_bytes, on_disk=True)}), {states['failed']} failed, "
             f"{states['pending']} pending",
             self._hosts(),
             self._failures(),
@@ -114,15 +116,17 @@ def download(
     csv_paths: Sequence[Path],
     config: DownloadConfig,
     reporter: Reporter,
-    network: Network | None = None,
+    network: "Network | None" = None,
 ) -> StatusOutcome:
     """Fetch every URL of the CSV files that is not there yet.
 
     Raises:
+        MissingExtra: httpx is not installed.
         AlreadyRunning: another process downloads into the same folder.
         MissingData, BadAnnotations: there is no usable CSV file.
         LedgerDamaged, StorageFailed, NetworkDown: see the stages; what is finished stays.
     """
+    require("httpx", "download")
     data_dir = workspace.data_dir
     paths = find_sources(data_dir, csv_paths)
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -164,8 +168,11 @@ def _download(
     paths: dict[str, Path],
     config: DownloadConfig,
     reporter: Reporter,
-    network: Network | None,
+    network: "Network | None",
 ) -> StatusOutcome:
+    # Imported here, so that --status works without httpx.
+    from fec_cache.datasets.download.run import download as fetch_all
+
     sources = [_enter(ledger, split, path, data_dir, reporter) for split, path in paths.items()]
     reopen_failed(ledger, sources, config.retry_failed)
     _recheck(ledger, sources, data_dir, config, reporter)
@@ -196,7 +203,7 @@ def _enter(ledger: Ledger, split: str, path: Path, data_dir: Path, reporter: Rep
         if source.rejected:
             reporter.warning(
                 f"{source.num_rejected} of {counted(source.num_rows, 'row')} of {path} cannot be "
-                f"used; why is told in {rejected_path}"
+                f"used; see {rejected_path}"
             )
     return source
 
@@ -250,7 +257,7 @@ def _conclude(
 def _run_in_words(progress: Progress) -> str:
     lines = [
         f"This run: {progress.ok} ok, {progress.failed} failed of {progress.total}; "
-        f"{in_words(progress.received_bytes)} received"
+        f"{data_size(progress.received_bytes, on_disk=True)} received"
     ]
     if progress.adopted:
         lines.append(f"{counted(progress.adopted, 'picture')} found on the disk and only entered")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fec_cache.extraction import batches as module
-from fec_cache.extraction.batches import Decoder, StageSeconds, batches_of, groups_of, usable_cores
+from fec_cache.extraction.batches import Decoder, StageSeconds, batches_of, groups_of
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.table import Face
 from tests import toy
@@ -103,7 +103,3 @@ def test_faces_of_one_image_stand_in_one_group_up_to_a_limit():
     assert [group.faces[0].ref.image for group in found] == list("abcddd")
     batch_numbers = {id(batch) for batch, _ in found[1].places}
     assert len(batch_numbers) == 2  # the two faces of b lie in two batches
-
-
-def test_there_is_a_core():
-    assert usable_cores() >= 1

@@ -31,10 +31,19 @@ def test_a_file_that_grew_since_it_was_opened_is_read_to_its_end(tmp_path, monke
         return status
 
     monkeypatch.setattr(os, "fstat", growing)
-    found = read_regular(path)
-    assert found.startswith(b"first, then more")
+    assert read_regular(path).startswith(b"first, then more")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc here")
-def test_a_file_that_tells_no_size_is_read():
+def test_a_file_without_a_size_is_read():
     assert b"VmRSS" in read_regular(Path("/proc/self/status"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are needed")
+@pytest.mark.timeout(10)
+def test_a_named_pipe_and_a_folder_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular(tmp_path / "pipe")
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 from fec_cache.faces import digests
 from fec_cache.faces.digests import ImageDigests, read_index
-from fec_cache.system import timeouts as patience
+from fec_cache.system import timeouts
 from fec_cache.system.timeouts import TooSlow, each_in_time
 
 
@@ -50,7 +50,7 @@ def test_what_hangs_is_left_and_the_rest_goes_on(wall):
     assert time.monotonic() - started < 20
 
 
-def test_what_comes_too_late_is_not_heard():
+def test_a_late_result_is_ignored():
     """A read that ends after it was given up adds nothing."""
     answers = iter([1.0, 0.0, 0.0])
 
@@ -84,7 +84,7 @@ def test_errors_are_raised_where_the_items_are_asked_for():
     assert seen == [0, 1]
 
 
-def test_whoever_stops_asking_ends_the_work():
+def test_closing_the_iterator_ends_the_work():
     done = []
     looks = each_in_time(range(10**9), lambda number: done.append(number), 5.0)
     next(looks)
@@ -97,7 +97,7 @@ def test_whoever_stops_asking_ends_the_work():
 
 def test_time_in_which_the_program_was_halted_does_not_count(monkeypatch):
     clock = iter(range(0, 10**9, 3600))  # every look at the clock is an hour later
-    monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(timeouts.time, "monotonic", lambda: next(clock))
     found = list(each_in_time([1], lambda item: time.sleep(0.3) or item, 30.0))
     assert found == [(1, 1)]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.cache import LOCK_NAME, FeatureCache
 from fec_cache.cache.claims import CLAIMS_NAME
 from fec_cache.cache.manifest import MANIFEST_NAME, Manifest
 from fec_cache.cache.provenance import PROVENANCE_NAME, read_provenance
@@ -15,7 +15,6 @@ from fec_cache.errors import CacheDamaged, CacheNotFound
 from fec_cache.faces.digests import INDEX_NAME, read_index
 from fec_cache.system.wording import counted
 
-LOCK_NAME = ".lock"
 _OURS = {RECIPE_NAME, MANIFEST_NAME, PROVENANCE_NAME, SHARDS_NAME, LOCK_NAME, CLAIMS_NAME}
 
 

@@ -105,7 +105,7 @@ class Recorder:
         num_turned = min(len(unmasked), progress.ok + num_ok)
         progress.ok += num_ok - num_turned
         progress.failed += len(outcomes) - num_ok + num_turned
-        self._space.stored(sum(outcome.stored_bytes or 0 for outcome in outcomes))
+        self._space.add(sum(outcome.stored_bytes or 0 for outcome in outcomes))
         progress.stopped = progress.stopped or self._space.why_stop()
         if self._on_progress is not None:
             self._on_progress(progress)

@@ -1,7 +1,6 @@
 """FEC's URLs -> images: the run that works the ledger's pending URLs off."""
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from fec_cache.datasets.download.retries import Manners
 from fec_cache.datasets.download.schedule import Schedule
 from fec_cache.datasets.download.store import Kept, PictureStore
 from fec_cache.errors import NetworkDown
+from fec_cache.system.cores import usable_cores
 from fec_cache.system.wording import counted
 
 _MOST_DOWN = 20
@@ -97,7 +97,7 @@ class _Run:
         self._num_running = 0
         self._num_down = 0
         self._sleepers: list[asyncio.Future[None]] = []
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "check")
+        self._threads = ThreadPoolExecutor(usable_cores(), "check")
 
     def plan(self, urls: Iterable[tuple[int, str]]) -> None:
         """Take in what is to be fetched."""

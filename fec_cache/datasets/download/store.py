@@ -126,16 +126,6 @@ class PictureStore:
             raise _unwritable(error) from error
 
 
-def free_bytes(folder: Path) -> int:
-    """Bytes that may still be written to a folder's file system."""
-    return shutil.disk_usage(folder).free
-
-
-def total_bytes(folder: Path) -> int:
-    """Size of a folder's file system."""
-    return shutil.disk_usage(folder).total
-
-
 def _unwritable(error: OSError) -> StorageFailed:
     where = f" ({os.fspath(error.filename)})" if error.filename else ""
     return StorageFailed(

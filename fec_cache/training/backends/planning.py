@@ -1,6 +1,5 @@
 """How many heads to stack, and whether in processes: decided by a short calibration."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 
 from fec_cache.errors import OutOfMemory
 from fec_cache.pairs.build import TripletTable
+from fec_cache.system.cores import usable_cores
 from fec_cache.system.wording import counted
 from fec_cache.training.backends.process_pool import StackPlan
 from fec_cache.training.backends.processes import can_fork, timed_in_processes
@@ -63,7 +63,7 @@ def plan_stacks(
     trials = _stacked_trials(ground, alike)
     alone = trials[0]
     epochs = sum(job.train.epochs for job in jobs)
-    num_processes = min(num_processors(), len(jobs))
+    num_processes = min(usable_cores(), len(jobs))
     worth = alone.seconds * epochs > _WORTH_PROCESSES_S
     if num_processes > 1 and device == "cpu" and can_fork() and worth:
         seconds = timed_in_processes(ground, alike[0], num_processes) / num_processes
@@ -86,12 +86,6 @@ def _stacked_trials(ground: Ground, alike: Sequence[Job]) -> list[_Trial]:
         if seconds > 1.5 * min(trial.seconds for trial in trials):
             break
     return trials
-
-
-def num_processors() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _stack(ground: Ground, jobs: Sequence[Job]) -> Stack:

@@ -214,7 +214,7 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     with FileLock(data / LOCK_NAME):
         assert "Another fec download works in data" in empty.fails("download", *LOCAL)
     monkeypatch.setattr(
-        "fec_cache.datasets.download.disk_space.free_bytes", lambda folder: 1_000_000
+        "fec_cache.datasets.download.disk_space.free_disk_bytes", lambda folder: 1_000_000
     )
     line = empty.fails("download", *LOCAL)
     assert "18 pictures will take about" in line
@@ -387,3 +387,12 @@ def test_numbers_of_a_quiet_run(server, tmp_path):
         Workspace(data_dir=tmp_path), (), DownloadConfig(), SILENT, Network(pinned())
     )
     assert outcome.status.states == {"pending": 0, "ok": 3, "failed": 0}
+
+
+def test_without_httpx_the_extra_is_named_before_anything_is_written(empty, monkeypatch):
+    write_csv(empty.folder / "data" / "train.csv", [f"http://a.example/{n}.jpg" for n in range(3)])
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    assert empty.fails("download") == (
+        "Error: This needs httpx, which is not installed. Run: pip install 'fec_cache[download]'"
+    )
+    assert [path.name for path in (empty.folder / "data").iterdir()] == ["train.csv"]
