@@ -1,4 +1,4 @@
-"""Searches on a small planted set, trained by the real engine."""
+"""Searches on a small planted set, trained by the real trainer."""
 
 import math
 
@@ -7,9 +7,9 @@ import pytest
 from fec_cache.pairs.split import Split
 from fec_cache.search.ledger import Ledger
 from fec_cache.search.run import Search
-from fec_cache.search.samplers.proposals import make_proposer
+from fec_cache.search.samplers.base import make_sampler
 from fec_cache.search.space import space_of
-from fec_cache.search.trainer import Engine
+from fec_cache.search.trainer import SearchTrainer
 from fec_cache.training.backends.process_pool import StackPlan
 from tests.planted import planted_split
 
@@ -23,7 +23,7 @@ VALUES = {
 
 
 def search_in(
-    folder, space=None, scope="s", sampler="grid", trials=None, width=2, engine=None, **options
+    folder, space=None, scope="s", sampler="grid", trials=None, width=2, trainer=None, **options
 ):
     """A search in a folder; `options` are fields of `Search`."""
     features, train, validation = planted_split()
@@ -31,9 +31,9 @@ def search_in(
     space = space or space_of(VALUES)
     return Search(
         space=space,
-        propose=lambda: make_proposer(space, sampler, trials, 0),
+        new_sampler=lambda: make_sampler(space, sampler, trials, 0),
         scope=scope,
-        engine=engine or Engine(features, split, StackPlan(width, 1, math.nan, "")),
+        trainer=trainer or SearchTrainer(features, split, StackPlan(width, 1, math.nan, "")),
         ledger=Ledger(folder),
         **options,
     )
@@ -48,13 +48,13 @@ def outcomes_of(search):
 
 
 class NoTraining:
-    """An engine that must not be asked to train."""
+    """A trainer that must not be asked to train."""
 
-    def __init__(self, engine):
-        self._engine = engine
+    def __init__(self, trainer):
+        self._trainer = trainer
 
     def __getattr__(self, name):
-        return getattr(self._engine, name)
+        return getattr(self._trainer, name)
 
     def begin(self, points):
         pytest.fail(f"{len(points)} points were trained again")
