@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from fec_cache.errors import TrainingDiverged
 from fec_cache.pairs.split import Split
 from fec_cache.search.ledger import Ledger
 from fec_cache.search.run import Search
@@ -20,6 +21,7 @@ VALUES = {
     "epochs": [1],
     "batch_size": [512],
 }
+LONG = {**VALUES, "lr": [1e-3, 3e-3, 1e-2], "epochs": [6]}
 
 
 def search_in(
@@ -58,3 +60,33 @@ class NoTraining:
 
     def begin(self, points):
         pytest.fail(f"{len(points)} points were trained again")
+
+
+def run_in(folder, *args, **options):
+    search = search_in(folder, *args, **options)
+    assert search.run() == 0
+    return search
+
+
+class Failing(SearchTrainer):
+    """Heads of one kind do not fit into memory, or groups of more than one point do not."""
+
+    kind, most = "embedding", 100
+
+    def begin(self, points):
+        if any(p.head.head == self.kind for p in points) or len(points) > self.most:
+            raise RuntimeError("out of memory\nlong tail")
+        return super().begin(points)
+
+    def seconds_per_epoch(self, point):
+        if point.head.head == self.kind:
+            raise TrainingDiverged("no number")
+        return super().seconds_per_epoch(point)
+
+
+def failing(folder, kind="embedding", most=100):
+    trainer = search_in(folder).trainer
+    made = Failing(trainer.features, trainer.split, trainer.plan)
+    object.__setattr__(made, "kind", kind)
+    object.__setattr__(made, "most", most)
+    return made

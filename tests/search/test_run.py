@@ -1,4 +1,4 @@
-"""The coordinator: each point once, resumable after a kill, failures told."""
+"""The coordinator: each point once, resumable after a kill, failures reported."""
 
 import dataclasses
 import os
@@ -11,25 +11,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from fec_cache.errors import TrainingDiverged
-from fec_cache.search.ledger import DONE, FAILED, PRUNED
-from fec_cache.search.progress import ProgressTracker
+from fec_cache.search.ledger import DONE, FAILED
 from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import rank, results_csv
 from fec_cache.search.space import Space, grid, space_of
-from fec_cache.search.trainer import SearchTrainer
 from fec_cache.search.values import parse_axis
 from fec_cache.training.backends.process_pool import StackPlan
-from tests.search.conftest import VALUES, NoTraining, outcomes_of, search_in
+from tests.search.conftest import (
+    LONG,
+    VALUES,
+    NoTraining,
+    failing,
+    outcomes_of,
+    run_in,
+    search_in,
+)
 
 ROOT = Path(__file__).parents[2]
-LONG = {**VALUES, "lr": [1e-3, 3e-3, 1e-2], "epochs": [6]}
-
-
-def run_in(folder, *args, **options):
-    search = search_in(folder, *args, **options)
-    assert search.run() == 0
-    return search
 
 
 class TestRun:
@@ -110,32 +108,8 @@ class TestRun:
         assert sum(len(progress.new) for progress in seen) == 6
 
 
-class Failing(SearchTrainer):
-    """Heads of one kind do not fit into memory, or groups of more than one point do not."""
-
-    kind, most = "embedding", 100
-
-    def begin(self, points):
-        if any(p.head.head == self.kind for p in points) or len(points) > self.most:
-            raise RuntimeError("out of memory\nlong tail")
-        return super().begin(points)
-
-    def seconds_per_epoch(self, point):
-        if point.head.head == self.kind:
-            raise TrainingDiverged("no number")
-        return super().seconds_per_epoch(point)
-
-
-def failing(folder, kind="embedding", most=100):
-    trainer = search_in(folder).trainer
-    made = Failing(trainer.features, trainer.split, trainer.plan)
-    object.__setattr__(made, "kind", kind)
-    object.__setattr__(made, "most", most)
-    return made
-
-
 class TestFailures:
-    def test_failed_points_are_told_and_retried_on_request(self, tmp_path):
+    def test_failed_points_are_reported_and_retried_on_request(self, tmp_path):
         search = run_in(tmp_path, trainer=failing(tmp_path))
         outcomes = outcomes_of(search)
         assert sorted(o.status for o in outcomes) == [DONE, DONE, FAILED, FAILED]
@@ -199,89 +173,6 @@ def test_scatter_heads_of_a_grid_share_their_scatters(tmp_path, monkeypatch):
         assert outcomes[point.key("s")].val_triplet_accuracy == alone.best.val_triplet_accuracy
         for name, value in alone.head.state_dict().items():
             assert torch.equal(ours.head.state_dict()[name], value)
-
-
-class TestHalving:
-    SPACE = space_of(
-        {**VALUES, "lr": [1e-5, 1e-4, 1e-3, 3e-3, 1e-2], "epochs": [9], "seed": [0, 1]}
-    )
-
-    def test_every_point_is_in_the_ledger_with_its_last_figure(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, pruner=Halving(2))
-        outcomes = outcomes_of(search)
-        assert len(outcomes) == 20
-        # Ten settings of two seeds: 5 go on after 2 epochs, 3 after 4 epochs.
-        assert sorted(o.epochs for o in outcomes) == [2] * 10 + [4] * 4 + [9] * 6
-        assert {o.status for o in outcomes if o.epochs == 9} == {DONE}
-        assert {o.status for o in outcomes if o.epochs < 9} == {PRUNED}
-        full = run_in(tmp_path / "full", self.SPACE)
-        best = {o.key: o for o in outcomes_of(full)}
-        for outcome in outcomes:
-            if outcome.status == DONE:
-                assert outcome == best[outcome.key]
-
-    def test_the_best_after_each_rung_go_on(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, pruner=Halving(3))
-        pruned = [e for e in rank(outcomes_of(search)) if e.status == PRUNED]
-        full = run_in(tmp_path / "three", space_of({**dict_of(self.SPACE), "epochs": [3]}))
-        first = [entry.settings["lr"] for entry in rank(outcomes_of(full))]
-        heads = [entry.settings["head"] for entry in rank(outcomes_of(full))]
-        wanted = set(zip(heads[4:], first[4:], strict=True))
-        found = {
-            (e.settings["head"], e.settings["lr"]) for e in pruned if e.outcomes[0].epochs == 3
-        }
-        assert found == wanted
-
-    def test_resuming_trains_what_is_open_only(self, tmp_path):
-        first = run_in(tmp_path, self.SPACE, pruner=Halving(3))
-        again = search_in(
-            tmp_path, self.SPACE, trainer=NoTraining(first.trainer), pruner=Halving(3)
-        )
-        assert again.run() == 0
-        assert outcomes_of(again) == outcomes_of(first)
-
-    def test_a_broken_search_goes_on_with_the_survivors_only(self, tmp_path, monkeypatch):
-        # Two settings a group: one of them may end where the other goes on.
-        options = {"pruner": Halving(2), "width": 4}
-        whole = run_in(tmp_path / "whole", self.SPACE, **options)
-        # Epochs before a cut are made once more, where somebody survived it; those behind it never.
-        num_epochs = sum(outcome.epochs for outcome in outcomes_of(whole))
-
-        def interrupt(progress):
-            if any(outcome.status == PRUNED for outcome in progress.new):
-                raise KeyboardInterrupt
-
-        broken = search_in(tmp_path / "broken", self.SPACE, **options)
-        with pytest.raises(KeyboardInterrupt):
-            broken.run(interrupt)
-        assert len(broken.ledger.outcomes()) == 10
-        told = []
-        monkeypatch.setattr(ProgressTracker, "on_epoch", lambda self: told.append(1))
-        resumed = search_in(tmp_path / "broken", self.SPACE, **options)
-        assert resumed.run() == 0
-        assert outcomes_of(resumed) == outcomes_of(whole)
-        assert 0 < len(told) < num_epochs
-
-    def test_a_full_search_finishes_what_was_pruned(self, tmp_path):
-        run_in(tmp_path, self.SPACE, pruner=Halving(2))
-        full = search_in(tmp_path, self.SPACE)
-        assert full.survey().num_open == 14
-        assert full.run() == 0
-        assert {o.status for o in outcomes_of(full)} == {DONE}
-
-    def test_a_failed_point_is_pruned_by_nobody_and_wins_nothing(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, trainer=failing(tmp_path), pruner=Halving(3))
-        outcomes = outcomes_of(search)
-        failed = [o for o in outcomes if o.status == FAILED]
-        assert {o.settings["head"] for o in failed} == {"embedding"}
-        assert len(outcomes) == 20
-        again = search_in(tmp_path, self.SPACE, pruner=Halving(3), retry_failed=True)
-        assert again.run() == 0
-        assert not any(o.status == FAILED for o in outcomes_of(again))
-
-
-def dict_of(space):
-    return {**{axis.name: axis.values for axis in space.axes}, "seed": space.seeds}
 
 
 RANGES = (("lr", "1e-4..1e-1:log"), ("epochs", "1"), ("batch_size", "512"), ("hidden", "8"))
@@ -351,7 +242,8 @@ SERVER = """
 import os, sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from tests.search.test_run import LONG, Halving, search_in, space_of
+from fec_cache.search.pruners.halving import Halving
+from tests.search.conftest import LONG, search_in, space_of
 for line in sys.stdin:
     folder, eta = line.split()
     child = os.fork()

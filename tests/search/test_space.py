@@ -165,3 +165,8 @@ def _weights(result):
 def test_points_are_plain_records():
     (point,) = grid({})
     assert dataclasses.asdict(point.head)["hidden"] == (256,)
+
+
+def test_keys_do_not_change_between_releases():
+    """Ledgers of older releases are read by these keys."""
+    assert Point(HeadConfig(), TrainConfig()).key("s") == "6cae317a38b4cd8a"
