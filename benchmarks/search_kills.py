@@ -30,9 +30,9 @@ from fec_cache.search.ledger import Ledger
 from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import results_csv
 from fec_cache.search.run import Search
-from fec_cache.search.samplers.proposals import make_proposer
+from fec_cache.search.samplers.base import make_sampler
 from fec_cache.search.space import Space
-from fec_cache.search.trainer import Engine
+from fec_cache.search.trainer import SearchTrainer
 from fec_cache.search.values import parse_axis
 from fec_cache.training.backends.process_pool import StackPlan
 
@@ -70,11 +70,11 @@ def search_in(folder: Path, mode: str) -> Search:
     sampler, trials = ("tpe", 48) if mode == "tpe" else ("grid", None)
     return Search(
         space=space,
-        propose=lambda: make_proposer(space, sampler, trials, 0),
+        new_sampler=lambda: make_sampler(space, sampler, trials, 0),
         scope="benchmark",
-        engine=Engine(features, split, StackPlan(2, 1, math.nan, "")),
+        trainer=SearchTrainer(features, split, StackPlan(2, 1, math.nan, "")),
         ledger=Ledger(folder),
-        halving=Halving(3) if mode == "halving" else None,
+        pruner=Halving(3) if mode == "halving" else None,
     )
 
 

@@ -38,9 +38,9 @@ from fec_cache.search.ledger import Ledger
 from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import Ranked, rank
 from fec_cache.search.run import Search
-from fec_cache.search.samplers.proposals import GRID, make_proposer
+from fec_cache.search.samplers.base import DEFAULT_SAMPLER, make_sampler
 from fec_cache.search.space import Space
-from fec_cache.search.trainer import ONE_BY_ONE, Engine
+from fec_cache.search.trainer import ONE_BY_ONE, SearchTrainer
 from fec_cache.search.values import parse_axis
 from fec_cache.training.backends.planning import plan_stacks
 from fec_cache.training.batched.stack import Job, Stack
@@ -240,15 +240,15 @@ def searched(
     with tempfile.TemporaryDirectory() as folder:
         search = Search(
             space=space,
-            propose=lambda: make_proposer(space, GRID, None, 0),
+            new_sampler=lambda: make_sampler(space, DEFAULT_SAMPLER, None, 0),
             scope="benchmark",
-            engine=Engine(bench.features, split, ONE_BY_ONE, device),
+            trainer=SearchTrainer(bench.features, split, ONE_BY_ONE, device),
             ledger=Ledger(Path(folder)),
-            halving=halving,
+            pruner=halving,
         )
         jobs = [Job(point.head, point.train) for point in space.points()]
         plan = plan_stacks(bench.features, bench.train, bench.validation, jobs, device)
-        search.engine = replace(search.engine, plan=plan)
+        search.trainer = replace(search.trainer, plan=plan)
         search.run()
         return rank(tuple(search.ledger.outcomes().values())), plan.sentence
 

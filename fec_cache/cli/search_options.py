@@ -8,7 +8,7 @@ import click
 from fec_cache.cli.field_help import FIELD_HELP
 from fec_cache.cli.options import Command
 from fec_cache.errors import BadOption
-from fec_cache.search.pruners.halving import Halving, parse_halving
+from fec_cache.search.pruners.base import Pruner, parse_pruner
 from fec_cache.search.space import DEFAULT_GRID, PLAIN
 from fec_cache.search.values import FIELDS, Axis, parse_axis
 
@@ -60,10 +60,10 @@ def seconds(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def halving(text: str) -> Halving:
+def pruner(text: str) -> Pruner:
     """`halving` or `halving:4`; anything else is wrong usage."""
     try:
-        return parse_halving(text)
+        return parse_pruner(text)
     except BadOption as error:
         raise click.BadParameter(str(error)) from error
 

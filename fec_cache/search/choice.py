@@ -1,4 +1,4 @@
-"""Which of the ranked settings is the winner."""
+"""Chooses the winner among ranked settings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,15 +6,19 @@ from collections.abc import Callable, Sequence
 from fec_cache.errors import BadOption
 from fec_cache.search.ledger import DONE
 from fec_cache.search.results import Ranked
+from fec_cache.system.checks import check_choice
 
 BEST, ONE_SE = "best", "one-se"
 RULES = (BEST, ONE_SE)
 
 
 def check_rule(rule: str, num_seeds: int) -> None:
-    """Raise `BadOption` where a rule cannot be followed: a single seed has no standard error."""
-    if rule not in RULES:
-        raise BadOption(f"choose is {rule!r}, but it must be one of: {', '.join(RULES)}.")
+    """Check that a rule exists and can be applied.
+
+    Raises:
+        BadOption: no rule has this name, or it needs a standard error and there is one seed only.
+    """
+    check_choice("choose", rule, RULES)
     if rule == ONE_SE and num_seeds < 2:
         raise BadOption(
             "--choose one-se needs the standard error over seeds, and there is one seed only. "
@@ -23,21 +27,21 @@ def check_rule(rule: str, num_seeds: int) -> None:
 
 
 def choose(ranked: Sequence[Ranked], rule: str, cost: Callable[[Ranked], float]) -> Ranked:
-    """The winner among settings in the order of their ranks.
+    """The winner among settings that are sorted by rank.
 
     `best` is the first. `one-se` is the cheapest of those whose mean is within one standard error
-    of the first's mean; among equally cheap ones the better.
+    of the first's mean; among equally cheap ones, the one with the higher mean.
 
     Args:
-        ranked: at least one, best first.
+        ranked: at least one setting, best first.
         rule: one of `RULES`.
-        cost: what makes a setting dear, such as its number of weights.
+        cost: cost of a setting, such as its number of weights.
 
     Source: Breiman et al., Classification and Regression Trees, 1984, section 3.4.3.
     """
     first = ranked[0]
     if rule == BEST or math.isnan(first.stderr):
         return first
-    least = first.val_triplet_accuracy - first.stderr
-    near = [e for e in ranked if e.status == DONE and e.val_triplet_accuracy >= least] or [first]
+    lowest = first.val_triplet_accuracy - first.stderr
+    near = [e for e in ranked if e.status == DONE and e.val_triplet_accuracy >= lowest] or [first]
     return min(near, key=lambda entry: (cost(entry), -entry.val_triplet_accuracy))

@@ -1,4 +1,4 @@
-"""Points that are trained side by side: how far they are, what it cost, how they came out."""
+"""A group: points that are trained side by side, with their progress, time and outcomes."""
 
 import math
 import time
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from fec_cache.errors import FecError, TrainingDiverged
 from fec_cache.search.ledger import DONE, FAILED, PRUNED, Outcome
 from fec_cache.search.space import Point
-from fec_cache.search.trainer import Engine, Training
+from fec_cache.search.trainer import SearchTrainer, Training
 from fec_cache.training.history import Epoch, TrainResult
 
-# torch tells of memory and of shapes that do not fit in this way.
+# torch raises plain RuntimeError for CUDA memory and for shapes that do not fit.
 FAILURES = (FecError, RuntimeError, MemoryError)
 _DIVERGED = "The loss is no longer a number in epoch 1. Try a smaller --lr."
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one point stands after `asked` epochs; `problem` says why it cannot go on.
+    """State of one point after `asked` epochs.
 
-    `result` is there once the point is finished.
+    `problem` says why it cannot continue; `result` is set once the point is finished.
     """
 
     point: Point
@@ -32,15 +32,15 @@ class Standing:
 
     @property
     def accuracy(self) -> float:
-        """Best validation triplet accuracy so far; NaN where the point failed."""
+        """Best validation triplet accuracy so far; NaN if the point failed."""
         if self.problem:
             return math.nan
         return max((epoch.val_triplet_accuracy for epoch in self.history), default=math.nan)
 
     def outcome(self, key: str) -> Outcome:
-        """What the ledger keeps.
+        """The point's entry in the ledger.
 
-        A point is done where it had all its own epochs or stopped by itself, else it is pruned.
+        A point is done if it had all its own epochs or stopped early by itself, else pruned.
         """
         settings = self.point.canonical().settings()
         if self.problem or not self.history:
@@ -66,14 +66,14 @@ StandingsCallback = Callable[[Sequence[Standing]], None]
 
 @dataclass
 class Group:
-    """Points of one shape on their way; `ended` are those that `finish` told of.
+    """Points of one shape in training; `ended` are those that `finish` has reported.
 
-    A group begins when epochs are first asked of it. One that is taken up again after a kill makes
-    the way of the unbroken one, cuts included: heads side by side share their sums, and other
-    company could change the last bit of a figure.
+    A group starts when epochs are first asked of it. One that is resumed after a kill repeats the
+    course of the uninterrupted one, cuts included: heads side by side share their sums, and other
+    company could change the last bit of a figure (decision 7).
     """
 
-    engine: Engine
+    trainer: SearchTrainer
     points: tuple[Point, ...]
     on_epoch: Callable[[], None]
     cuts: list[tuple[int, frozenset[Point]]] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Group:
         return tuple(p for p in self.points if all(p in survivors for _, survivors in self.cuts))
 
     def reach(self, num_epochs: int) -> list[Standing]:
-        """Train the points that are alive up to so many epochs, counted from the start.
+        """Train the points that are alive up to an epoch, counted from the start.
 
         Raises:
             FecError, RuntimeError, MemoryError: the group cannot be trained.
@@ -101,11 +101,11 @@ class Group:
         ]
 
     def finish(self, num_epochs: int, on_done: StandingsCallback) -> None:
-        """Train the points that are alive to their end; the group is over then.
+        """Train the points that are alive to their end, then release the group.
 
         Args:
             num_epochs: counted from the start.
-            on_done: told of points as soon as they are done, those of one stack together.
+            on_done: called with points as soon as they are done, those of one stack together.
 
         Raises:
             FecError, RuntimeError, MemoryError: the group cannot be trained.
@@ -113,14 +113,14 @@ class Group:
         training = self._training or self._begin()
         points = self.alive
 
-        def done(places: Sequence[int], results: Sequence[TrainResult | TrainingDiverged]) -> None:
-            """Results -> standings; each head knows its own time, whatever went on beside it."""
+        def done(indices: Sequence[int], results: Sequence[TrainResult | TrainingDiverged]) -> None:
+            """Results -> standings; each head has its own time, whatever was trained beside it."""
             standings = []
-            for place, found in zip(places, results, strict=True):
-                point, result = points[place], found if isinstance(found, TrainResult) else None
+            for index, outcome in zip(indices, results, strict=True):
+                point, result = points[index], outcome if isinstance(outcome, TrainResult) else None
                 seconds = result.duration_s if result else self._seconds.get(point, 0.0)
-                problem = "" if found is result else _reason(found)
-                history = training.histories[place]
+                problem = "" if outcome is result else _reason(outcome)
+                history = training.histories[index]
                 standings.append(Standing(point, num_epochs, history, seconds, problem, result))
             self.ended.update(standing.point for standing in standings)
             on_done(standings)
@@ -129,29 +129,29 @@ class Group:
         self.drop()
 
     def cut(self, num_epochs: int, survivors: frozenset[Point]) -> None:
-        """From this rung on, go on with the survivors only."""
+        """Continue from this rung with the survivors only."""
         before = self.alive
         self.cuts.append((num_epochs, survivors))
         if not self.alive:
             self.drop()
         elif self._training is not None:
-            self._training.keep([place for place, p in enumerate(before) if p in survivors])
+            self._training.keep([index for index, p in enumerate(before) if p in survivors])
 
     def drop(self) -> None:
-        """Give back what training holds; epochs that are asked for later begin anew."""
+        """Release processes and memory; the next epochs start training from the beginning."""
         training, self._training, self._num_epochs = self._training, None, 0
         if training is not None:
             training.close()
 
     def halves(self) -> tuple["Group", ...]:
-        """The points that have not ended in two groups, to be trained anew."""
+        """The points that have not ended, as two groups that start from the beginning."""
         points = tuple(point for point in self.points if point not in self.ended)
         middle = len(points) // 2
         parts = [part for part in (points[:middle], points[middle:]) if part]
-        return tuple(Group(self.engine, part, self.on_epoch, list(self.cuts)) for part in parts)
+        return tuple(Group(self.trainer, part, self.on_epoch, list(self.cuts)) for part in parts)
 
     def _begin(self) -> Training:
-        training = self._training = self.engine.begin(self.points)
+        training = self._training = self.trainer.begin(self.points)
         cuts, self.cuts = self.cuts, []
         for num_epochs, survivors in cuts:
             self._advance(training, num_epochs)
@@ -162,7 +162,7 @@ class Group:
         if num_epochs <= self._num_epochs:
             return
         started = time.perf_counter()
-        training.advance(num_epochs - self._num_epochs, lambda place, epoch: self.on_epoch())
+        training.advance(num_epochs - self._num_epochs, lambda *_: self.on_epoch())
         self._num_epochs = num_epochs
         spent = (time.perf_counter() - started) / len(self.alive)
         for point in self.alive:
@@ -170,7 +170,7 @@ class Group:
 
 
 def failed(point: Point, asked: int, error: BaseException) -> Standing:
-    """The standing of a point that cannot be trained."""
+    """State of a point that cannot be trained."""
     return Standing(point, asked, problem=_reason(error))
 
 

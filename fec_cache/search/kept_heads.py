@@ -1,29 +1,29 @@
-"""Trained heads at hand, so that the winner need not be trained again."""
+"""Trained heads kept in memory, so that the winner need not be trained again."""
 
 from fec_cache.training.history import TrainResult
 
-_MOST_NUMBERS = 64_000_000  # 256 MB of float32
+_MAX_NUMBERS = 64_000_000  # 256 MB of float32
 
 
-class Shelf:
-    """The best heads of a run, as many as there is room for."""
+class KeptHeads:
+    """The best heads of a run, up to a total of `max_numbers` weights."""
 
-    def __init__(self, most_numbers: int = _MOST_NUMBERS) -> None:
-        self._most_numbers = most_numbers
+    def __init__(self, max_numbers: int = _MAX_NUMBERS) -> None:
+        self._max_numbers = max_numbers
         self._heads: dict[str, TrainResult] = {}
 
     def put(self, key: str, result: TrainResult) -> None:
-        """Keep a head; where there is no room, the worst one goes."""
+        """Keep a head; if there is no room, drop those of the lowest validation accuracy."""
         self._heads[key] = result
-        while len(self._heads) > 1 and self._size() > self._most_numbers:
+        while len(self._heads) > 1 and self._num_numbers() > self._max_numbers:
             worst = min(self._heads, key=lambda k: self._heads[k].best.val_triplet_accuracy)
             del self._heads[worst]
 
     def get(self, key: str) -> TrainResult | None:
-        """The head of a point, if it is still here."""
+        """The head of a point by its key; None if it is not kept."""
         return self._heads.get(key)
 
-    def _size(self) -> int:
+    def _num_numbers(self) -> int:
         return sum(
             value.numel()
             for result in self._heads.values()

@@ -1,8 +1,8 @@
-"""What a search has found so far: one sealed file for points that came out together.
+"""Outcomes of a search on disk: one sealed file for points that finished together.
 
-A file is written whole or not at all and carries the sha256 of its content, so that a kill loses at
-most what is in training and a file that was altered is never believed. Files do not depend on each
-other: where two tell of one point, the one that knows more is right.
+A file is written atomically and carries the sha256 of its content, so a kill loses at most what is
+in training, and an altered file is never used. Files are independent of each other: if two hold the
+same point, the one that was trained further counts.
 """
 
 import hashlib
@@ -21,17 +21,18 @@ RUNGS_NAME = "rungs"
 PLANS_NAME = "plans"
 DAMAGED_NAME = "damaged"
 DONE, PRUNED, FAILED = "done", "pruned", "failed"
-_KNOWLEDGE = (FAILED, PRUNED, DONE)
-_OLD_S = 3600.0
+_BY_KNOWLEDGE = (FAILED, PRUNED, DONE)
+# A temporary file of this age belongs to a killed run, not to one that is writing now.
+_LEFTOVER_AGE_S = 3600.0
 Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one point came out.
+    """Result of one point.
 
-    `status` is `done`, `pruned` (halving stopped it after `epochs`; its figures are those of the
-    best epoch until then) or `failed`, and then `error` says why there are no figures.
+    `status` is `done`, `pruned` (stopped after `epochs`; its figures are those of the best epoch
+    until then) or `failed`; then `error` says why there are no figures.
     """
 
     key: str
@@ -48,7 +49,7 @@ class Outcome:
         """Check every field: outcomes are read back from files.
 
         Raises:
-            ValueError: a field is of another type, or is no figure although the point has some.
+            ValueError: a field has the wrong type, or the accuracy is not in [0, 1].
         """
         numbers = (self.val_triplet_accuracy, self.val_loss, self.duration_s)
         is_typed = (
@@ -57,8 +58,8 @@ class Outcome:
             and all(type(number) in (int, float) for number in numbers)
             and all(type(count) is int for count in (self.best_epoch, self.epochs))
         )
-        if not is_typed or self.status not in _KNOWLEDGE:
-            raise ValueError(f"no outcome: {self.key!r}")
+        if not is_typed or self.status not in _BY_KNOWLEDGE:
+            raise ValueError(f"not an outcome: {self.key!r}")
         if self.status != FAILED and not 0.0 <= self.val_triplet_accuracy <= 1.0:
             raise ValueError(f"accuracy {self.val_triplet_accuracy}")
 
@@ -70,7 +71,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Rung:
-    """One cut of halving: the figures that it was made by, and who went on.
+    """One cut of a pruner.
 
     `ended` are the points that stop here, pruned or failed; `survivors` the keys of the others.
     """
@@ -87,53 +88,53 @@ class Ledger:
     damaged: list[str] = field(default_factory=list)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Every known point by its key; damaged files are set aside and count as not written."""
-        found: dict[str, Outcome] = {}
+        """Every known point by its key; damaged files are set aside and ignored."""
+        outcomes: dict[str, Outcome] = {}
         for outcome in (*self._points(), *self._ended()):
-            known = found.get(outcome.key)
+            known = outcomes.get(outcome.key)
             if known is None or _knowledge(outcome) > _knowledge(known):
-                found[outcome.key] = outcome
-        return found
+                outcomes[outcome.key] = outcome
+        return outcomes
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Add points that were trained together, all of them or none.
 
         Raises:
-            StorageFailed: the disk would not take it.
+            StorageFailed: the file cannot be written.
         """
         name = _digest([[outcome.key, outcome.status] for outcome in outcomes])[:16]
         self._write(POINTS_NAME, name, [asdict(outcome) for outcome in outcomes])
 
     def rung(self, name: str) -> Rung | None:
-        """A cut that was made before, by the name of its bracket and number."""
+        """A recorded cut, by the name of its bracket and its number; None if there is none."""
         path = self.folder / RUNGS_NAME / f"{name}.json"
         return self._read(path, _rung_of) if path.exists() else None
 
     def record_rung(self, name: str, rung: Rung) -> None:
-        """Keep a cut before anybody acts on it: a resumed search makes the same one.
+        """Record a cut before acting on it, so that a resumed search makes the same one.
 
         Raises:
-            StorageFailed: the disk would not take it.
+            StorageFailed: the file cannot be written.
         """
         self._write(RUNGS_NAME, name, asdict(rung))
 
     def plan(self, name: str) -> dict[str, Any] | None:
-        """How an earlier run of the same search shared out its points."""
+        """How an earlier run of the same search distributed its points; None if there was none."""
         path = self.folder / PLANS_NAME / f"{name}.json"
         return self._read(path, dict) if path.exists() else None
 
     def record_plan(self, name: str, plan: Mapping[str, Any]) -> None:
-        """Keep how points are shared out: a resumed search does it in the same way.
+        """Record how points are distributed, so that a resumed search does the same.
 
         Raises:
-            StorageFailed: the disk would not take it.
+            StorageFailed: the file cannot be written.
         """
         self._write(PLANS_NAME, name, dict(plan))
 
     def clean(self) -> None:
-        """Remove what a killed run left half written."""
+        """Remove temporary files of killed runs."""
         for name in (POINTS_NAME, RUNGS_NAME, PLANS_NAME, "."):
-            remove_leftovers(self.folder / name, _OLD_S)
+            remove_leftovers(self.folder / name, _LEFTOVER_AGE_S)
 
     def _points(self) -> Iterator[Outcome]:
         for path in sorted((self.folder / POINTS_NAME).glob("*.json")):
@@ -168,7 +169,7 @@ class Ledger:
         except OSError as error:
             raise StorageFailed(
                 f"{path} is damaged and cannot be moved to {kept.parent} ({error.strerror}). "
-                "Remove it by hand: its points are then trained again."
+                "Delete it; its points are then trained again."
             ) from error
 
 
@@ -181,8 +182,9 @@ def _rung_of(content: Mapping[str, Any]) -> Rung:
 
 
 def _knowledge(outcome: Outcome) -> tuple[int, int]:
-    return _KNOWLEDGE.index(outcome.status), outcome.epochs
+    return _BY_KNOWLEDGE.index(outcome.status), outcome.epochs
 
 
 def _digest(content: object) -> str:
+    # Not system.sealed_json: its spelling without spaces would invalidate every ledger on disk.
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

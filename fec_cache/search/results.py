@@ -1,6 +1,6 @@
 """Outcomes -> settings by rank, and `results.csv`.
 
-Settings are ranked by their mean over seeds, nowhere by a lucky seed.
+Settings are always ranked by their mean over seeds, never by their best seed.
 """
 
 import csv
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from fec_cache.search.ledger import DONE, FAILED, PRUNED, Outcome
 
-# Columns of results.csv that are no settings. None is a time: the file is the same, byte for byte,
-# whatever machine a search ran on and however often it was broken off.
+# Columns of results.csv that are not settings. None is a time, so that an interrupted and resumed
+# search writes the same bytes as an uninterrupted one.
 FIGURES = (
     "rank",
     "key",
@@ -45,7 +45,7 @@ class Ranked:
 
     @property
     def status(self) -> str:
-        """`done`, `pruned`, or `failed` where a seed of it failed."""
+        """`done`, `pruned`, or `failed` if one of its seeds failed."""
         statuses = {outcome.status for outcome in self.outcomes}
         return next(status for status in (FAILED, PRUNED, DONE) if status in statuses)
 
@@ -56,7 +56,7 @@ class Ranked:
 
     @property
     def duration_s(self) -> float:
-        """Mean seconds of a seed."""
+        """Mean duration of its seeds."""
         times = [outcome.duration_s for outcome in self.outcomes if not outcome.is_failed]
         return statistics.fmean(times)
 
@@ -64,9 +64,10 @@ class Ranked:
 def rank(outcomes: Sequence[Outcome]) -> tuple[Ranked, ...]:
     """Settings by mean validation triplet accuracy, best first.
 
-    Settings with a failed seed come behind those without: what diverges from one seed is no winner
-    by the others. Pruned ones come last, those that were trained longer first. Settings without any
-    figures are left out. Ties are parted by the keys, so that the order never depends on the way.
+    Settings with a failed seed rank behind those without: a setting that diverges from one seed
+    must not win by its others. Pruned ones come last, those that were trained longer first.
+    Settings without any figures are left out. Ties are broken by the settings themselves, so that
+    the order never depends on the order of training.
     """
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -87,10 +88,10 @@ def results_csv(outcomes: Sequence[Outcome]) -> bytes:
     names = list(outcomes[0].settings)
     writer.writerow(["rank", "key", *names, *FIGURES[2:]])
     ranked = rank(outcomes)
-    for place, entry in enumerate(ranked, start=1):
+    for position, entry in enumerate(ranked, start=1):
         for outcome in entry.outcomes:
             shared = [_cell(entry.val_triplet_accuracy), _cell(entry.stderr), entry.num_seeds]
-            writer.writerow(_line(place, outcome, names, shared))
+            writer.writerow(_line(position, outcome, names, shared))
     shown = {outcome.key for entry in ranked for outcome in entry.outcomes}
     rest = sorted((o for o in outcomes if o.key not in shown), key=lambda outcome: outcome.key)
     for outcome in rest:
@@ -99,10 +100,10 @@ def results_csv(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def by_setting(rows: Sequence[dict[str, str]]) -> tuple[dict[str, str], ...]:
-    """Rows of `results.csv` -> one row a setting, for tables.
+    """Rows of `results.csv` -> one row per setting, for tables.
 
-    `val_triplet_accuracy` becomes the mean over the setting's seeds; seeds that failed beside
-    others stay as rows of their own, behind.
+    `val_triplet_accuracy` becomes the mean over the setting's seeds; failed seeds keep their own
+    rows, at the end.
     """
     settings = {row["rank"]: row for row in reversed(rows) if not row["error"]}
     kept = [row for row in rows if row["error"] or settings[row["rank"]] is row]
@@ -114,12 +115,12 @@ def by_setting(rows: Sequence[dict[str, str]]) -> tuple[dict[str, str], ...]:
 
 
 def _line(
-    place: object, outcome: Outcome, names: Sequence[str], shared: Sequence[object]
+    position: object, outcome: Outcome, names: Sequence[str], shared: Sequence[object]
 ) -> list[object]:
     settings = [_cell(outcome.settings.get(name, "")) for name in names]
     figures = [outcome.val_triplet_accuracy, outcome.val_loss, outcome.best_epoch, outcome.epochs]
     cells = map(_cell, [*figures, outcome.error])
-    return [place, outcome.key, *settings, outcome.status, *shared, *cells]
+    return [position, outcome.key, *settings, outcome.status, *shared, *cells]
 
 
 def _setting_of(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""What a search's points were tried on: a figure is reused only where all of it is the same."""
+"""What a search's points were trained on: figures are reused only if all of it is the same."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Scope:
-    """Digests of everything but a point's own settings that a figure depends on."""
+    """Digests of everything that a figure depends on besides the point's own settings."""
 
     features: str
     triplets: str
@@ -31,47 +31,50 @@ class Scope:
 
     @property
     def digest(self) -> str:
-        """One name for all of it."""
+        """Sha256 over all fields, 64 hex digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: "Scope") -> list[str]:
-        """In words, what differs."""
+        """Names of the fields that differ, in words."""
         mine, theirs = asdict(self), asdict(other)
         return [word for name, word in _WORDS.items() if mine[name] != theirs[name]]
 
     def claim(self, folder: Path) -> bool:
-        """Take a folder for a search of this scope; whether its search file had to be mended.
+        """Reserve a folder for a search of this scope.
+
+        Returns:
+            True if the folder's search file was damaged and has been rewritten.
 
         Raises:
             OutputExists: the folder holds another search, or a run that no search made.
-            StorageFailed: the disk would not take it.
+            StorageFailed: the search file cannot be written.
         """
         path = folder / SCOPE_NAME
         text = json.dumps(asdict(self), indent=1) + "\n"
         try:
-            found = Scope(**json.loads(path.read_bytes()))
+            stored = Scope(**json.loads(path.read_bytes()))
         except FileNotFoundError:
             if (folder / _RUN_NAME).exists():
                 raise OutputExists(
-                    f"{folder} holds a trained head that no search made, and a search keeps its "
-                    "best head there. Choose another --name."
+                    f"{folder} holds a trained head that was not made by a search, and a search "
+                    "saves its best head there. Choose another --name."
                 ) from None
             write_atomically(path, text.encode())
             return False
         except (OSError, ValueError, TypeError):
-            # Points carry their scope in their keys: those of another search are never believed.
+            # Safe without the old scope: keys contain it, so points of another search never match.
             write_atomically(path, text.encode())
             return True
-        if found != self:
+        if stored != self:
             raise OutputExists(
-                f"{folder} holds a search with other {', other '.join(self.differences(found))}: "
-                "their figures cannot be compared. Choose another --name, or remove the folder."
+                f"{folder} holds a search with other {', other '.join(self.differences(stored))}, "
+                "so its figures cannot be compared. Choose another --name, or remove the folder."
             )
         return False
 
 
 def split_digest(split: Split) -> str:
-    """Names the very rows of training and validation, their answers and their order."""
+    """Digest of the rows of training and validation, their answers and order: 16 hex digits."""
     digest = hashlib.sha256()
     for table in (split.train, split.validation):
         digest.update(_table_digest(table))

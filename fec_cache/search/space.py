@@ -13,7 +13,7 @@ from fec_cache.heads.config import HeadConfig
 from fec_cache.search.values import HEAD_FIELDS, Axis
 from fec_cache.training.config import TrainConfig
 
-# What a search without options tries: twelve points that take seconds each.
+# The grid of a search without options: twelve points that take seconds each.
 DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
     "head": ("concat", "symmetric", "embedding"),
     "hidden": ((128,),),
@@ -48,30 +48,30 @@ class Point:
     train: TrainConfig
 
     def on(self, blocks: tuple[int, ...]) -> "Point":
-        """The same point on features of several caches side by side, by their widths."""
+        """The same point on the concatenated features of several caches, by their widths."""
         return dataclasses.replace(self, head=dataclasses.replace(self.head, blocks=blocks))
 
     def settings(self) -> dict[str, object]:
-        """All values, seed included, in JSON's own types: a ledger gives back what it was told."""
+        """All values, seed included, in JSON's own types, so that they survive the ledger."""
         values = {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     def canonical(self) -> "Point":
-        """The same head in one spelling: options that change nothing are at their defaults."""
+        """The same head in its canonical form: options without effect are at their defaults."""
         head, train = self.head, self.train
         fields = unread_defaults(head.head)
         if head.prepare is not None and {head.prepare} == _own_preparations(head):
             fields["prepare"] = None
         if head.init != "scatter" and head.head == "embedding":
             fields["shrinkage"] = None
-        if not head.hidden:  # dropout stands behind hidden layers only
+        if not head.hidden:  # dropout follows hidden layers only
             fields["dropout"] = _default("dropout")
         if train.patience >= train.epochs:
             fields["patience"] = _default("patience")
         return self.replaced(fields)
 
     def unread(self) -> tuple[str, ...]:
-        """Options with a value of their own that the head never reads."""
+        """Options that differ from their default although the head never reads them."""
         values = {**dataclasses.asdict(self.head), **dataclasses.asdict(self.train)}
         defaults = unread_defaults(self.head.head)
         return tuple(name for name, default in defaults.items() if values[name] != default)
@@ -80,7 +80,7 @@ class Point:
         """The point with other values of some options.
 
         Raises:
-            BadOption: a value is outside of what its field may be.
+            BadOption: a value is not valid for its field.
         """
         head = {k: v for k, v in values.items() if k in HEAD_FIELDS}
         train = {k: v for k, v in values.items() if k not in HEAD_FIELDS}
@@ -91,36 +91,36 @@ class Point:
 
     @property
     def epochs(self) -> int:
-        """Epochs at most; what is worked out in closed form counts as one."""
+        """Maximum number of epochs; a head in closed form counts as one."""
         return 1 if self.is_closed else self.train.epochs
 
     @property
     def is_closed(self) -> bool:
-        """Whether the head is worked out and not trained by steps."""
+        """Whether the head is solved in closed form rather than trained by gradient steps."""
         return self.head.head == "scatter"
 
     def with_seed(self, seed: int) -> "Point":
-        """The same setting, begun from another seed."""
+        """The same setting with another seed."""
         return Point(self.head, dataclasses.replace(self.train, seed=seed))
 
     def settings_key(self) -> str:
-        """One spelling of everything but the seed: points that repeat each other share it."""
+        """Canonical JSON of everything but the seed; repeats of a setting share it."""
         plain = {n: v for n, v in self.canonical().settings().items() if n != "seed"}
         return json.dumps(plain, sort_keys=True)
 
     def key(self, scope: str) -> str:
-        """Name of the point within a scope (features, triplets and split): 16 hex digits."""
+        """Key of the point within a scope (features, triplets, split, code): 16 hex digits."""
         return key_of(scope, self.canonical().settings())
 
 
 def key_of(scope: str, settings: Mapping[str, object]) -> str:
-    """Name of canonical settings within a scope: 16 hex digits."""
+    """Key of canonical settings within a scope: 16 hex digits."""
     text = json.dumps([scope, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def point_of(settings: Mapping[str, object]) -> Point:
-    """The point of settings that a ledger gives back."""
+    """The point of settings that were read from a ledger."""
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     return PLAIN.replaced(values)
 
@@ -130,9 +130,9 @@ PLAIN = Point(HeadConfig(), TrainConfig())
 
 @dataclass(frozen=True)
 class Space:
-    """What a search may try: settings by their axes, each from every seed.
+    """What a search may try: settings by their axes, each with every seed.
 
-    `blocks` are the widths of several caches side by side; see `HeadConfig`.
+    `blocks` are the widths of several concatenated caches; see `HeadConfig`.
     """
 
     axes: tuple[Axis, ...]
@@ -140,34 +140,34 @@ class Space:
     blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is something to try."""
+        """Check that there is a seed."""
         if not self.seeds:
             raise BadOption("A search needs a seed.")
 
     @property
     def num_combinations(self) -> int:
-        """How many settings a grid spells, those that are one head counted apart."""
+        """Number of combinations in the grid, before duplicates of one head are merged."""
         count = 1
         for axis in self.axes:
             count *= len(axis.values)
         return count
 
     def settings(self) -> tuple[Point, ...]:
-        """Every distinct setting of the grid, from the first seed; the last axis varies fastest.
+        """Every distinct setting of the grid, with the first seed; the last axis varies fastest.
 
         Raises:
-            BadOption: a value is outside of what its field may be.
+            BadOption: a value is not valid for its field.
         """
-        found: dict[str, Point] = {}
+        distinct: dict[str, Point] = {}
         for combination in itertools.product(*(axis.values for axis in self.axes)):
             point = self.point(dict(zip(self.names, combination, strict=True)))
-            found.setdefault(point.settings_key(), point)
-        return tuple(found.values())
+            distinct.setdefault(point.settings_key(), point)
+        return tuple(distinct.values())
 
     def unread(self) -> dict[str, tuple[str, ...]]:
-        """Options that were asked for, by the heads that do not read them.
+        """Requested options by the heads that do not read them.
 
-        What a search without options tries anyway was not asked for.
+        Values that equal the default grid count as not requested.
         """
         values = {axis.name: axis.values for axis in self.axes}
         asked = {
@@ -180,12 +180,12 @@ class Space:
         return {head: names for head, names in found.items() if names}
 
     def point(self, values: Mapping[str, object]) -> Point:
-        """One setting from the first seed.
+        """One setting with the first seed.
 
         Raises:
-            BadOption: a value is outside of what its field may be.
+            BadOption: a value is not valid for its field.
         """
-        # An option that is meant for one head must not be the mistake of another.
+        # A value that is meant for one head must not be an error for another that ignores it.
         unread = unread_defaults(str(values.get("head", HeadConfig.head)))
         point = PLAIN.replaced({**values, "seed": self.seeds[0], **unread})
         return point.on(self.blocks).canonical()
@@ -196,12 +196,12 @@ class Space:
         return tuple(axis.name for axis in self.axes)
 
     def of_seeds(self, setting: Point) -> tuple[Point, ...]:
-        """A setting from every seed; from one only where the head does not read it."""
+        """A setting with every seed; with one only if the head does not read it."""
         points = (setting.with_seed(seed).canonical() for seed in self.seeds)
         return tuple(dict.fromkeys(points))
 
     def points(self) -> tuple[Point, ...]:
-        """Every point of the grid, the seeds of a setting side by side."""
+        """Every point of the grid; the seeds of a setting are adjacent."""
         return tuple(point for s in self.settings() for point in self.of_seeds(s))
 
 
@@ -221,14 +221,14 @@ def space_from(axes: Mapping[str, Axis], repeat_seeds: int | None = None) -> Spa
 
     Args:
         axes: fields of `HeadConfig` or `TrainConfig`.
-        repeat_seeds: so many seeds, counted up from the only one of the axis `seed`.
+        repeat_seeds: number of seeds, counted up from the only one of the axis `seed`.
 
     Raises:
-        BadOption: both a list of seeds and a number of them were asked for.
+        BadOption: both a list of seeds and a number of them were given.
     """
     seeds = tuple(axes["seed"].values) if "seed" in axes else (TrainConfig.seed,)
     if repeat_seeds is not None and len(seeds) > 1:
-        raise BadOption("Both --seed with a list and --repeat-seeds were given; one is enough.")
+        raise BadOption("Both --seed with a list and --repeat-seeds were given. Use one of them.")
     first = seeds[0]
     if repeat_seeds is not None and isinstance(first, int):
         seeds = tuple(range(first, first + repeat_seeds))
@@ -251,7 +251,7 @@ def unread_defaults(head: str) -> dict[str, object]:
 
 
 def _own_preparations(head: HeadConfig) -> set[str]:
-    """What the head would choose by itself, on few features and on very many."""
+    """What the head would choose by default, for narrow and for very wide features."""
     plain = dataclasses.replace(head, prepare=None)
     return {plain.preparation_for(width) for width in (1, sys.maxsize)}
 

@@ -2,24 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import TrialState
+from typing import TYPE_CHECKING, Any
 
 from fec_cache.errors import BadOption, StorageFailed
 from fec_cache.heads.config import HEADS, PREPARATIONS
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
 from fec_cache.search.results import Ranked
+from fec_cache.search.samplers.optuna_sampler import load_optuna
 from fec_cache.training.config import LOSSES, OPTIMIZERS
 
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
 _SETTING = "setting"
-_STATES = {DONE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
+_STATES = {DONE: "COMPLETE", PRUNED: "PRUNED", FAILED: "FAIL"}
 DEFAULT = "default"
 _CHOICES = {
     "head": HEADS,
@@ -27,28 +24,32 @@ _CHOICES = {
     "optimizer": OPTIMIZERS,
     "prepare": (DEFAULT, *(words.partition(":")[0] for words in PREPARATIONS)),
 }
-_MOST = 1_000_000_000
+_MAX_NUMBER = 1_000_000_000
 
 
 class StudyWriter:
-    """Adds settings to a study, each once; one trial a setting, its value the mean over seeds."""
+    """Adds settings to a study, each once: one trial per setting, its value the mean over seeds.
+
+    The study is an export only; nothing is read back from it (decision 7).
+    """
 
     def __init__(self, url: str, name: str) -> None:
-        """Open or begin the study.
+        """Open or create the study.
 
         Raises:
-            BadOption: the URL names no database that can be opened.
+            BadOption: the URL is not a database that can be opened, or Optuna is not installed.
         """
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna = load_optuna()
+        self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
         try:
-            self._study = optuna.create_study(
+            self._study = self._optuna.create_study(
                 study_name=name, storage=url, direction="maximize", load_if_exists=True
             )
-        except Exception as error:  # SQLAlchemy's own family, which is no dependency of ours
+        except Exception as error:  # SQLAlchemy's errors; it is not a direct dependency
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise BadOption(
-                f"{url!r} cannot be opened as a study's storage ({reason}). "
-                "Name a file, as --storage sqlite:///search.db"
+                f"{url!r} cannot be opened as the storage of a study ({reason}). "
+                "Give a database file, e.g. --storage sqlite:///search.db"
             ) from error
         self._known = {trial.user_attrs.get(_SETTING) for trial in self._study.get_trials(False)}
 
@@ -56,24 +57,24 @@ class StudyWriter:
         """Add the settings that the study does not have yet.
 
         Raises:
-            StorageFailed: the database would not take it.
+            StorageFailed: the database cannot be written.
         """
         for entry in ranked:
             name = f"{entry.outcomes[0].key}:{entry.status}:{entry.num_seeds}"
             if name in self._known:
                 continue
             try:
-                self._study.add_trial(_trial(entry, name))
-            except (ValueError, optuna.exceptions.OptunaError) as error:
+                self._study.add_trial(_trial(self._optuna, entry, name))
+            except (ValueError, self._optuna.exceptions.OptunaError) as error:
                 raise StorageFailed(
-                    f"The study's storage would not take a trial ({error}). The search's own "
-                    "results are safe; name another file with --storage."
+                    f"A trial cannot be written to the study ({error}). The results of the search "
+                    "itself are saved; choose another file with --storage."
                 ) from error
             self._known.add(name)
 
 
-def _trial(entry: Ranked, name: str) -> optuna.trial.FrozenTrial:
-    params, distributions = _params(entry.settings)
+def _trial(optuna: Any, entry: Ranked, name: str) -> "FrozenTrial":
+    params = params_of(entry.settings)
     is_failed = entry.status == FAILED
     value = None if is_failed else entry.val_triplet_accuracy
     epochs = max(outcome.epochs for outcome in entry.outcomes)
@@ -85,47 +86,47 @@ def _trial(entry: Ranked, name: str) -> optuna.trial.FrozenTrial:
             for o in entry.outcomes
         },
     }
-    return optuna.trial.create_trial(
-        state=_STATES[entry.status],
+    trial: FrozenTrial = optuna.trial.create_trial(
+        state=optuna.trial.TrialState[_STATES[entry.status]],
         value=value,
         params=params,
-        distributions=distributions,
+        distributions={k: _distribution(optuna, k, v) for k, v in params.items()},
         user_attrs=attrs,
         intermediate_values={} if value is None else {epochs: value},
     )
+    return trial
 
 
-def _params(
-    settings: Mapping[str, object],
-) -> tuple[dict[str, object], dict[str, BaseDistribution]]:
-    """Settings as Optuna's parameters, in distributions that are the same for every search.
+def params_of(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings as Optuna's parameters: a list of layers becomes their number and their widths.
 
-    Optuna refuses a study whose choices change, so lists of layers become a number of layers and
-    their widths.
+    Optuna refuses a study whose choices change, so lists cannot be choices.
     """
     params: dict[str, object] = {}
-    distributions: dict[str, BaseDistribution] = {}
     for name, value in settings.items():
         if name == "seed":
             continue
         if isinstance(value, (list, tuple)):
             params[f"{name}_layers"] = len(value)
-            params |= {f"{name}_{place}": width for place, width in enumerate(value, start=1)}
+            params |= {f"{name}_{number}": width for number, width in enumerate(value, start=1)}
         elif name == "prepare" and isinstance(value, str):
             params[name], _, size = value.partition(":")
             params |= {f"{name}_to": int(size)} if size else {}
         else:
             params[name] = DEFAULT if value is None else value
-    for name, value in params.items():
-        distributions[name] = _distribution(name, value)
-    return params, distributions
+    return params
 
 
-def _distribution(name: str, value: object) -> BaseDistribution:
+def _distribution(optuna: Any, name: str, value: object) -> "BaseDistribution":
+    """A distribution that is the same for every search: one study may hold several of them."""
+    kinds = optuna.distributions
+    distribution: BaseDistribution
     if isinstance(value, bool):
-        return CategoricalDistribution([False, True])
-    if isinstance(value, int):
-        return IntDistribution(0, _MOST)
-    if isinstance(value, float):
-        return FloatDistribution(0.0, float(_MOST))
-    return CategoricalDistribution(_CHOICES.get(name, (str(value),)))
+        distribution = kinds.CategoricalDistribution([False, True])
+    elif isinstance(value, int):
+        distribution = kinds.IntDistribution(0, _MAX_NUMBER)
+    elif isinstance(value, float):
+        distribution = kinds.FloatDistribution(0.0, float(_MAX_NUMBER))
+    else:
+        distribution = kinds.CategoricalDistribution(_CHOICES.get(name, (str(value),)))
+    return distribution

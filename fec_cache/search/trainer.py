@@ -1,4 +1,4 @@
-"""Points -> groups that are trained side by side, on one matrix of features and one split."""
+"""Trains points in groups, side by side, on one matrix of features and one split."""
 
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -17,18 +17,19 @@ from fec_cache.training.closed_form import ScatterBench, fit_scatter
 from fec_cache.training.fit import seconds_per_epoch
 from fec_cache.training.history import Epoch, TrainResult
 
-# Halving loses the group in hand to a kill, so one of processes has about so many points.
+# Under halving a kill loses the whole group in training, so a group that several processes share
+# is limited to about this many points.
 GROUP_POINTS = 32
 ONE_BY_ONE = StackPlan(1, 1, math.nan, "One head at a time.")
 EpochCallback = Callable[[int, Epoch], None]
 
 
 class Training(Protocol):
-    """Heads in training, side by side; see `heads.crew.Crew`."""
+    """Heads in training, side by side: in processes, in stacks, or in closed form."""
 
     @property
     def histories(self) -> tuple[tuple[Epoch, ...], ...]:
-        """The epochs of each kept head so far."""
+        """The epochs so far of each head that was kept."""
         ...
 
     def advance(self, num_epochs: int, on_epoch: EpochCallback | None = None) -> None:
@@ -38,21 +39,25 @@ class Training(Protocol):
     def complete(
         self, num_epochs: int, on_epoch: EpochCallback | None, on_done: DoneCallback
     ) -> None:
-        """Train every kept head to its end; its result is given as soon as it is there."""
+        """Train every kept head to its end and pass on each result as soon as it is known."""
         ...
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with some heads only."""
+    def keep(self, indices: Sequence[int]) -> None:
+        """Continue with some heads only, by their indices among the kept ones."""
         ...
 
     def close(self) -> None:
-        """Let processes and memory go."""
+        """Release processes and memory."""
         ...
 
 
 @dataclass(frozen=True)
-class Engine:
-    """Trains points as a plan says; another plan may change the last bit of a figure."""
+class SearchTrainer:
+    """Trains points according to a plan; another plan may change the last bit of a figure.
+
+    `features` [N, D] float16 or float32 is the cache's matrix; `group_points` limits a group that
+    several processes share.
+    """
 
     features: npt.NDArray[np.floating]
     split: Split
@@ -62,20 +67,20 @@ class Engine:
     bench: ScatterBench = field(default_factory=ScatterBench, compare=False, repr=False)
 
     def groups(self, points: Sequence[Point]) -> list[tuple[Point, ...]]:
-        """Points that are trained together, in an order that depends on points and plan only."""
+        """Points that are trained together, in an order that depends only on points and plan."""
         by_key: dict[Hashable, list[Point]] = {}
         for point in points:
             by_key.setdefault(self.shape(point), []).append(point)
         side_by_side = max(1, self.plan.width * self.plan.num_processes)
         if self.plan.num_processes == 1:
-            return [part for members in by_key.values() for part in _parted(members, side_by_side)]
-        # Processes take a while to begin and wait for the slowest: they get several rounds.
+            return [part for members in by_key.values() for part in _chunks(members, side_by_side)]
+        # Processes take time to start and wait for the slowest: a group gives them several rounds.
         size = side_by_side * max(1, self.group_points // side_by_side)
         stepped = [p for members in by_key.values() for p in members if not p.is_closed]
-        return [*_parted([p for p in points if p.is_closed], 1), *_parted(stepped, size)]
+        return [*_chunks([p for p in points if p.is_closed], 1), *_chunks(stepped, size)]
 
     def begin(self, points: Sequence[Point]) -> Training:
-        """Heads of one group, each as if it were alone, not trained yet.
+        """The untrained heads of one group, each initialised as if it were alone.
 
         Raises:
             FecError, RuntimeError: they cannot be trained.
@@ -87,11 +92,11 @@ class Engine:
         return Crew(self.features, train, validation, jobs, self.plan, self.device)
 
     def shape(self, point: Point) -> Hashable:
-        """Points of one shape can stand in one stack, and take about as long an epoch."""
+        """Points of one shape can be stacked, and take about the same time per epoch."""
         return point.head if point.is_closed else stack_key(_job(point))
 
     def seconds_per_epoch(self, point: Point) -> float:
-        """About how long an epoch of one point takes alone; NaN for what has no epochs.
+        """Approximate time of one epoch of a point alone; NaN for a head in closed form.
 
         Raises:
             FecError, RuntimeError: it cannot be trained.
@@ -105,51 +110,51 @@ class Engine:
 
 
 class ClosedTraining:
-    """Heads that are worked out at once when the first epoch is asked for."""
+    """Heads in closed form, which are solved when the first epoch is asked for."""
 
-    def __init__(self, engine: Engine, points: Sequence[Point]) -> None:
-        self._engine = engine
+    def __init__(self, trainer: SearchTrainer, points: Sequence[Point]) -> None:
+        self._trainer = trainer
         self._points = list(points)
         self._results: list[TrainResult] = []
 
     @property
     def histories(self) -> tuple[tuple[Epoch, ...], ...]:
-        """One epoch a head, as soon as it is there."""
+        """One epoch for each head that is solved."""
         return tuple(result.history for result in self._results)
 
     def advance(self, num_epochs: int, on_epoch: EpochCallback | None = None) -> None:
-        """Work all heads out, once."""
-        engine = self._engine
-        train, validation = engine.split.train, engine.split.validation
-        for place in range(len(self._results), len(self._points)):
-            point = self._points[place]
+        """Solve all heads, once."""
+        trainer = self._trainer
+        train, validation = trainer.split.train, trainer.split.validation
+        for index in range(len(self._results), len(self._points)):
+            point = self._points[index]
             result = fit_scatter(
-                engine.features, train, validation, point.head, engine.device, bench=engine.bench
+                trainer.features, train, validation, point.head, trainer.device, bench=trainer.bench
             )
             self._results.append(result)
             if on_epoch is not None:
-                on_epoch(place, result.best)
+                on_epoch(index, result.best)
 
     def complete(
         self, num_epochs: int, on_epoch: EpochCallback | None, on_done: DoneCallback
     ) -> None:
-        """Work all heads out."""
+        """Solve all heads."""
         self.advance(num_epochs, on_epoch)
         on_done(range(len(self._points)), self._results)
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with some heads only."""
-        self._points = [self._points[place] for place in places]
-        self._results = [self._results[place] for place in places]
+    def keep(self, indices: Sequence[int]) -> None:
+        """Continue with some heads only."""
+        self._points = [self._points[index] for index in indices]
+        self._results = [self._results[index] for index in indices]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is held open."""
 
 
 def plan_for(
     features: npt.NDArray[np.floating], split: Split, points: Sequence[Point], device: str
 ) -> StackPlan:
-    """How many heads to train side by side: a short calibration on the open points.
+    """How many heads to train side by side, from a short calibration on the open points.
 
     Raises:
         FecError, RuntimeError: they cannot be trained.
@@ -160,7 +165,7 @@ def plan_for(
     return plan_stacks(features, split.train, split.validation, jobs, device)
 
 
-def _parted(points: Sequence[Point], size: int) -> list[tuple[Point, ...]]:
+def _chunks(points: Sequence[Point], size: int) -> list[tuple[Point, ...]]:
     return [tuple(points[start : start + size]) for start in range(0, len(points), size)]
 
 

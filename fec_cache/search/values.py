@@ -1,4 +1,4 @@
-"""What one option may be in a search: words of the command line -> values or a range.
+"""Values of one option in a search, parsed from the command line.
 
 `1e-4,1e-3` is a list, `1e-4..1e-2:log` a range, `1e-4..1e-2:log:5` a range of five values.
 """
@@ -16,10 +16,10 @@ from fec_cache.training.config import TrainConfig
 RANGE_COUNT = 5
 _MOST_VALUES = 1000
 _DEFAULT_WORD = "default"
-_FORM = "Expected LOW..HIGH with :log, :lin, :int or a count behind it, as 1e-4..1e-2:log:5."
+_FORM = "Expected LOW..HIGH, optionally with :log, :lin, :int or a count, e.g. 1e-4..1e-2:log:5."
 
 HEAD_FIELDS = frozenset(field.name for field in dataclasses.fields(HeadConfig))
-# What can be searched: all but what follows from the features at hand.
+# Options that can be searched: all but `blocks`, which follows from the features.
 FIELDS: dict[str, object] = {
     name: kind
     for config in (HeadConfig, TrainConfig)
@@ -32,8 +32,8 @@ FIELDS: dict[str, object] = {
 class Range:
     """All numbers from `low` to `high`, both included.
 
-    `count` is how many of them a grid tries; None lets the range decide: every whole number of a
-    linear range of them, else five.
+    `count` is how many of them a grid tries. None means every number of a linear range of whole
+    numbers, and five values of any other range.
     """
 
     low: float
@@ -43,7 +43,7 @@ class Range:
     count: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that it is a range at all."""
+        """Check ends and count."""
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise BadOption(
                 f"The range {self.low:g}..{self.high:g} must go from a smaller to a larger number."
@@ -51,12 +51,12 @@ class Range:
         if self.is_log and self.low <= 0:
             raise BadOption(f"The range {self.low:g}..{self.high:g}:log must start above 0.")
         if self.is_int and not (float(self.low).is_integer() and float(self.high).is_integer()):
-            raise BadOption(f"The range {self.low:g}..{self.high:g} must have whole ends here.")
+            raise BadOption(f"The range {self.low:g}..{self.high:g} must have whole ends.")
         if self.count is not None and not 2 <= self.count <= _MOST_VALUES:
             raise BadOption(f"A range's count is {self.count}, but it must be 2 to {_MOST_VALUES}.")
 
     def values(self) -> tuple[float, ...]:
-        """What a grid tries of the range, ends included; whole numbers each once."""
+        """The values that a grid tries, ends included; each whole number once."""
         count = self.count or self._own_count()
         shares = [step / (count - 1) for step in range(count)]
         if self.is_log:
@@ -64,9 +64,9 @@ class Range:
             inner = [self.low * math.exp(ratio * share) for share in shares[1:-1]]
         else:
             inner = [self.low + (self.high - self.low) * share for share in shares[1:-1]]
-        # Twelve digits: 0.001 is to be 0.001, not 0.0010000000000000002.
-        found = [self.low, *(float(f"{value:.12g}") for value in inner), self.high]
-        return tuple(dict.fromkeys(map(round, found) if self.is_int else found))
+        # Twelve digits, so that 0.001 is not 0.0010000000000000002.
+        values = [self.low, *(float(f"{value:.12g}") for value in inner), self.high]
+        return tuple(dict.fromkeys(map(round, values) if self.is_int else values))
 
     def _own_count(self) -> int:
         if not self.is_int or self.is_log:
@@ -75,7 +75,7 @@ class Range:
         if count > _MOST_VALUES:
             raise BadOption(
                 f"The range {self.low:g}..{self.high:g} holds {counted(count, 'whole number')}. "
-                f"Say how many of them, as {self.low:g}..{self.high:g}:int:10."
+                f"Add the number of values to try, e.g. {self.low:g}..{self.high:g}:int:10."
             )
         return count
 
@@ -84,7 +84,7 @@ class Range:
 class Axis:
     """One option of a search: the values that a grid tries, and the range that they come from.
 
-    `span` is None for a list; samplers draw from it where it is there, else from the values.
+    `span` is None for a list; samplers draw from it if there is one, else from the values.
     """
 
     name: str
@@ -93,11 +93,11 @@ class Axis:
 
 
 def parse_axis(name: str, text: str) -> Axis:
-    """Read what may stand behind an option.
+    """Parse the value of an option.
 
     Args:
         name: a field of `HeadConfig` or `TrainConfig`.
-        text: values and ranges, parted by commas.
+        text: comma-separated values and ranges.
 
     Raises:
         BadOption: a part is neither a value of the field's type nor a range.
@@ -114,7 +114,7 @@ def parse_axis(name: str, text: str) -> Axis:
 
 
 def wrap(name: str, number: float) -> object:
-    """A number of a range as the field wants it: 64 hidden units are the layers (64,)."""
+    """A number of a range in the field's type: 64 hidden units are the layers (64,)."""
     kind = FIELDS[name]
     if _is_layers(kind):
         return (int(number),)
@@ -126,14 +126,14 @@ def _range(name: str, part: str) -> Range:
     low, _, high = numbers.partition("..")
     kind = FIELDS[name]
     if not (_is_kind(kind, float) or _is_whole(kind)):
-        raise BadOption(f"{part!r} is a range, but {_plain(name)} has no order: list its values.")
+        raise BadOption(f"{part!r} is a range, but {_plain(name)} is no number. List its values.")
     counts = [word for word in words if word not in ("log", "lin", "int")]
     if len(counts) > 1 or not all(word.isdigit() for word in counts):
-        raise BadOption(f"{part!r} is no range. {_FORM}")
+        raise BadOption(f"{part!r} is not a valid range. {_FORM}")
     try:
         ends = float(low), float(high)
     except ValueError as error:
-        raise BadOption(f"{part!r} is no range. {_FORM}") from error
+        raise BadOption(f"{part!r} is not a valid range. {_FORM}") from error
     is_int = _is_whole(kind) or "int" in words
     return Range(*ends, "log" in words, is_int, int(counts[0]) if counts else None)
 
@@ -154,20 +154,20 @@ def _value(name: str, part: str) -> object:
         return float(part) if _is_kind(kind, float) else part
     except (ValueError, KeyError) as error:
         expected = f"; expected {_expected(kind)}"
-        raise BadOption(f"{part!r} is no value of {_plain(name)}{expected}.") from error
+        raise BadOption(f"{part!r} is not a valid value of {_plain(name)}{expected}.") from error
 
 
 def _expected(kind: object) -> str:
-    """What a list of values of a type looks like."""
+    """Description of a list of values of a type."""
     if _is_layers(kind):
-        return "widths of hidden layers, as 128,512-128,none"
+        return "widths of hidden layers, e.g. 128,512-128,none"
     if _is_kind(kind, bool):
-        return "yes, no, or both as yes,no"
+        return "yes, no or yes,no"
     if _is_kind(kind, int):
-        return "whole numbers, as 16,32, or a range, as 16..64"
+        return "whole numbers, e.g. 16,32, or a range, e.g. 16..64"
     if _is_kind(kind, float):
-        return "numbers, as 1e-4,1e-3, or a range, as 1e-4..1e-2:log"
-    return "words parted by commas"
+        return "numbers, e.g. 1e-4,1e-3, or a range, e.g. 1e-4..1e-2:log"
+    return "a comma-separated list of words"
 
 
 def _is_kind(kind: object, wanted: type) -> bool:

@@ -17,13 +17,13 @@ from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.group import FAILURES
 from fec_cache.search.ledger import Ledger, Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
-from fec_cache.search.pruners.halving import Halving
+from fec_cache.search.pruners.base import Pruner
 from fec_cache.search.results import Ranked
 from fec_cache.search.run import Search, Survey
-from fec_cache.search.samplers.proposals import GRID, Proposer, make_proposer
+from fec_cache.search.samplers.base import DEFAULT_SAMPLER, Sampler, make_sampler, samplers
 from fec_cache.search.scope import Scope
 from fec_cache.search.space import Space, space_of
-from fec_cache.search.trainer import ONE_BY_ONE, Engine, plan_for
+from fec_cache.search.trainer import ONE_BY_ONE, SearchTrainer, plan_for
 from fec_cache.system.reporter import LOGGING, Parts, Reporter, Snapshot, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
@@ -43,11 +43,11 @@ class SearchRequest:
     """What to search and how; the fields are the options of `fec grid-search`."""
 
     space: Space
-    sampler: str = GRID
+    sampler: str = DEFAULT_SAMPLER
     sampler_seed: int = 0
     trials: int | None = None
     timeout_s: float | None = None
-    halving: Halving | None = None
+    pruner: Pruner | None = None
     choose: str = BEST
     retry_failed: bool = False
     storage: str | None = None
@@ -56,25 +56,25 @@ class SearchRequest:
     def __post_init__(self) -> None:
         """Check what can be checked before anything is loaded."""
         check_rule(self.choose, len(self.space.seeds))
-        self.proposer()
+        self.new_sampler()
 
-    def proposer(self) -> Proposer:
-        """A proposer of its settings, from the start."""
-        return make_proposer(self.space, self.sampler, self.trials, self.sampler_seed)
+    def new_sampler(self) -> Sampler:
+        """A sampler of its settings, from the start."""
+        return make_sampler(self.space, self.sampler, self.trials, self.sampler_seed)
 
     def on(self, material: SearchMaterial) -> "SearchRequest":
         """The same request on the features that it will be tried on."""
         return replace(self, space=replace(self.space, blocks=material.labelled.caches.blocks))
 
-    def search(self, scope: str, engine: Engine, ledger: Ledger) -> Search:
+    def search(self, scope: str, trainer: SearchTrainer, ledger: Ledger) -> Search:
         """The search itself, on what it is to be tried on."""
         return Search(
             space=self.space,
-            propose=self.proposer,
+            new_sampler=self.new_sampler,
             scope=scope,
-            engine=engine,
+            trainer=trainer,
             ledger=ledger,
-            halving=self.halving,
+            pruner=self.pruner,
             timeout_s=self.timeout_s,
             retry_failed=self.retry_failed,
         )
@@ -82,7 +82,7 @@ class SearchRequest:
     @property
     def name(self) -> str:
         """Names the points: the space and how settings are drawn from it."""
-        drawn = [self.sampler, self.sampler_seed, self.trials, repr(self.halving)]
+        drawn = [self.sampler, self.sampler_seed, self.trials, repr(self.pruner)]
         return digest_of([repr(self.space), *drawn])
 
     def run_name(self, scope: Scope) -> str:
@@ -236,8 +236,8 @@ def _search(
     scope = material.scope
     if scope.claim(folder):
         reporter.warning(f"{folder} had a damaged search.json; it was written again.")
-    engine = Engine(material.labelled.matrix.features, material.split, ONE_BY_ONE, device)
-    running = wanted.search(scope.digest, engine, Ledger(folder))
+    trainer = SearchTrainer(material.labelled.matrix.features, material.split, ONE_BY_ONE, device)
+    running = wanted.search(scope.digest, trainer, Ledger(folder))
     survey = begin_search(running, wanted, reporter)
     keeper = Keeper(folder, material, running, wanted.storage)
     started = time.monotonic()
@@ -273,10 +273,10 @@ def begin_search(search: Search, wanted: SearchRequest, reporter: Reporter) -> S
     for name in search.ledger.damaged:
         reporter.warning(f"{name} is damaged; it was set aside, and its points are trained again.")
     if survey.open_points:
-        search.engine = replace(search.engine, plan=_plan(search, survey, wanted.name))
-        reporter.message(search.engine.plan.sentence)
+        search.trainer = replace(search.trainer, plan=_plan(search, survey, wanted.name))
+        reporter.message(search.trainer.plan.sentence)
     space, num_distinct = wanted.space, len(wanted.space.settings())
-    if space.num_combinations > num_distinct and wanted.sampler == GRID:
+    if space.num_combinations > num_distinct and samplers()[wanted.sampler].covers_grid:
         reporter.message(
             f"{counted(space.num_combinations, 'combination')} are "
             f"{counted(num_distinct, 'distinct head')}: the others differ only in options that "
@@ -284,7 +284,7 @@ def begin_search(search: Search, wanted: SearchRequest, reporter: Reporter) -> S
         )
     expected = search.seconds_expected(survey)
     several = f" ({counted(len(space.seeds), 'seed')} each)" if len(space.seeds) > 1 else ""
-    pruned = ", less what is pruned" if search.halving and survey.num_open else ""
+    pruned = ", less what is pruned" if search.pruner and survey.num_open else ""
     reporter.message(
         f"{counted(survey.num_points, 'point')}{several}, {survey.num_known} of them done before; "
         f"expected time {'unknown' if math.isnan(expected) else duration(expected)}{pruned}"
@@ -298,9 +298,9 @@ def _plan(search: Search, survey: Survey, name: str) -> StackPlan:
         return StackPlan(**(search.ledger.plan(name) or {}))
     except TypeError:
         pass
-    engine = search.engine
+    trainer = search.trainer
     try:
-        plan = plan_for(engine.features, engine.split, survey.open_points, engine.device)
+        plan = plan_for(trainer.features, trainer.split, survey.open_points, trainer.device)
     except FAILURES:  # what is wrong with a point is told when its turn comes
         plan = ONE_BY_ONE
     search.ledger.record_plan(name, asdict(plan))

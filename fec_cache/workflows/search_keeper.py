@@ -80,9 +80,9 @@ class Keeper:
         ranked = rank(outcomes)
         if ranked:
             first = ranked[0].first
-            at_hand = self.search.shelf.get(first.key)
-            if at_hand is not None:
-                self._save(point_of(first.settings), at_hand)
+            kept = self.search.kept_heads.get(first.key)
+            if kept is not None:
+                self._save(point_of(first.settings), kept)
         return (
             f"{counted(len(outcomes), 'point')} done and kept, in {self.folder / RESULTS_NAME} so "
             "far. The same command goes on with the others."

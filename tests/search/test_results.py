@@ -1,4 +1,4 @@
-"""Ranks by hand: means over seeds, failed and pruned ones behind, the one-standard-error rule."""
+"""Ranks worked out by hand: means over seeds, failed and pruned settings last."""
 
 import csv
 import dataclasses
@@ -7,10 +7,7 @@ import math
 
 import pytest
 
-from fec_cache.errors import BadOption
-from fec_cache.search.choice import check_rule, choose
 from fec_cache.search.ledger import FAILED, PRUNED, Outcome
-from fec_cache.search.pruners.halving import Halving, parse_halving
 from fec_cache.search.results import by_setting, rank, results_csv
 from fec_cache.search.space import grid
 
@@ -64,43 +61,3 @@ def test_csv_has_each_point_once_with_every_setting_and_no_time():
     table = by_setting(rows)
     assert [row["rank"] for row in table] == ["1", "2", ""]
     assert float(table[0]["val_triplet_accuracy"]) == pytest.approx(0.6)
-
-
-def test_one_standard_error_takes_the_cheapest_that_is_near():
-    points = grid({"lr": [1e-3, 1e-2, 1e-1], "seed": [0, 1]})
-    accuracies = [0.60, 0.64, 0.61, 0.61, 0.58, 0.59]  # means 0.62 +- 0.02, 0.61, 0.585
-    ranked = rank(
-        [
-            Outcome(p.key("s"), p.settings(), val_triplet_accuracy=a)
-            for p, a in zip(points, accuracies, strict=True)
-        ]
-    )
-    cost = {1e-3: 3.0, 1e-2: 2.0, 1e-1: 1.0}
-
-    def weights(entry):
-        return cost[entry.settings["lr"]]
-
-    assert choose(ranked, "best", weights).settings["lr"] == 1e-3
-    assert choose(ranked, "one-se", weights).settings["lr"] == 1e-2
-    cost[1e-2] = 3.0
-    assert choose(ranked, "one-se", weights).settings["lr"] == 1e-3
-    with pytest.raises(BadOption, match="--repeat-seeds 3"):
-        check_rule("one-se", 1)
-
-
-def test_halving_by_hand():
-    halving = Halving(3)
-    assert halving.num_rungs(9, 20) == 1
-    assert halving.num_rungs(2, 20) == halving.num_rungs(9, 2) == 0
-    assert halving.epochs_at(0, 1, 20) == 7
-    # Never before a sixth of the epochs, unless eta alone says so.
-    assert Halving(2).num_rungs(1000, 1000) == 2
-    assert [Halving(2).epochs_at(rung, 2, 20) for rung in (0, 1)] == [5, 10]
-    assert Halving(9).num_rungs(32, 20) == 1
-    figures = {"a": [0.1, 0.9], "b": [0.6, 0.6], "c": [0.9, math.nan], "d": [0.5, 0.5]}
-    assert halving.survivors(figures) == ("a", "b")
-    assert halving.survivors({"x": [0.5], "y": [0.5]}) == ("x",)
-    assert parse_halving("halving:4") == Halving(4)
-    for wrong in ("halving:1", "halving:x", "asha"):
-        with pytest.raises(BadOption):
-            parse_halving(wrong)

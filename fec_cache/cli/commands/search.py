@@ -14,10 +14,10 @@ from fec_cache.cli.options import (
     pair_options,
     workspace_options,
 )
-from fec_cache.cli.search_options import axis_options, halving, seconds
+from fec_cache.cli.search_options import axis_options, pruner, seconds
 from fec_cache.pairs.config import PairConfig
 from fec_cache.search.choice import RULES
-from fec_cache.search.samplers.proposals import SAMPLERS
+from fec_cache.search.samplers.base import DEFAULT_SAMPLER, samplers
 from fec_cache.search.space import space_from
 from fec_cache.search.values import FIELDS
 from fec_cache.system.workspace import Workspace
@@ -34,8 +34,8 @@ _TOP_SHOWN = 10
 )
 @click.option(
     "--sampler",
-    type=click.Choice(SAMPLERS),
-    default=SAMPLERS[0],
+    type=click.Choice(tuple(samplers())),
+    default=DEFAULT_SAMPLER,
     show_default=True,
     help="grid: every combination; random: --trials of them; tpe: later ones near good ones.",
 )
@@ -52,8 +52,8 @@ _TOP_SHOWN = 10
 )
 @click.option(
     "--prune",
-    "halving",
-    type=halving,
+    "pruner",
+    type=pruner,
     metavar="WORD",
     help="halving, or halving:ETA: one in ETA goes on.",
 )

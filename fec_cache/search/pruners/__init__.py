@@ -1,1 +1,1 @@
-"""Which points of a search stop early."""
+"""Rules that stop unpromising settings early."""

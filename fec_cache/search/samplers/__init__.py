@@ -1,1 +1,1 @@
-"""Which settings a search tries next."""
+"""Rules that choose which settings a search tries next."""

@@ -109,7 +109,7 @@ def test_a_worse_grid_under_the_same_name_replaces_nothing(place):
 
 
 def test_names_of_something_else_are_refused(place):
-    assert "trained head that no search made" in place.fails(
+    assert "trained head that was not made by a search" in place.fails(
         "grid-search", *GRID[:-2], "--name", "first"
     )
     place.ok("grid-search", *GRID)
@@ -173,22 +173,22 @@ def test_points_of_other_triplets_never_stand_among_the_results(place):
 
 
 def test_failed_points_are_told_and_retried(place, monkeypatch):
-    from fec_cache.search.trainer import Engine
+    from fec_cache.search.trainer import SearchTrainer
 
-    real = Engine.begin
+    real = SearchTrainer.begin
 
     def failing(self, points):
         if points[0].head.head == "concat":
             raise RuntimeError("out of memory")
         return real(self, points)
 
-    monkeypatch.setattr(Engine, "begin", failing)
+    monkeypatch.setattr(SearchTrainer, "begin", failing)
     result = place.ok("grid-search", *GRID)
     assert "failed: out of memory" in result.stderr
     assert "1 point failed" in result.output
     rows = rows_of(folder_of(place) / "results.csv")
     assert [(row["status"], row["rank"]) for row in rows] == [("done", "1"), ("failed", "")]
-    monkeypatch.setattr(Engine, "begin", real)
+    monkeypatch.setattr(SearchTrainer, "begin", real)
     place.ok("report", "--run", "grid")
     assert "out of memory" in (folder_of(place) / "report.html").read_text()
     again = place.ok("grid-search", *GRID, "--retry-failed")

@@ -1,4 +1,4 @@
-"""The coordinator: each point once, resumable after a kill, failures told."""
+"""The coordinator: each point once, resumable after a kill, failures reported."""
 
 import dataclasses
 import os
@@ -11,32 +11,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from fec_cache.errors import TrainingDiverged
-from fec_cache.search.ledger import DONE, FAILED, PRUNED
-from fec_cache.search.progress import Watch
+from fec_cache.search.ledger import DONE, FAILED
 from fec_cache.search.pruners.halving import Halving
 from fec_cache.search.results import rank, results_csv
 from fec_cache.search.space import Space, grid, space_of
-from fec_cache.search.trainer import Engine
 from fec_cache.search.values import parse_axis
 from fec_cache.training.backends.process_pool import StackPlan
-from tests.search.conftest import VALUES, NoTraining, outcomes_of, search_in
+from tests.search.conftest import (
+    LONG,
+    VALUES,
+    NoTraining,
+    failing,
+    outcomes_of,
+    run_in,
+    search_in,
+)
 
 ROOT = Path(__file__).parents[2]
-LONG = {**VALUES, "lr": [1e-3, 3e-3, 1e-2], "epochs": [6]}
-
-
-def run_in(folder, *args, **options):
-    search = search_in(folder, *args, **options)
-    assert search.run() == 0
-    return search
 
 
 class TestRun:
     def test_second_run_trains_nothing(self, tmp_path):
         first = run_in(tmp_path)
         assert len(outcomes_of(first)) == 4
-        second = search_in(tmp_path, engine=NoTraining(first.engine))
+        second = search_in(tmp_path, trainer=NoTraining(first.trainer))
         assert second.survey().num_open == 0
         assert second.run() == 0
         assert outcomes_of(second) == outcomes_of(first)
@@ -46,9 +44,9 @@ class TestRun:
 
         search = run_in(tmp_path, space_of(LONG), width=3)
         for point in grid(LONG):
-            split = search.engine.split
+            split = search.trainer.split
             alone = fit(
-                search.engine.features, split.train, split.validation, point.head, point.train
+                search.trainer.features, split.train, split.validation, point.head, point.train
             )
             found = search.ledger.outcomes()[point.key("s")]
             wanted = alone.best.val_triplet_accuracy
@@ -110,33 +108,9 @@ class TestRun:
         assert sum(len(progress.new) for progress in seen) == 6
 
 
-class Failing(Engine):
-    """Heads of one kind do not fit into memory, or groups of more than one point do not."""
-
-    kind, most = "embedding", 100
-
-    def begin(self, points):
-        if any(p.head.head == self.kind for p in points) or len(points) > self.most:
-            raise RuntimeError("out of memory\nlong tail")
-        return super().begin(points)
-
-    def seconds_per_epoch(self, point):
-        if point.head.head == self.kind:
-            raise TrainingDiverged("no number")
-        return super().seconds_per_epoch(point)
-
-
-def failing(folder, kind="embedding", most=100):
-    engine = search_in(folder).engine
-    made = Failing(engine.features, engine.split, engine.plan)
-    object.__setattr__(made, "kind", kind)
-    object.__setattr__(made, "most", most)
-    return made
-
-
 class TestFailures:
-    def test_failed_points_are_told_and_retried_on_request(self, tmp_path):
-        search = run_in(tmp_path, engine=failing(tmp_path))
+    def test_failed_points_are_reported_and_retried_on_request(self, tmp_path):
+        search = run_in(tmp_path, trainer=failing(tmp_path))
         outcomes = outcomes_of(search)
         assert sorted(o.status for o in outcomes) == [DONE, DONE, FAILED, FAILED]
         assert {o.error for o in outcomes} == {"", "out of memory"}
@@ -150,7 +124,7 @@ class TestFailures:
     def test_a_group_that_does_not_fit_is_tried_in_parts(self, tmp_path):
         whole = run_in(tmp_path / "a", space_of(LONG), width=3)
         parts = run_in(
-            tmp_path / "b", space_of(LONG), engine=failing(tmp_path, kind="none", most=1)
+            tmp_path / "b", space_of(LONG), trainer=failing(tmp_path, kind="none", most=1)
         )
         assert {o.status for o in outcomes_of(parts)} == {DONE}
         found = {o.key: o.val_triplet_accuracy for o in outcomes_of(parts)}
@@ -158,10 +132,10 @@ class TestFailures:
         assert found == pytest.approx(wanted, abs=0.01)
 
     def test_what_cannot_be_timed_is_no_traceback(self, tmp_path):
-        search = search_in(tmp_path, engine=failing(tmp_path))
+        search = search_in(tmp_path, trainer=failing(tmp_path))
         assert search.seconds_expected(search.survey()) > 0
         only = space_of({**VALUES, "head": ["embedding"]})
-        search = search_in(tmp_path, only, engine=failing(tmp_path))
+        search = search_in(tmp_path, only, trainer=failing(tmp_path))
         assert str(search.seconds_expected(search.survey())) == "nan"
 
     def test_divergence_is_a_failed_point(self, tmp_path):
@@ -192,94 +166,13 @@ def test_scatter_heads_of_a_grid_share_their_scatters(tmp_path, monkeypatch):
     outcomes = {o.key: o for o in outcomes_of(search)}
     assert len(outcomes) == 2 + 8
     assert len(found) == 2
-    split = search.engine.split
+    split = search.trainer.split
     for point in (point for point in grid(values) if point.is_closed):
-        alone = fit(search.engine.features, split.train, split.validation, point.head, point.train)
+        alone = fit(search.trainer.features, split.train, split.validation, point.head, point.train)
         ours = search.train(point)
         assert outcomes[point.key("s")].val_triplet_accuracy == alone.best.val_triplet_accuracy
         for name, value in alone.head.state_dict().items():
             assert torch.equal(ours.head.state_dict()[name], value)
-
-
-class TestHalving:
-    SPACE = space_of(
-        {**VALUES, "lr": [1e-5, 1e-4, 1e-3, 3e-3, 1e-2], "epochs": [9], "seed": [0, 1]}
-    )
-
-    def test_every_point_is_in_the_ledger_with_its_last_figure(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, halving=Halving(2))
-        outcomes = outcomes_of(search)
-        assert len(outcomes) == 20
-        # Ten settings of two seeds: 5 go on after 2 epochs, 3 after 4 epochs.
-        assert sorted(o.epochs for o in outcomes) == [2] * 10 + [4] * 4 + [9] * 6
-        assert {o.status for o in outcomes if o.epochs == 9} == {DONE}
-        assert {o.status for o in outcomes if o.epochs < 9} == {PRUNED}
-        full = run_in(tmp_path / "full", self.SPACE)
-        best = {o.key: o for o in outcomes_of(full)}
-        for outcome in outcomes:
-            if outcome.status == DONE:
-                assert outcome == best[outcome.key]
-
-    def test_the_best_after_each_rung_go_on(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, halving=Halving(3))
-        pruned = [e for e in rank(outcomes_of(search)) if e.status == PRUNED]
-        full = run_in(tmp_path / "three", space_of({**dict_of(self.SPACE), "epochs": [3]}))
-        first = [entry.settings["lr"] for entry in rank(outcomes_of(full))]
-        heads = [entry.settings["head"] for entry in rank(outcomes_of(full))]
-        wanted = set(zip(heads[4:], first[4:], strict=True))
-        found = {
-            (e.settings["head"], e.settings["lr"]) for e in pruned if e.outcomes[0].epochs == 3
-        }
-        assert found == wanted
-
-    def test_resuming_trains_what_is_open_only(self, tmp_path):
-        first = run_in(tmp_path, self.SPACE, halving=Halving(3))
-        again = search_in(tmp_path, self.SPACE, engine=NoTraining(first.engine), halving=Halving(3))
-        assert again.run() == 0
-        assert outcomes_of(again) == outcomes_of(first)
-
-    def test_a_broken_search_goes_on_with_the_survivors_only(self, tmp_path, monkeypatch):
-        # Two settings a group: one of them may end where the other goes on.
-        options = {"halving": Halving(2), "width": 4}
-        whole = run_in(tmp_path / "whole", self.SPACE, **options)
-        # Epochs before a cut are made once more, where somebody survived it; those behind it never.
-        num_epochs = sum(outcome.epochs for outcome in outcomes_of(whole))
-
-        def interrupt(progress):
-            if any(outcome.status == PRUNED for outcome in progress.new):
-                raise KeyboardInterrupt
-
-        broken = search_in(tmp_path / "broken", self.SPACE, **options)
-        with pytest.raises(KeyboardInterrupt):
-            broken.run(interrupt)
-        assert len(broken.ledger.outcomes()) == 10
-        told = []
-        monkeypatch.setattr(Watch, "on_epoch", lambda self: told.append(1))
-        resumed = search_in(tmp_path / "broken", self.SPACE, **options)
-        assert resumed.run() == 0
-        assert outcomes_of(resumed) == outcomes_of(whole)
-        assert 0 < len(told) < num_epochs
-
-    def test_a_full_search_finishes_what_was_pruned(self, tmp_path):
-        run_in(tmp_path, self.SPACE, halving=Halving(2))
-        full = search_in(tmp_path, self.SPACE)
-        assert full.survey().num_open == 14
-        assert full.run() == 0
-        assert {o.status for o in outcomes_of(full)} == {DONE}
-
-    def test_a_failed_point_is_pruned_by_nobody_and_wins_nothing(self, tmp_path):
-        search = run_in(tmp_path, self.SPACE, engine=failing(tmp_path), halving=Halving(3))
-        outcomes = outcomes_of(search)
-        failed = [o for o in outcomes if o.status == FAILED]
-        assert {o.settings["head"] for o in failed} == {"embedding"}
-        assert len(outcomes) == 20
-        again = search_in(tmp_path, self.SPACE, halving=Halving(3), retry_failed=True)
-        assert again.run() == 0
-        assert not any(o.status == FAILED for o in outcomes_of(again))
-
-
-def dict_of(space):
-    return {**{axis.name: axis.values for axis in space.axes}, "seed": space.seeds}
 
 
 RANGES = (("lr", "1e-4..1e-1:log"), ("epochs", "1"), ("batch_size", "512"), ("hidden", "8"))
@@ -287,14 +180,6 @@ RANGES = (("lr", "1e-4..1e-1:log"), ("epochs", "1"), ("batch_size", "512"), ("hi
 
 class TestSamplers:
     SPACE = Space(tuple(parse_axis(name, text) for name, text in RANGES), (0, 1))
-
-    @pytest.mark.parametrize("sampler", ["random", "tpe"])
-    def test_as_many_settings_as_asked_for(self, tmp_path, sampler):
-        search = run_in(tmp_path, self.SPACE, sampler=sampler, trials=9)
-        outcomes = outcomes_of(search)
-        rates = {o.settings["lr"] for o in outcomes}
-        assert (len(outcomes), len(rates)) == (18, 9)
-        assert all(1e-4 <= rate <= 1e-1 for rate in rates)
 
     @pytest.mark.parametrize("sampler", ["random", "tpe"])
     def test_resuming_asks_for_the_same_settings(self, tmp_path, sampler):
@@ -308,7 +193,7 @@ class TestSamplers:
             if progress.num_done >= 17:
                 raise Stopped
 
-        part.engine = whole.engine
+        part.trainer = whole.trainer
         with pytest.raises(Stopped):
             part.run(stop)
         assert 17 <= len(part.ledger.outcomes()) < 20
@@ -325,40 +210,14 @@ class TestSamplers:
         assert before < set(more.ledger.outcomes())
         assert len(more.ledger.outcomes()) == 24
 
-    def test_a_space_of_lists_ends_when_all_was_tried(self, tmp_path):
-        search = run_in(tmp_path, space_of(VALUES), sampler="random", trials=50)
-        assert len(search.ledger.outcomes()) == 4
-        assert search.survey().num_open == 0
-
-    def test_a_grid_of_some_trials_is_a_part_of_the_grid(self, tmp_path):
-        search = run_in(tmp_path, space_of(LONG), trials=4)
-        keys = {point.key("s") for point in grid(LONG)}
-        assert set(search.ledger.outcomes()) < keys
-        assert len(search.ledger.outcomes()) == 4
-
-    def test_tpe_learns_where_the_optimum_is(self):
-        """Told a function with its peak at 1e-3, late settings lie nearer to it than early ones."""
-        import math
-
-        from fec_cache.search.samplers.optuna_samplers import SamplerProposer
-
-        proposer = SamplerProposer(self.SPACE, "tpe", 48, seed=0)
-        gaps = []
-        while settings := proposer.ask():
-            found = {s.settings_key(): abs(math.log10(s.train.lr / 1e-3)) for s in settings}
-            gaps += found.values()
-            proposer.tell({key: 1.0 - gap / 10 for key, gap in found.items()})
-        assert len(gaps) == 48
-        assert sum(gaps[-16:]) < 0.5 * sum(gaps[:16])
-
 
 @pytest.mark.parametrize("eta", [0, 2])
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_an_interrupt_keeps_each_point_that_was_done(tmp_path, num_processes, eta):
     """Also where all points are in one group; and the end is the unbroken run's, byte for byte."""
     plan = StackPlan(2, num_processes, 0.0, "")
-    engine = dataclasses.replace(search_in(tmp_path).engine, plan=plan)
-    options = {"engine": engine, "halving": Halving(eta) if eta else None}
+    trainer = dataclasses.replace(search_in(tmp_path).trainer, plan=plan)
+    options = {"trainer": trainer, "pruner": Halving(eta) if eta else None}
     whole = run_in(tmp_path / "whole", space_of(LONG), **options)
 
     def interrupt(progress):
@@ -383,13 +242,14 @@ SERVER = """
 import os, sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from tests.search.test_search import LONG, Halving, search_in, space_of
+from fec_cache.search.pruners.halving import Halving
+from tests.search.conftest import LONG, search_in, space_of
 for line in sys.stdin:
     folder, eta = line.split()
     child = os.fork()
     if not child:
-        halving = Halving(int(eta)) if int(eta) else None
-        search_in(Path(folder), space_of(LONG), halving=halving).run()
+        pruner = Halving(int(eta)) if int(eta) else None
+        search_in(Path(folder), space_of(LONG), pruner=pruner).run()
         os._exit(0)
     print(child, flush=True)
     os.waitpid(child, 0)
@@ -413,7 +273,7 @@ def server():
 @pytest.mark.parametrize("eta", [0, 2])
 def test_killed_search_ends_with_the_same_results(tmp_path, server, eta):
     """SIGKILL at four moments; results.csv is the unbroken run's, byte for byte."""
-    options = {"halving": Halving(eta) if eta else None}
+    options = {"pruner": Halving(eta) if eta else None}
     whole = run_in(tmp_path / "whole", space_of(LONG), **options)
     broken = tmp_path / "broken"
     for wanted in (0, 1, 2, 3):
