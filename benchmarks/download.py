@@ -29,12 +29,10 @@ from peak_memory import peak_until_end_gb
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from fec_cache.testing.picture_server.behaviours import EXPECTED
+from fec_cache.testing.picture_server.server import PictureServer
+from fec_cache.testing.picture_server.triplets import write_csv
 from tests.cli.commands import download_worker  # noqa: E402
-from tests.datasets.download.picture_server import (  # noqa: E402 - the tests' server, from the checkout
-    EXPECTED,
-    PictureServer,
-    write_csv,
-)
 
 SLOW = {"drip": 30, "silent": 30, "endless": 30, "twins": 3, "limited": 20, "busy": 20}
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}

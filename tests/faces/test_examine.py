@@ -11,7 +11,7 @@ from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.examine import examine
 from fec_cache.faces.images import crop_face, decode_image
 from fec_cache.faces.recrop import KEPT_MARGIN, crop_window
-from tests.datasets.download.picture_server import canvas_bomb
+from fec_cache.testing.picture_server.pictures import canvas_bomb
 
 
 def packed(pixels, kind="JPEG", **options):

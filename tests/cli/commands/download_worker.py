@@ -7,8 +7,8 @@ from fec_cache.cli.console import Console
 from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.datasets.download.run import Network
 from fec_cache.system.workspace import Workspace
+from fec_cache.testing.picture_server.loopback import pinned
 from fec_cache.workflows.download import run_download
-from tests.datasets.download.picture_server import pinned
 
 CONFIG = DownloadConfig(
     concurrency=48, per_host=8, backoff_s=0.05, deadline_s=1.5, max_bytes=1_000_000

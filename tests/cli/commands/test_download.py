@@ -22,8 +22,11 @@ from fec_cache.datasets.image_paths import url_path
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import load_face
 from fec_cache.system.workspace import Workspace
+from fec_cache.testing.picture_server.behaviours import EXPECTED
+from fec_cache.testing.picture_server.loopback import pinned
+from fec_cache.testing.picture_server.server import PictureServer
+from fec_cache.testing.picture_server.triplets import write_csv
 from fec_cache.workflows.download import LOCK_NAME, run_download
-from tests.datasets.download.picture_server import EXPECTED, PictureServer, pinned, write_csv
 from tests.workspace_fixtures import BACKBONE
 
 ROOT = Path(__file__).parent.parent.parent

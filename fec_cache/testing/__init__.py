@@ -1,0 +1,1 @@
+"""Toy backbone, planted triplets and a local picture server for tests and benchmarks."""
