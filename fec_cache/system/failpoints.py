@@ -1,4 +1,4 @@
-"""Places where writing can be made to fail on purpose: for tests and `benchmarks/faults.py`.
+"""Places where writing can be made to fail on purpose: for tests and `campaigns/faults.py`.
 
 `FEC_FAILPOINT=STEP:FILE:N:ACTION` arms one for a process, `arm` does so from Python. STEP and FILE
 are shell patterns, N says at which passing of a step that fits, ACTION is `kill`, `interrupt`,

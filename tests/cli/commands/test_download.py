@@ -22,6 +22,7 @@ from fec_cache.datasets.image_paths import url_path
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import load_face
 from fec_cache.system.workspace import Workspace
+from fec_cache.testing import download_worker
 from fec_cache.testing.picture_server.behaviours import EXPECTED
 from fec_cache.testing.picture_server.loopback import pinned
 from fec_cache.testing.picture_server.server import PictureServer
@@ -308,7 +309,7 @@ def facts(folder):
 
 def worker(folder):
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.commands.download_worker", str(folder)], cwd=ROOT
+        [sys.executable, "-m", "fec_cache.testing.download_worker", str(folder)], cwd=ROOT
     )
 
 
@@ -317,8 +318,6 @@ def test_kills_lose_nothing_and_nothing_that_was_ok_is_fetched_again(server, tmp
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
         write_csv(folder / "train.csv", mixture(server, 12))
-    from tests.cli.commands import download_worker
-
     download_worker.run(whole)
     server.log.clear()
     seen = []

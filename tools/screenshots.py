@@ -1,6 +1,6 @@
 """Pictures of the report for the docs, on drawn faces only.
 
-    python benchmarks/screenshots.py WORK [--out docs/images]
+    python tools/screenshots.py WORK [--out docs/images]
 
 draws a synthetic set in WORK, extracts two kinds of features, trains the original recipe with five
 seeds and the winner of a small search with five, writes the report, and photographs it in headless

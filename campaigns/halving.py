@@ -1,6 +1,6 @@
 """Does halving find the whole grid's winner on real faces, on the same points and seeds?
 
-    python benchmarks/halving.py WORK                # after wild_ladder.py WORK --faces FACES.csv
+    python campaigns/halving.py WORK                # after wild_ladder.py WORK --faces FACES.csv
 
 Trains 16 settings of the embedding head on a 4 x 4 grid of features from two seeds each to their
 end, on each of the ladder's sets. Heads do not know of each other, so what halving would have kept

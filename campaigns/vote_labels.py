@@ -1,6 +1,6 @@
 """What are the raters' votes worth as labels, against the majority alone, on a planted truth?
 
-    python benchmarks/vote_labels.py [--worlds 5]
+    python campaigns/vote_labels.py [--worlds 5]
 
 Worlds as in planted_truth.py, a few sizes of training set. The same heads are trained on the shares
 of votes and on the majority's answer alone; accuracy is on test triplets of other people, paired

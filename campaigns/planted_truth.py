@@ -1,6 +1,6 @@
 """The whole chain from triplets to figures on a truth that was planted, so that it can be checked.
 
-    python benchmarks/planted_truth.py [--people 1000] [--triplets 35000] [--draws 500]
+    python campaigns/planted_truth.py [--people 1000] [--triplets 35000] [--draws 500]
         [--loudness 2] [--equal-types] [--seed 0]
 
 A face's feature mixes what it expresses (6 numbers) and who it shows (16 numbers, twice as loud)

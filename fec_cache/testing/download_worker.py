@@ -1,4 +1,4 @@
-"""A download in a process of its own, which a test can kill: FOLDER PORT [CONCURRENCY]."""
+"""A download in a process that a test can kill: python -m fec_cache.testing.download_worker DIR."""
 
 import sys
 from pathlib import Path
@@ -10,16 +10,17 @@ from fec_cache.system.workspace import Workspace
 from fec_cache.testing.picture_server.loopback import pinned
 from fec_cache.workflows.download import run_download
 
+# Short waits: the bad behaviours of the picture server end in seconds instead of minutes.
 CONFIG = DownloadConfig(
     concurrency=48, per_host=8, backoff_s=0.05, deadline_s=1.5, max_bytes=1_000_000
 )
 
 
-def run(folder):
-    """Download into a folder as the command does, with this machine for the internet."""
-    workspace = Workspace(data_dir=Path(folder))
-    return run_download(workspace, (), CONFIG, Console(verbosity=-1), Network(pinned()))
+def run(folder: Path) -> None:
+    """Download what a data folder's CSV files name, from this machine instead of the internet."""
+    workspace = Workspace(data_dir=folder)
+    run_download(workspace, (), CONFIG, Console(verbosity=-1), Network(pinned()))
 
 
 if __name__ == "__main__":
-    run(sys.argv[1])
+    run(Path(sys.argv[1]))

@@ -1,6 +1,6 @@
 """What each step beyond the original recipe gains on real faces, on the same triplets.
 
-    python benchmarks/wild_ladder.py WORK --faces FACES.csv
+    python campaigns/wild_ladder.py WORK --faces FACES.csv
 
 makes five sets of label-made triplets from labelled pictures (test people apart, five seeds), runs
 every face and its mirror image once through a backbone, trains every rung of the ladder on every

@@ -6,7 +6,7 @@ there, once, bit for bit that of a clean run? Does the next run bring it to the 
 more anew than what was lost, at most one shard for each process that died? Run as root, it also
 fills a small disk and takes rights away.
 
-    python benchmarks/faults.py --rounds 1000 --flips 1000 --seed 0
+    python campaigns/faults.py --rounds 1000 --flips 1000 --seed 0
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Kill -9 a search again and again: is its results.csv that of a search nobody touched?
 
-    python benchmarks/search_kills.py --kills 20
+    python campaigns/search_kills.py --kills 20
 
 Three searches on generated features: a whole grid, a grid with halving, and a TPE search. Each is
 begun, killed at a random moment a little after one more file of its ledger was written, and begun
