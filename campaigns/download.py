@@ -22,8 +22,8 @@ from fec_cache.testing.picture_server.behaviours import EXPECTED
 from fec_cache.testing.picture_server.server import PictureServer
 from fec_cache.testing.picture_server.triplets import write_csv
 
-# URLs per behaviour at most: each of these costs a connection seconds of waiting, or is one picture
-# behind several URLs, which counts as a placeholder from a certain number on.
+# URLs per behaviour at most: most of these hold a connection for seconds. The twins share one
+# picture, which would count as a placeholder with a fourth URL.
 SLOW = {"drip": 30, "silent": 30, "endless": 30, "twins": 3, "limited": 20, "busy": 20}
 
 
@@ -135,7 +135,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("mode", choices=("web", "kills"))
-    parser.add_argument("--number", type=int, default=5000, help="number of URLs")
+    parser.add_argument(
+        "--number",
+        type=int,
+        default=5000,
+        help="number of URLs; with under 320, placeholders cannot be recognised",
+    )
     parser.add_argument("--kills", type=int, default=10, help="number of kills")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
