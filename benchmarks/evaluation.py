@@ -3,9 +3,9 @@
     python benchmarks/evaluation.py [--triplets 51060] [--faces 25427] [--width 512]
 
 Each head is measured in a separate process: 51,060 triplets with six votes each, 1,000 bootstrap
-draws over faces, all measures of `fec evaluate`. The reference is `similarity_of`, which only scores
-the same triplets. Features are random and heads untrained, because neither time nor memory depends
-on their values. Peak memory is that of the process, including libraries and the matrix.
+draws over faces, all measures of `fec evaluate`. The reference is `similarity_of`, which only
+scores the same triplets. Features are random and heads untrained, because neither time nor memory
+depends on their values. Peak memory is that of the process, including libraries and the matrix.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Measure how many synthetic faces per second one core draws, with JPEG encoding against without."""
+"""Measure synthetic faces per second on one core, with JPEG encoding against drawing alone."""
 
 import argparse
 import io

@@ -313,9 +313,8 @@ def main() -> None:
         ("one face per person", 600, 2000, 1),
         ("ten faces per person", 100, 2000, 10),
     ):
-        print(
-            f"\n{options.draws} test sets of {triplets} triplets, {people * each} faces, {description}"
-        )
+        size = f"{triplets} triplets, {people * each} faces"
+        print(f"\n{options.draws} test sets of {size}, {description}")
         for row in coverage(world, good, bad, options.draws, options.seed, people, triplets, each):
             print(
                 f"  {row.name:16s} 95 % interval covers {row.covered:6.1%}; standard error "

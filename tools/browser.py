@@ -97,10 +97,8 @@ class Browser:
         box = {"x": 0, "y": 0, "width": self.ask("document.documentElement.clientWidth")}
         box["height"] = below or self.ask("document.documentElement.scrollHeight")
         if selector:
-            rectangle = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
-            sides = self.ask(
-                f"(b => [b.x + scrollX, b.y + scrollY, b.width, b.height])({rectangle})"
-            )
+            rect = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+            sides = self.ask(f"(b => [b.x + scrollX, b.y + scrollY, b.width, b.height])({rect})")
             box = dict(zip(("x", "y", "width", "height"), sides, strict=True))
         words = {"format": "png", "captureBeyondViewport": True, "clip": {**box, "scale": 1}}
         return base64.b64decode(self._call("Page.captureScreenshot", words)["data"])
