@@ -1,17 +1,16 @@
-"""Stage one against the loop that every tutorial shows, interleaved in one run on the same faces.
+"""Time stage one against the loop that every tutorial shows, interleaved, on the same faces.
 
-    python benchmarks/extract.py                                    # the whole thing
-    python benchmarks/extract.py --faces 400 --rounds 1 --no-memory # in a minute
-    python benchmarks/extract.py --passes                           # eager, fused and torch.compile
+    python benchmarks/extract.py                                    # everything
+    python benchmarks/extract.py --faces 400 --rounds 1 --no-memory # one minute
+    python benchmarks/extract.py --passes                           # folded, fused and compiled
 
-The reference: DataLoader with worker processes, Pillow, torchvision's transform, eager fp32 batches
-of 32, appended to an HDF5 file. Ours: `extract`, from the files to sealed shards. Beside both, in
-the same rounds: forward only (our network on batches in memory, on as many threads) and decode only
-(our decoder on as many threads). Faces are drawn, JPEGs of mixed size written by the benchmark.
+The reference: DataLoader with worker processes, Pillow, torchvision's transform and eager fp32
+batches of 32, appended to an HDF5 file. Ours: `extract`, from image files to sealed shards. In the
+same rounds: forward only (our network on batches in memory, same number of threads) and decode only
+(our decoder, same number of threads). The faces are synthetic JPEGs of mixed size.
 
-The cosine compares what our cache holds with what the reference's network (torchvision's module,
-fp32, nothing folded) gives for the very crops that ours cut: it judges the arithmetic, not the
-crop.
+The cosine compares the features in our cache with those of the reference's network (torchvision's
+module, fp32, nothing folded) for the crops that ours made: it measures the arithmetic only.
 """
 
 import argparse
@@ -61,13 +60,13 @@ REFERENCE_BATCH = 32
 FIRST_JOB = 600
 NUM_DRAWN = 24
 QUALITY = 90
-# Makes files of 1.1 to 1.9 bits a pixel: photos of faces saved at this quality have about 1.2.
+# Gives files of 1.1 to 1.9 bits per pixel; photos of faces at this quality have about 1.2.
 GRAIN = 8
 WHOLE = (0.0, 1.0, 0.0, 1.0)
 
 
 class TutorialFaces(Dataset[torch.Tensor]):
-    """What a tutorial writes: open, crop the box, transform."""
+    """The dataset of a typical tutorial: open, crop the box, transform."""
 
     def __init__(self, faces: Sequence[Face], images: Path, backbone: Backbone) -> None:
         self._faces, self._images = faces, images
@@ -89,7 +88,7 @@ class TutorialFaces(Dataset[torch.Tensor]):
 
 
 class Bench:
-    """The faces, the backbone and the jobs that are timed."""
+    """The faces, the backbone and the timed jobs."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
@@ -108,7 +107,7 @@ class Bench:
         return identify_faces(refs, self.images, ImageDigests(self.folder))
 
     def reference(self) -> None:
-        """The tutorial's loop, to an HDF5 file."""
+        """The loop of a typical tutorial, into an HDF5 file."""
         module = self.backbone.module.to(self.device)
         data = TutorialFaces(self.faces.present, self.images, self.backbone)
         loader = DataLoader(data, REFERENCE_BATCH, num_workers=self.options.reference_workers)
@@ -123,17 +122,17 @@ class Bench:
                 table[-len(features) :] = features
 
     def ours(self, precision: str, compiling: str = "off", num_faces: int = 0) -> Path:
-        """Our extraction into a fresh cache; the cache's folder."""
-        place = Path(tempfile.mkdtemp(dir=self.folder))
+        """Our extraction into a new cache; the cache's folder."""
+        cache_dir = Path(tempfile.mkdtemp(dir=self.folder))
         (recipe,) = recipes_of(self.backbone, CropConfig.margin, "float16", precision)
-        cache = FeatureCache.create(place, recipe)
+        cache = FeatureCache.create(cache_dir, recipe)
         faces = FaceTable(self.faces.present[: num_faces or None], ())
         options = ExtractOptions(str(self.device), compile=compiling)
         extract(faces, self.images, self.backbone, [cache], options)
         return cache.folder
 
     def forward_only(self, precision: str) -> None:
-        """As many batches as the faces make, on as many threads, with nothing else to do."""
+        """The network alone: the same number of batches, from memory, on the same threads."""
         network = self.networks[precision]
         num_threads = self.threads if self.device.type == "cpu" else 2
         left = iter(range(-(-len(self.faces.present) // self.batch)))
@@ -202,7 +201,7 @@ class Bench:
         return sealed[0]
 
     def prepare(self, precision: str) -> None:
-        """Make the network that `forward_only` runs: that takes no part in what is timed."""
+        """Make the network that `forward_only` runs, before anything is timed."""
         self.networks[precision] = Network(self.backbone, self.device, precision)
         fuse_network(self.networks[precision], self.batch)
 
@@ -214,7 +213,7 @@ class Bench:
 
 
 def write_faces(folder: Path, options: argparse.Namespace) -> None:
-    """Drawn portraits as JPEGs, their sides spread evenly from the smallest to the largest."""
+    """Write synthetic portraits as JPEGs, sides spread evenly from the smallest to the largest."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     words = rng.choice(sorted(EMOTIONS), NUM_DRAWN)
@@ -229,7 +228,7 @@ def write_faces(folder: Path, options: argparse.Namespace) -> None:
     sides = np.linspace(options.smallest, options.largest, options.faces).astype(int)
     for number, side in enumerate(rng.permutation(sides).tolist()):
         image = drawn[number % NUM_DRAWN].resize((side, side), Image.Resampling.BICUBIC)
-        # No two files alike, and as much work for a JPEG decoder as photos are.
+        # Makes every file unique, and as much work for a JPEG decoder as a photo.
         noise = rng.integers(0, GRAIN, (side, side, 1), dtype=np.uint8)
         grained = np.asarray(image).astype(np.int16) + noise - GRAIN // 2
         grained = np.clip(grained, 0, 255).astype(np.uint8)
@@ -237,7 +236,7 @@ def write_faces(folder: Path, options: argparse.Namespace) -> None:
 
 
 def interleaved(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each job: each once a round, in turn."""
+    """Median seconds of each job: once per round, in turn."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(rounds):
         for name, job in jobs.items():
@@ -249,7 +248,7 @@ def interleaved(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str,
 
 
 def peak_memory_gb(options: argparse.Namespace, folder: Path, precision: str) -> float:
-    """Most memory that a process of its own held while it extracted, in GB."""
+    """Peak memory of an extraction in a new process, in GB."""
     words = [sys.executable, __file__, "--child", str(folder), "--precision", precision]
     words += ["--backbone", options.backbone, "--weights", options.weights]
     words += ["--device", options.device]
@@ -258,13 +257,13 @@ def peak_memory_gb(options: argparse.Namespace, folder: Path, precision: str) ->
 
 
 def child(options: argparse.Namespace) -> None:
-    """Extract once and tell the memory."""
+    """Extract once and print the peak memory."""
     Bench(options, options.child).ours(options.precision[0])
     print(json.dumps({"peak_gb": peak_gb()}))
 
 
 def compare_passes(options: argparse.Namespace) -> None:
-    """One thread's pass as it is loaded, fused and compiled: its speed, and that it is the same."""
+    """Time the forward pass on one thread, folded, fused and compiled; check that all agree."""
     backbone = load_backbone(options.backbone, options.weights)
     device = choose_device(options.device)
     num_rows = 16 if device.type == "cpu" else 128
@@ -288,17 +287,21 @@ def compare_passes(options: argparse.Namespace) -> None:
         for _ in range(8):
             for name, lane in lanes.items():
                 started = time.thread_time()
-                found = lane.features(pictures)["avgpool", False]
+                features = lane.features(pictures)["avgpool", False]
                 spent[name].append(time.thread_time() - started)
-                cosine = smallest_cosine(torch.from_numpy(found), torch.from_numpy(plain))
+                cosine = smallest_cosine(torch.from_numpy(features), torch.from_numpy(plain))
                 assert cosine >= LEAST_COSINE, (precision, name, cosine)
         for name, times in spent.items():
-            told = f"{1000 * statistics.median(times[2:]) / num_rows:.2f} ms of core time a face"
-            print(f"{precision}, {name}: {told}")
+            spent_ms = 1000 * statistics.median(times[2:]) / num_rows
+            reference_ms = 1000 * statistics.median(spent["folded"][2:]) / num_rows
+            print(
+                f"{precision}, {name}: {spent_ms:.2f} ms of CPU time per face, "
+                f"{reference_ms / spent_ms:.2f} x folded"
+            )
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
-    """All figures."""
+    """Measure and print all figures."""
     bench = Bench(options, folder)
     num_faces = len(bench.faces.present)
     for precision in options.precision:
@@ -319,8 +322,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     seconds = interleaved(jobs, options.rounds)
     print(f"{num_faces} faces, {options.smallest} to {options.largest} px, {options.backbone}")
     for name, spent in seconds.items():
-        told = f"  {name:<20}{num_faces / spent:>8.1f} faces/s"
-        print(told + f"{seconds['reference'] / spent:>8.2f} x the reference")
+        ratio = seconds["reference"] / spent
+        print(f"  {name:<20}{num_faces / spent:>8.1f} faces/s{ratio:>8.2f} x the reference")
     for precision in options.precision:
         share = seconds[f"forward only, {precision}"] / seconds[f"ours, {precision}"]
         print(f"{precision}: {100 * share:.0f} % of the forward-only ceiling")
@@ -331,16 +334,16 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     for _ in range(options.rounds):
         for compiling, spent in firsts.items():
             spent.append(bench.first_features_s(compiling))
-    told = {name: statistics.median(spent) for name, spent in firsts.items()}
+    first = {name: statistics.median(spent) for name, spent in firsts.items()}
     print(
         f"First features of {min(FIRST_JOB, num_faces)} faces, {options.precision[0]}: "
-        f"compile auto {told['auto']:.2f} s, off {told['off']:.2f} s"
+        f"compile auto {first['auto']:.2f} s, off {first['off']:.2f} s"
     )
 
 
 @contextlib.contextmanager
 def faces_folder(options: argparse.Namespace) -> Iterator[Path]:
-    """The folder of faces: a lasting one if named, made if need be."""
+    """The folder with the faces, written if missing; temporary unless `--folder` names it."""
     if options.folder is None:
         with tempfile.TemporaryDirectory() as name:
             write_faces(Path(name) / "images", options)
@@ -355,18 +358,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faces", type=int, default=2000)
-    parser.add_argument("--smallest", type=int, default=224, help="px, of the JPEGs")
-    parser.add_argument("--largest", type=int, default=1024, help="px, of the JPEGs")
+    parser.add_argument("--smallest", type=int, default=224, help="smallest JPEG, in pixels")
+    parser.add_argument("--largest", type=int, default=1024, help="largest JPEG, in pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--weights", default="random:0")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", nargs="+", default=["bf16", "fp32"])
     parser.add_argument("--reference-workers", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="keep the JPEGs here")
-    parser.add_argument("--no-memory", action="store_true", help="leave the memory unmeasured")
+    parser.add_argument("--folder", type=Path, help="keep the JPEGs in this folder")
+    parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
     parser.add_argument(
-        "--passes", action="store_true", help="only compare the folded, fused and compiled pass"
+        "--passes", action="store_true", help="only time the forward pass: folded, fused, compiled"
     )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

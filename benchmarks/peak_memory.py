@@ -1,4 +1,4 @@
-"""The most memory a process held; from /proc: a child's `ru_maxrss` begins at its parent's."""
+"""Peak memory of a process, from /proc: `ru_maxrss` of a child starts at its parent's value."""
 
 import subprocess
 import time
@@ -17,7 +17,7 @@ def peak_gb(process: int | str = "self") -> float:
 
 
 def peak_until_end_gb(process: "subprocess.Popen[bytes]") -> float:
-    """Wait for a process; the highest resident memory that it was seen with, in GB."""
+    """Wait for a process; its highest resident memory in GB, sampled every 10 ms."""
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, peak_gb(process.pid))

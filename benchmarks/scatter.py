@@ -1,9 +1,10 @@
-"""Seconds of the scatter head with its whole grid on a generated set of FEC's size.
+"""Time the scatter head with its full grid at FEC's size, against an epoch of gradient descent.
 
     python benchmarks/scatter.py            130,516 faces, 449,142 triplets, 512 features
     python benchmarks/scatter.py --width 4096 --faces 20000
 
-Beside the training triplets a tenth as many are made for validation, on a tenth as many faces.
+The reference is one epoch of an embedding head (odd-one-out loss, batches of 1024) on the same
+triplets. A tenth as many triplets, on a tenth as many other faces, serve as the validation set.
 """
 
 import argparse
@@ -16,19 +17,21 @@ import torch
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.config import TrainConfig
+from fec_cache.training.fit import fit
 
 FEC_FACES, FEC_TRIPLETS = 130_516, 449_142
 
 
 def triplets(num: int, first: int, last: int, rng: np.random.Generator) -> TripletTable:
-    """Random triplets of faces with row numbers from `first` to `last`, six raters each."""
+    """Random triplets with six votes each, of faces in rows `first` to `last` (excluded)."""
     rows = first + rng.integers(0, last - first - 2, (num, 3)) + np.arange(3)
     votes = rng.multinomial(6, [0.15, 0.25, 0.6], num).astype(np.int64)
     return TripletTable(rows, votes.argmax(axis=1), rng.integers(0, 3, num), votes)
 
 
 def main() -> None:
-    """Generate, fit some rounds, print."""
+    """Generate the set, time both in turn, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faces", type=int, default=FEC_FACES)
     parser.add_argument("--triplets", type=int, default=FEC_TRIPLETS)
@@ -41,16 +44,28 @@ def main() -> None:
     train = triplets(options.triplets, 0, options.faces, rng)
     validation = triplets(options.triplets // 10, options.faces, len(features), rng)
     stored = features.astype(np.float16)
-    seconds = []
+    epoch = TrainConfig(epochs=1, batch_size=1024, loss="odd-one-out")
+    jobs = {
+        "one epoch": lambda: fit(stored, train, validation, HeadConfig("embedding"), epoch),
+        "scatter": lambda: fit_scatter(stored, train, validation, HeadConfig("scatter")),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(options.rounds):
-        started = time.perf_counter()
-        fit_scatter(stored, train, validation, HeadConfig("scatter"))
-        seconds.append(time.perf_counter() - started)
+        for name, job in jobs.items():
+            started = time.perf_counter()
+            job()
+            seconds[name].append(time.perf_counter() - started)
     print(
         f"{options.faces} faces, {options.triplets} triplets, {options.width} features, "
-        f"{torch.get_num_threads()} threads: {statistics.median(seconds):.1f} s "
-        f"(rounds {', '.join(f'{second:.1f}' for second in seconds)})"
+        f"{torch.get_num_threads()} threads"
     )
+    reference = statistics.median(seconds["one epoch"])
+    for name, rounds in seconds.items():
+        median = statistics.median(rounds)
+        print(
+            f"  {name:<12}{median:7.1f} s, {median / reference:5.2f} x one epoch "
+            f"(rounds {', '.join(f'{second:.1f}' for second in rounds)})"
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Both stages against the loops that tutorials show, interleaved in one run.
+"""Time both stages against the loops that tutorials show, interleaved in one run.
 
     python benchmarks/stages.py [--faces 256] [--rounds 3] [--backbone resnet18]
 
-Stage one: DataLoader, Pillow, torchvision's transform, eager fp32 batches of 32, against `extract`;
-the forward-only ceiling stands beside both. Stage two: DataLoader over pairs against `fit`.
-Weights are random: they do not change the speed.
+Stage one: DataLoader, Pillow, torchvision's transform and eager fp32 batches of 32 against
+`extract`, with the forward-only ceiling beside both. Stage two: DataLoader over pairs against
+`fit`. Weights are random, which does not change the speed.
 """
 
 import argparse
@@ -44,7 +44,7 @@ OUR_BATCH = 8
 
 
 class CropDataset(Dataset[torch.Tensor]):
-    """What a tutorial writes: open, crop the box, transform."""
+    """The dataset of a typical tutorial: open, crop the box, transform."""
 
     def __init__(self, faces: FaceTable, images: Path, backbone: Backbone) -> None:
         self._refs, self._images = [face.ref for face in faces.present], images
@@ -66,12 +66,14 @@ class CropDataset(Dataset[torch.Tensor]):
 
 
 def tutorial_extract(faces: FaceTable, images: Path, backbone: Backbone, workers: int) -> None:
+    """Extract as a tutorial does; the features are thrown away."""
     loader = DataLoader(CropDataset(faces, images, backbone), BATCH, num_workers=workers)
     with torch.no_grad():
         torch.cat([backbone.module(batch)["avgpool"] for batch in loader])
 
 
 def our_extract(faces: FaceTable, images: Path, backbone: Backbone) -> None:
+    """Extract into a temporary cache."""
     with tempfile.TemporaryDirectory() as folder:
         (recipe,) = recipes_of(backbone, 0.1, "float16")
         cache = FeatureCache.create(Path(folder), recipe)
@@ -79,6 +81,7 @@ def our_extract(faces: FaceTable, images: Path, backbone: Backbone) -> None:
 
 
 def forward_only(backbone: Backbone, num_faces: int) -> None:
+    """Run the network on black pictures in memory."""
     network = Network(backbone, torch.device("cpu"))
     size = backbone.input_size
     pictures = np.zeros((OUR_BATCH, size, size, 3), np.uint8)
@@ -87,6 +90,7 @@ def forward_only(backbone: Backbone, num_faces: int) -> None:
 
 
 def tutorial_train(features: np.ndarray, table: TripletTable) -> None:
+    """Train the original recipe for one epoch as a tutorial does."""
     pairs = pairs_from_triplets(table)
     matrix, rows = torch.from_numpy(features), torch.from_numpy(pairs.rows)
     data = TensorDataset(
@@ -102,7 +106,7 @@ def tutorial_train(features: np.ndarray, table: TripletTable) -> None:
 
 
 def median_seconds(jobs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Each job once a round, in turn, after a round that does not count."""
+    """Median seconds of each job: once per round, in turn, after an unmeasured first round."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(rounds + 1):
         for name, job in jobs.items():
@@ -114,6 +118,7 @@ def median_seconds(jobs: dict[str, Callable[[], None]], rounds: int) -> dict[str
 
 
 def show(title: str, seconds: dict[str, float], amount: int, unit: str) -> None:
+    """Print rates and their ratios to the first job."""
     print(title)
     reference = next(iter(seconds.values()))
     for name, spent in seconds.items():
@@ -122,11 +127,11 @@ def show(title: str, seconds: dict[str, float], amount: int, unit: str) -> None:
 
 def main() -> None:
     """Measure both stages and print rates and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--faces", type=int, default=256, help="number of faces")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds")
     parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the DataLoader")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
     with tempfile.TemporaryDirectory() as folder:

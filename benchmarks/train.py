@@ -1,4 +1,4 @@
-"""Stage two against the loops that tutorials show, interleaved in one run, on a generated cache.
+"""Time stage two against the loops that tutorials show, interleaved, on generated features.
 
     python benchmarks/train.py single  # one head, an epoch, batches of 32 and 512
     python benchmarks/train.py stacked  # K = 1, 8, 32, 128 heads side by side
@@ -6,11 +6,12 @@
     python benchmarks/train.py full --size fec  # embedding head at FEC's size; evaluation
 
 The reference is a Dataset of two rows and a label, DataLoader, Adam and the usual five lines. The
-limit counts 6 floating-point operations a weight and pair, as forward and both backward products
-would need, and 28 bytes a weight and step for Adam; it is measured by a large product and by a sum
-of vectors of the weights' size, on all threads. Ours leaves out the product that would reach the
-features, so its share of the limit may pass 100 %. What would take minutes (scikit-learn, many
-heads side by side) runs on some of the pairs, its time scaled to all of them: a star says so.
+limit counts 6 floating-point operations per weight and pair (the forward and both backward
+products) and 28 bytes per weight and step (Adam). The machine's speed is measured by a large matrix
+product and by a sum of vectors of the weights' size, on all threads. Ours leaves out the product
+that would reach the features, so its share of the limit may exceed 100 %. What would take minutes
+(scikit-learn, many heads side by side) runs on a part of the pairs, with its time scaled to all of
+them and marked by a star.
 """
 
 import argparse
@@ -55,10 +56,10 @@ SIZES = {
 }
 EVALUATED = (45_000, 51_060)
 HIDDEN = 256
-# So many heads get all pairs; more of them, and scikit-learn, a part.
+# Up to 8 heads train on all pairs; with more of them, and for scikit-learn, on a part.
 _WHOLE_HEADS = 8
 _OF_SCIKIT_LEARN = 10
-# 32 points: four step sizes, four weight decays, two dropout rates.
+# 32 points: four learning rates, four weight decays, two dropout probabilities.
 POINTS = {
     "head": "concat",
     "lr": "1e-4,3e-4,1e-3,3e-3",
@@ -69,7 +70,7 @@ POINTS = {
 
 @dataclass(frozen=True)
 class Bench:
-    """A generated cache: features [N, D] float16 and triplets on two sets of faces."""
+    """Generated features [N, D] float16, and triplets on two disjoint sets of faces."""
 
     features: np.ndarray
     train: TripletTable
@@ -77,16 +78,16 @@ class Bench:
 
     @property
     def num_pairs(self) -> int:
-        """Training pairs."""
+        """Number of training pairs."""
         return 3 * len(self.train)
 
     def part(self, share: int) -> "Bench":
-        """One in `share` of the training triplets."""
+        """The same with every `share`-th training triplet only."""
         return replace(self, train=self.train.take(np.arange(0, len(self.train), share)))
 
 
 def generated(size: str, width: int) -> Bench:
-    """Faces with eight hidden factors in loud noise; the odd face is the farthest, mostly."""
+    """Faces with eight hidden factors in loud noise; the odd face is mostly the farthest one."""
     num_train, num_triplets, num_validation, num_judged = SIZES[size]
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(num_train + num_validation, 8)).astype(np.float32)
@@ -112,7 +113,7 @@ def _triplets(
 
 
 class PairDataset(Dataset):
-    """What a tutorial writes: two rows of the matrix and a label."""
+    """The dataset of a typical tutorial: two rows of the matrix and a label."""
 
     def __init__(self, bench: Bench) -> None:
         pairs = pairs_from_triplets(bench.train)
@@ -128,7 +129,7 @@ class PairDataset(Dataset):
 
 
 def dataloader_loop(bench: Bench, batch_size: int, epochs: int = 1) -> None:
-    """The usual loop, on all threads."""
+    """The loop of a typical tutorial, on all threads."""
     data = PairDataset(bench)
     head = build_head(HeadConfig(), bench.features.shape[1])
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
@@ -141,7 +142,7 @@ def dataloader_loop(bench: Bench, batch_size: int, epochs: int = 1) -> None:
 
 
 def scikit_learn(bench: Bench, batch_size: int) -> None:
-    """MLPClassifier for one epoch, on pairs laid out in memory."""
+    """One epoch of MLPClassifier, on pairs concatenated in memory."""
     pairs = pairs_from_triplets(bench.train)
     inputs = bench.features[pairs.rows].reshape(len(pairs.rows), -1).astype(np.float32)
     classifier = MLPClassifier((HIDDEN,), batch_size=batch_size, max_iter=1)
@@ -150,7 +151,7 @@ def scikit_learn(bench: Bench, batch_size: int) -> None:
 
 
 def limit_s(bench: Bench, batch_size: int, num_heads: int = 1) -> float:
-    """Seconds that arithmetic and optimiser traffic of an epoch need at least."""
+    """Least seconds of an epoch by arithmetic and by the optimiser's memory traffic."""
     weights = 2 * bench.features.shape[1] * HIDDEN
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     flops = 2 * 2048**3 / min(_seconds(lambda: torch.mm(a, b)) for _ in range(5))
@@ -168,7 +169,7 @@ def _seconds(job: Callable[[], object]) -> float:
 
 
 def medians(jobs: dict[str, Callable[[], float | None]], rounds: int) -> dict[str, float]:
-    """Each job once a round, in turn; a job may return its own time."""
+    """Median seconds of each job: once per round, in turn; a job may return its own time."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
@@ -179,7 +180,7 @@ def medians(jobs: dict[str, Callable[[], float | None]], rounds: int) -> dict[st
 
 
 def show(title: str, seconds: dict[str, float], limit: float) -> None:
-    """A table: seconds, ratio to the first line, share of the limit."""
+    """Print seconds, ratio to the first line, share of the limit."""
     print(f"{title}; limit {limit:.2f} s")
     reference = next(iter(seconds.values()))
     for name, spent in seconds.items():
@@ -187,7 +188,7 @@ def show(title: str, seconds: dict[str, float], limit: float) -> None:
 
 
 def one_epoch(bench: Bench, jobs: Sequence[Job], device: str) -> float:
-    """Seconds of an epoch of jobs side by side, without the setting up."""
+    """Seconds of one epoch of jobs side by side, without the setup."""
     stack = Stack(bench.features, bench.train, bench.validation, jobs, device)
     return _seconds(lambda: stack.advance(1))
 
@@ -212,7 +213,7 @@ def single(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def stacked(bench: Bench, options: argparse.Namespace) -> None:
-    """K heads side by side in this process, and the plan's choice, an epoch each."""
+    """K heads side by side in this process, one epoch each."""
     for batch_size in options.batch_sizes:
         plain = TrainConfig(batch_size=batch_size)
         print(f"K heads, one epoch of {bench.num_pairs:,} pairs each, batch {batch_size}, per head")
@@ -233,7 +234,7 @@ def stacked(bench: Bench, options: argparse.Namespace) -> None:
 def searched(
     bench: Bench, epochs: int, device: str, halving: Halving | None
 ) -> tuple[tuple[Ranked, ...], str]:
-    """A search of 32 points from nothing: settings by rank, and what the plan said."""
+    """A search of 32 points in a new ledger: settings by rank, and the plan's sentence."""
     axes = {**POINTS, "epochs": str(epochs)}
     space = Space(tuple(parse_axis(name, text) for name, text in axes.items()))
     split = Split(bench.train, bench.validation, "faces", 0)
@@ -254,12 +255,12 @@ def searched(
 
 
 def grid(bench: Bench, options: argparse.Namespace) -> None:
-    """32 points at batch 32 against 32 DataLoader loops (one is run, its time is multiplied)."""
-    found: dict[str, tuple[tuple[Ranked, ...], str]] = {}
+    """32 points at batch 32 against 32 DataLoader loops (one is run, its time multiplied)."""
+    outcomes: dict[str, tuple[tuple[Ranked, ...], str]] = {}
 
     def run(name: str, halving: Halving | None) -> None:
-        """The whole search: calibration, starting and ending of processes included."""
-        found[name] = searched(bench, options.epochs, options.device, halving)
+        """The whole search, including calibration and the start and end of processes."""
+        outcomes[name] = searched(bench, options.epochs, options.device, halving)
 
     jobs: dict[str, Callable[[], float | None]] = {
         "32 DataLoader loops": lambda: (
@@ -269,10 +270,10 @@ def grid(bench: Bench, options: argparse.Namespace) -> None:
         "halving": lambda: run("halving", Halving()),
     }
     seconds = medians(jobs, options.rounds)
-    print(found["all points"][1])
+    print(outcomes["all points"][1])
     title = f"32 points, batch 32, {options.epochs} epochs of {bench.num_pairs:,} pairs"
     show(title, seconds, options.epochs * limit_s(bench, 32, 32))
-    whole, halved = (found[name][0] for name in ("all points", "halving"))
+    whole, halved = (outcomes[name][0] for name in ("all points", "halving"))
     best = whole[0].val_triplet_accuracy
     (own,) = (entry for entry in whole if entry.settings == halved[0].settings)
     error = math.sqrt(best * (1 - best) / len(bench.validation))
@@ -284,9 +285,9 @@ def grid(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def full(bench: Bench, options: argparse.Namespace) -> None:
-    """An embedding head with odd-one-out loss, then a full evaluation; time and memory.
+    """Time and memory of an embedding head with odd-one-out loss, then time of scoring.
 
-    In a fresh process that does nothing else, so that its memory is that of the training.
+    Runs in a new process that does nothing else, so that its memory is that of the training.
     """
     with tempfile.TemporaryDirectory() as name:
         for part, table in (("train", bench.train), ("validation", bench.validation)):
@@ -300,12 +301,12 @@ def full(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def full_in(folder: Path, epochs: int, device: str) -> None:
-    """The process of `full`, on what that has written to a folder."""
+    """The process of `full`, on the arrays that `full` wrote to a folder."""
     features = np.load(folder / "features.npy")
     train, validation = (
         TripletTable(**np.load(folder / f"{part}.npz")) for part in ("train", "validation")
     )
-    held = _memory_gb("VmRSS")
+    before = _memory_gb("VmRSS")
     config = TrainConfig(loss="odd-one-out", batch_size=1024, epochs=epochs)
     started = time.perf_counter()
     result = fit(features, train, validation, HeadConfig("embedding"), config, device)
@@ -314,7 +315,7 @@ def full_in(folder: Path, epochs: int, device: str) -> None:
         f"Embedding head {features.shape[1]}-{HIDDEN}-16, odd-one-out, batch 1024, "
         f"{epochs} epochs of {len(train):,} triplets: {spent:.1f} s, validation "
         f"{result.best.val_triplet_accuracy:.3f}; memory beside the features (of "
-        f"{features.nbytes / 2**30:.2f} GB) at its peak {_memory_gb('VmHWM') - held:.2f} GB",
+        f"{features.nbytes / 2**30:.2f} GB) at its peak {_memory_gb('VmHWM') - before:.2f} GB",
         flush=True,
     )
     rng = np.random.default_rng(1)
@@ -328,7 +329,7 @@ def full_in(folder: Path, epochs: int, device: str) -> None:
 
 
 def _memory_gb(name: str) -> float:
-    """Resident memory of this process: `VmRSS` now, `VmHWM` at its peak."""
+    """Resident memory of this process in GiB: `VmRSS` now, `VmHWM` at its peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(name + ":"))
     return int(line.split()[1]) / 2**20
@@ -344,13 +345,13 @@ PARTS = {"single": single, "stacked": stacked, "grid": grid, "full": full}
 def main() -> None:
     """Measure one part and print it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--width", type=int, default=512, help="D")
-    parser.add_argument("--batch-sizes", type=_numbers, default=[32, 512])
-    parser.add_argument("--heads", type=_numbers, default=[1, 8, 32, 128])
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("part", choices=PARTS, help="what to measure")
+    parser.add_argument("--size", choices=SIZES, default="small", help="size of the set")
+    parser.add_argument("--width", type=int, default=512, help="D, the width of the features")
+    parser.add_argument("--batch-sizes", type=_numbers, default=[32, 512], help="comma-separated")
+    parser.add_argument("--heads", type=_numbers, default=[1, 8, 32, 128], help="comma-separated")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of grid and full")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     threads = torch.get_num_threads()

@@ -1,9 +1,9 @@
-"""Convolutions of 3 x 3 in float32: Winograd's algorithm against oneDNN's direct one, in turns.
+"""Time 3 x 3 convolutions in float32: Winograd's algorithm against oneDNN's direct one.
 
     python benchmarks/winograd.py                            # shapes, then whole networks
     python benchmarks/winograd.py --backbones resnet18 vgg16
 
-One thread, core time a face, least of several passes. The error is against float64.
+One thread, CPU time per face, minimum over several interleaved passes. Errors are against float64.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ONE = [1, 1]
 
 
 def least_ms(passes: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Least core time of each, a face; all take turns."""
+    """Minimum CPU time of each per face, in ms; all take turns."""
     spent: dict[str, list[float]] = {name: [] for name in passes}
     for _ in range(rounds):
         for name, work in passes.items():
@@ -50,23 +50,23 @@ def compare_shape(channels: int, side: int) -> None:
     bias = torch.randn(channels, generator=drawn) / 10
     order = (ONE, ONE, ONE, 1)
     packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *order, list(images.shape))
-    inside = winograd_weights(weight)
+    transformed = winograd_weights(weight)
 
     def direct() -> Tensor:
-        words = ("relu", [], "")
-        return torch.ops.mkldnn._convolution_pointwise(images, packed, bias, *order, *words)
+        activation = ("relu", [], "")
+        return torch.ops.mkldnn._convolution_pointwise(images, packed, bias, *order, *activation)
 
     def winograd() -> Tensor:
-        return winograd_convolution(images, inside, bias, None, True)
+        return winograd_convolution(images, transformed, bias, None, True)
 
-    wanted = functional.conv2d(images.double(), weight.double(), bias.double(), padding=1).relu()
-    errors = [float((work() - wanted).norm() / wanted.norm()) for work in (direct, winograd)]
+    expected = functional.conv2d(images.double(), weight.double(), bias.double(), padding=1).relu()
+    errors = [float((work() - expected).norm() / expected.norm()) for work in (direct, winograd)]
     ms = least_ms({"direct": direct, "winograd": winograd})
-    told = "" if is_worthwhile(channels, channels, side, side) else "  (not used)"
+    note = "" if is_worthwhile(channels, channels, side, side) else "  (not used)"
     print(
         f"{channels:4d} channels, {side:3d} x {side:3d}: direct {ms['direct']:.2f} ms, Winograd "
         f"{ms['winograd']:.2f} ms, {ms['direct'] / ms['winograd']:.2f} times as fast; errors "
-        f"{errors[0]:.0e}, {errors[1]:.0e}{told}",
+        f"{errors[0]:.0e}, {errors[1]:.0e}{note}",
         flush=True,
     )
 
@@ -96,9 +96,9 @@ def compare_network(name: str) -> None:
 
 
 def main() -> None:
-    """Print a line for each."""
+    """Print one line per shape and per network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backbones", nargs="*", default=BACKBONES)
+    parser.add_argument("--backbones", nargs="*", default=BACKBONES, help="networks to measure")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread, batches of {BATCH}")

@@ -1,4 +1,4 @@
-"""Steps of writing that can be made to fail on purpose: for tests and `benchmarks/faults.py`.
+"""Steps of writing that can be made to fail on purpose: for tests and `campaigns/faults.py`.
 
 `FEC_FAILPOINT=STEP:FILE:N:ACTION` arms one for a process, `arm` does so from Python. STEP and FILE
 are shell patterns; the failpoint fires at the Nth matching step. ACTION is `kill`, `interrupt`,

@@ -12,7 +12,7 @@ from fec_cache.cache.manifest import FailedFace, write_manifest
 from fec_cache.cache.plan import WorkItem
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError, StorageFailed
 from fec_cache.faces.table import Face
-from tests import toy
+from fec_cache.testing import toy
 
 NOBODY = 65534
 

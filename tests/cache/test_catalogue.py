@@ -8,7 +8,7 @@ from fec_cache.cache.catalogue import (
     select_cache,
 )
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
-from tests import toy
+from fec_cache.testing import toy
 
 
 @pytest.fixture

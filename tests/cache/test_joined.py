@@ -6,7 +6,7 @@ import pytest
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.joined import caches_of_recipes, label_of, select_caches
 from fec_cache.errors import BadOption, CacheMismatch, CacheNotFound
-from tests import toy
+from fec_cache.testing import toy
 
 
 def side_by_side(number):

@@ -5,7 +5,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
-from tests import toy
+from fec_cache.testing import toy
 
 
 @pytest.fixture

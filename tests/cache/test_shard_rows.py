@@ -13,7 +13,7 @@ from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.shards import SEAL_BYTES, read_faces, sealed_shard, write_shard
 from fec_cache.errors import CacheDamaged
 from fec_cache.extraction.recipes import recipes_of
-from tests import toy
+from fec_cache.testing import toy
 
 FINGERPRINT = "ab" * 32
 

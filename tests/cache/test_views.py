@@ -8,7 +8,7 @@ import pytest
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.views import write_views
-from tests import toy
+from fec_cache.testing import toy
 
 HEADER = ["face_id", "image", "left", "right", "top", "bottom", "reason"]
 

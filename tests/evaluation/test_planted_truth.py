@@ -1,10 +1,10 @@
-"""A small version of `benchmarks/planted_truth.py`: the chain recovers what was planted."""
+"""A small version of `campaigns/planted_truth.py`: the chain recovers what was planted."""
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.planted_truth import (
+from campaigns.planted_truth import (
     coverage,
     embedding_of,
     make_set,

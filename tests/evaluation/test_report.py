@@ -13,7 +13,7 @@ from fec_cache.evaluation.report import DECISION_THRESHOLD, evaluate_head
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
-from tests.planted import planted_set
+from fec_cache.testing.planted import planted_set
 
 
 class Distance(PairHead):

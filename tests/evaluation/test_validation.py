@@ -7,9 +7,9 @@ import torch
 from fec_cache.evaluation.validation import calibration_error
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import pair_logits
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
-from tests.planted import planted_split
 
 
 def bent(head, logit):

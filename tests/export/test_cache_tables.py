@@ -9,7 +9,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.errors import BadOption, CacheDamaged, CacheNotFound, OutputExists, StorageFailed
 from fec_cache.export import cache_tables as module
 from fec_cache.export.cache_tables import SUFFIXES, export_cache
-from tests import toy
+from fec_cache.testing import toy
 
 
 @pytest.fixture

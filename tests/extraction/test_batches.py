@@ -5,7 +5,7 @@ from fec_cache.extraction import batches as module
 from fec_cache.extraction.batches import Decoder, StageSeconds, batches_of, groups_of
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.table import Face
-from tests import toy
+from fec_cache.testing import toy
 
 CROP = CropConfig(input_size=4, margin=0.0)
 

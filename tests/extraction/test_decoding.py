@@ -11,7 +11,7 @@ from fec_cache.extraction.decoding import choose_decode, measured_rates
 from fec_cache.faces.crop import CropConfig
 from fec_cache.inference.gpu_jpegs import JpegDecoder
 from fec_cache.inference.nvjpeg import _of_torchvision
-from tests import toy
+from fec_cache.testing import toy
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CROP = CropConfig(input_size=32, margin=0.1)

@@ -6,7 +6,7 @@ from fec_cache.errors import BadOption, PrecisionLost, WorkerLost
 from fec_cache.extraction import devices as module
 from fec_cache.extraction.devices import check_devices, device_names, extract_on_devices
 from fec_cache.extraction.run import ExtractOptions
-from tests import toy
+from fec_cache.testing import crashes, toy
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=2, shard_faces=4)
 
@@ -29,7 +29,7 @@ def quick_start(monkeypatch, processes):
 
 def run(tmp_path, faces, cache, doomed="", omen=None, told=None):
     """Two processes, of which those with `doomed` in their name are killed at work."""
-    source = toy.ToySource("toy", None, ("avgpool",), toy.WEIGHTS, doomed, omen)
+    source = crashes.ToySource("toy", None, ("avgpool",), toy.WEIGHTS, doomed, omen)
     on_progress = told.append if told is not None else None
     devices = ("cpu", "cpu:0")
     images_dir = tmp_path / "images"
@@ -67,7 +67,7 @@ def test_a_process_that_dies_alone_loses_nothing(quick_start, tmp_path, faces, c
 
 
 def test_an_error_is_sent_with_its_kind(tmp_path, faces, cache):
-    class Refusing(toy.ToySource):
+    class Refusing(crashes.ToySource):
         def load(self):
             raise PrecisionLost("not its own features")
 

@@ -13,8 +13,8 @@ from fec_cache.extraction import batches as batches_module
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
 from fec_cache.extraction.run import ExtractOptions
-from tests import toy
-from tests.toy import counts, hide, load, numbers_of, solid_faces
+from fec_cache.testing import toy
+from fec_cache.testing.toy import counts, hide, load, numbers_of, solid_faces
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 

@@ -21,7 +21,7 @@ def open_folder():
 @pytest.mark.timeout(420)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked")
 def test_forty_rounds_of_faults_break_no_promise(open_folder):
-    command = [sys.executable, str(ROOT / "benchmarks" / "faults.py"), "--where", str(open_folder)]
+    command = [sys.executable, str(ROOT / "campaigns" / "faults.py"), "--where", str(open_folder)]
     done = subprocess.run(
         [*command, "--rounds", "40", "--flips", "100", "--seed", "0"],
         capture_output=True,

@@ -14,7 +14,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cli.main import fec
 from fec_cache.errors import StorageFailed
 from fec_cache.system.failpoints import VARIABLE
-from tests import toy
+from fec_cache.testing import crashes, toy
 
 CLI = Path(__file__).parents[2] / "cli.py"
 NUM_FACES = 22
@@ -41,7 +41,9 @@ def unbroken(tmp_path, images_dir, faces):
 
 
 def start(processes, cache_dir, images_dir, faces, **settings):
-    child = processes.Process(target=toy.job, args=(cache_dir, images_dir, faces), kwargs=settings)
+    child = processes.Process(
+        target=crashes.run_with_fault, args=(cache_dir, images_dir, faces), kwargs=settings
+    )
     child.start()
     return child
 
@@ -115,8 +117,8 @@ def test_a_kill_at_every_step_of_writing(processes, tmp_path, images_dir, faces,
     assert exit_codes == [-signal.SIGKILL] * 36 + [0]
 
 
-def computed_by(cache_dir, number):
-    return int((cache_dir / f"computed-{number}.txt").read_text())
+def computed_by(cache_dir, child):
+    return int((cache_dir / f"computed-{child.pid}.txt").read_text())
 
 
 def test_three_extractors_at_once_share_the_work_and_store_every_face_once(
@@ -124,16 +126,12 @@ def test_three_extractors_at_once_share_the_work_and_store_every_face_once(
 ):
     cache_dir = tmp_path / "cache"
     cache_dir.mkdir()
-    numbers = range(3)
-    children = [
-        start(processes, cache_dir, images_dir, faces, delay_s=0.05, told_as=number)
-        for number in numbers
-    ]
+    children = [start(processes, cache_dir, images_dir, faces, delay_s=0.05) for _ in range(3)]
     assert [finish(child) for child in children] == [0, 0, 0]
     assert sorted(toy.shard_digests(cache_dir).values()) == sorted(unbroken.values())
     assert_right(cache_dir, faces)
     # No face twice, the one that is no picture included.
-    assert sum(computed_by(cache_dir, number) for number in numbers) == NUM_FACES - 1
+    assert sum(computed_by(cache_dir, child) for child in children) == NUM_FACES - 1
 
 
 def test_the_work_of_a_killed_extractor_is_taken_over(
@@ -147,11 +145,11 @@ def test_the_work_of_a_killed_extractor_is_taken_over(
     while not list(cache_dir.glob("*/shards/00000.h5")) and time.monotonic() < deadline:
         time.sleep(0.01)
     doomed.kill()
-    heir = start(processes, cache_dir, images_dir, faces, told_as=1)
+    heir = start(processes, cache_dir, images_dir, faces)
     assert [finish(heir), finish(doomed)] == [0, -signal.SIGKILL]
     assert toy.shard_digests(cache_dir) == unbroken
     # The manifest was yet to be: the shard bears its own seal and counts.
-    assert computed_by(cache_dir, 1) == NUM_FACES - 1 - 4
+    assert computed_by(cache_dir, heir) == NUM_FACES - 1 - 4
 
 
 def test_two_extractors_with_other_pieces_store_every_face_once(

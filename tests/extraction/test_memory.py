@@ -3,7 +3,7 @@ import pytest
 from fec_cache.errors import BadOption
 from fec_cache.extraction import memory as module
 from fec_cache.extraction.memory import plan_memory
-from tests import toy
+from fec_cache.testing import toy
 
 
 def test_less_memory_means_fewer_faces_under_way():

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.extraction import batches
-from tests import toy
+from fec_cache.testing import toy
 
 COLOUR = (200, 100, 50)
 

@@ -15,7 +15,7 @@ from fec_cache.extraction.pipeline import Pipeline
 from fec_cache.extraction.workers import PipelineOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.inference.network import Network
-from tests import toy
+from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 OPTIONS = PipelineOptions(2, 2, 0, 1, MemoryPlan(64, 1 << 20), 60.0)

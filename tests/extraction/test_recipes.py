@@ -9,7 +9,7 @@ from fec_cache.errors import BadImage
 from fec_cache.extraction import recipes
 from fec_cache.extraction.recipes import RecipeNetworks, check_finite, recipes_of
 from fec_cache.faces.crop import CropConfig
-from tests import toy
+from fec_cache.testing import toy
 
 PICTURES = [np.full((4, 4, 3), colour, np.uint8) for colour in ((51, 102, 255), (0, 0, 0))]
 

@@ -20,7 +20,7 @@ from fec_cache.extraction.recipes import recipes_of
 from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import identify_faces
-from tests import toy
+from fec_cache.testing import toy
 
 OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 OTHER_WORDS = {

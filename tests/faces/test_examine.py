@@ -10,7 +10,7 @@ from fec_cache.faces.decode import decode_image
 from fec_cache.faces.examine import examine
 from fec_cache.faces.recrop import KEPT_MARGIN, crop_window
 from fec_cache.faces.windows import cut_window
-from tests.datasets.download.picture_server import canvas_bomb
+from fec_cache.testing.picture_server.pictures import canvas_bomb
 
 
 def packed(pixels, kind="JPEG", **options):

@@ -12,9 +12,9 @@ from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import pair_logits, probability_of, similarity_of
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET
+from fec_cache.testing.planted import planted_set
 from fec_cache.training.config import LOSSES
 from fec_cache.training.losses import training_columns
-from tests.planted import planted_set
 from tests.training.plain_losses import batch_loss, odd_one_out_loss, triplet_loss
 
 WIDTH = 24

@@ -11,9 +11,9 @@ from fec_cache.heads import preparation
 from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig, split_preparation
 from fec_cache.heads.preparation import Preparation, principal_directions, symmetric_eigen
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
-from tests.planted import planted_split
 
 
 def correlated(num_faces, width, seed=0, rank=None):

@@ -7,7 +7,7 @@ from torch._dynamo.utils import counters
 from fec_cache.inference import compilation as module
 from fec_cache.inference.compilation import Compiler
 from fec_cache.inference.network import Network
-from tests import toy
+from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 

@@ -23,7 +23,7 @@ from fec_cache.inference import nvjpeg as nvjpeg_module
 from fec_cache.inference.folding import smallest_cosine
 from fec_cache.inference.gpu_jpegs import JpegDecoder, cut_tensor, jpeg_decoder
 from fec_cache.inference.nvjpeg import nvjpeg
-from tests import toy
+from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 CROP = CropConfig(input_size=32, margin=0.1, decode="gpu")

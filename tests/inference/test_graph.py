@@ -11,7 +11,7 @@ from fec_cache.inference.compilation import Compiler, fuse_network
 from fec_cache.inference.graph import traced, use_onednn
 from fec_cache.inference.network import Network
 from fec_cache.inference.winograd import winograd_convolution
-from tests import toy
+from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(

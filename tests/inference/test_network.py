@@ -7,7 +7,7 @@ import torch
 from fec_cache.backbones.load import load_backbone
 from fec_cache.errors import BadOption, OutOfMemory
 from fec_cache.inference.network import Network, choose_device
-from tests import toy
+from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from fec_cache.errors import BadOption
 from fec_cache.inference import precision as module
 from fec_cache.inference.folding import smallest_cosine
 from fec_cache.inference.precision import choose_precision
-from tests import toy
+from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 

@@ -20,9 +20,9 @@ from fec_cache.runs.checkpoint import (
     save_run,
 )
 from fec_cache.runs.config import RunConfig
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
-from tests.planted import planted_split
 
 RECIPE = FeatureRecipe(
     backbone="toy",

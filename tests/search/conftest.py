@@ -11,8 +11,8 @@ from fec_cache.search.run import Search
 from fec_cache.search.samplers.base import make_sampler
 from fec_cache.search.space import space_of
 from fec_cache.search.trainer import SearchTrainer
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.backends.process_pool import StackPlan
-from tests.planted import planted_split
 
 VALUES = {
     "head": ["concat", "embedding"],

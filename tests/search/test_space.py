@@ -17,9 +17,9 @@ from fec_cache.search.space import (
     space_of,
 )
 from fec_cache.search.values import Axis
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
-from tests.planted import planted_split
 from tests.search.conftest import VALUES
 
 

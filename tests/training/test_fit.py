@@ -11,9 +11,9 @@ from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import odd_accuracy, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+from fec_cache.testing.planted import planted_set, planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit, seconds_per_epoch
-from tests.planted import planted_set, planted_split
 
 QUICK = TrainConfig(lr=3e-3, epochs=6, batch_size=64)
 

@@ -12,9 +12,9 @@ from torch.func import functional_call, grad, vmap
 from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.testing.planted import planted_set
 from fec_cache.training.config import LOSSES
 from fec_cache.training.losses import TRIPLET_MARGINS, bce_loss, training_columns
-from tests.planted import planted_set
 from tests.training.plain_losses import (
     batch_loss,
     contrastive_loss,

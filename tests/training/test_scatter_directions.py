@@ -12,6 +12,7 @@ from fec_cache.heads.base import COMPONENTS, build_head
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import odd_accuracy, similarity_of
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.closed_form import fit_scatter, start_from_scatter
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
@@ -21,7 +22,6 @@ from fec_cache.training.scatter_directions import (
     find_scatter,
     pair_scatters,
 )
-from tests.planted import planted_split
 
 SCATTER = HeadConfig("scatter")
 

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 
 from fec_cache.heads.config import HeadConfig
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.closed_form import fit_scatter
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from fec_cache.training.version import TRAINER_VERSION
-from tests.planted import planted_split
 
 TRAINING = TrainConfig(lr=3e-3, epochs=3, batch_size=32)
 HEAD = HeadConfig(hidden=(16,))

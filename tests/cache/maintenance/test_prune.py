@@ -4,7 +4,7 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.maintenance import prune as module
 from fec_cache.cache.maintenance.prune import prune_cache, remove_cache, remove_half_removed
 from fec_cache.cache.maintenance.verify import verify_cache
-from tests import toy
+from fec_cache.testing import toy
 
 
 @pytest.fixture

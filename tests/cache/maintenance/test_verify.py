@@ -12,7 +12,7 @@ from fec_cache.cache.maintenance.repair import repair_cache, repair_index
 from fec_cache.cache.maintenance.verify import verify_cache, verify_index
 from fec_cache.cache.manifest import write_manifest
 from fec_cache.errors import CacheDamaged
-from tests import toy
+from fec_cache.testing import toy
 
 
 @pytest.fixture

@@ -22,9 +22,13 @@ from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import load_face
 from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
+from fec_cache.testing import download_worker
+from fec_cache.testing.picture_server.behaviours import EXPECTED
+from fec_cache.testing.picture_server.loopback import pinned
+from fec_cache.testing.picture_server.server import PictureServer
+from fec_cache.testing.picture_server.triplets import write_csv
 from fec_cache.workflows.download import LOCK_NAME
 from fec_cache.workflows.download import download as run_download
-from tests.datasets.download.picture_server import EXPECTED, PictureServer, pinned, write_csv
 from tests.workspace_fixtures import BACKBONE
 
 ROOT = Path(__file__).parents[3]
@@ -306,7 +310,7 @@ def facts(folder):
 
 def worker(folder):
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.commands.download_worker", str(folder)], cwd=ROOT
+        [sys.executable, "-m", "fec_cache.testing.download_worker", str(folder)], cwd=ROOT
     )
 
 
@@ -315,8 +319,6 @@ def test_kills_lose_nothing_and_nothing_that_was_ok_is_fetched_again(server, tmp
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
         write_csv(folder / "train.csv", mixture(server, 12))
-    from tests.cli.commands import download_worker
-
     download_worker.run(whole)
     server.log.clear()
     seen = []

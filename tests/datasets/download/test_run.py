@@ -11,15 +11,10 @@ from fec_cache.datasets.download.run import Network, download
 from fec_cache.datasets.image_paths import url_path
 from fec_cache.errors import NetworkDown
 from fec_cache.faces.examine import examine
-from tests.datasets.download.picture_server import (
-    EXPECTED,
-    PUBLIC,
-    PUBLIC_SIX,
-    LoopbackDial,
-    PictureServer,
-    pinned,
-    write_csv,
-)
+from fec_cache.testing.picture_server.behaviours import EXPECTED
+from fec_cache.testing.picture_server.loopback import PUBLIC, PUBLIC_SIX, LoopbackDial, pinned
+from fec_cache.testing.picture_server.server import PictureServer
+from fec_cache.testing.picture_server.triplets import write_csv
 
 FAST = {"backoff_s": 0.02, "deadline_s": 1.5, "max_bytes": 1_000_000, "per_host": 8}
 
@@ -193,7 +188,7 @@ def test_a_picture_that_lies_there_already_is_not_fetched(server, tmp_path):
     path, bad = (tmp_path / "images" / url_path(u) for u in (url, other))
     path.parent.mkdir(parents=True)
     bad.parent.mkdir(parents=True, exist_ok=True)
-    from tests.datasets.download.picture_server import picture
+    from fec_cache.testing.picture_server.pictures import picture
 
     path.write_bytes(picture(7))
     bad.write_bytes(picture(7)[:-3000])

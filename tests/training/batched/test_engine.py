@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HEADS, HeadConfig
+from fec_cache.testing.planted import planted_set
 from fec_cache.training.batched.engine import Engine, Items
 from fec_cache.training.batched.gradients import GRADIENTS
 from fec_cache.training.batched.job_state import Lane
@@ -18,7 +19,6 @@ from fec_cache.training.batched.parameters import Parameters
 from fec_cache.training.batched.resident import Resident, share_preparation
 from fec_cache.training.config import LOSSES, OPTIMIZERS, TrainConfig
 from fec_cache.training.losses import training_columns
-from tests.planted import planted_set
 from tests.training.plain_losses import batch_loss
 
 TRAINED = [head for head in HEADS if head != "scatter"]

@@ -9,12 +9,12 @@ import torch
 
 from fec_cache.errors import OutOfMemory, TrainingDiverged
 from fec_cache.heads.config import HeadConfig
+from fec_cache.testing.planted import planted_split
 from fec_cache.training.backends.planning import plan_stacks
 from fec_cache.training.backends.process_pool import Crew, StackPlan
 from fec_cache.training.batched.stack import Job, Stack, stack_key
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
-from tests.planted import planted_split
 
 PLAIN = TrainConfig(epochs=3, batch_size=64)
 

@@ -14,7 +14,8 @@ from fec_cache.datasets.download.config import DownloadConfig, FetchFailed
 from fec_cache.datasets.download.http.addresses import PinnedBackend, check_url, danger_of, resolve
 from fec_cache.datasets.download.http.connections import HostConnections
 from fec_cache.datasets.download.http.fetch import Fetcher
-from tests.datasets.download.picture_server import PUBLIC, LoopbackDial, PictureServer, pinned
+from fec_cache.testing.picture_server.loopback import PUBLIC, LoopbackDial, pinned
+from fec_cache.testing.picture_server.server import PictureServer
 
 REFUSED = {
     "127.0.0.1": "loopback",

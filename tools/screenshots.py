@@ -1,11 +1,11 @@
-"""Pictures of the report for the docs, on drawn faces only.
+"""Take the screenshots of the report for the docs, on synthetic faces only.
 
-    python benchmarks/screenshots.py WORK [--out docs/images]
+    python tools/screenshots.py WORK [--out docs/images]
 
-draws a synthetic set in WORK, extracts two kinds of features, trains the original recipe with five
-seeds and the winner of a small search with five, writes the report, and photographs it in headless
-Chromium at 400 and 1400 pixels, in light and dark. What is in WORK already is not made again. Says
-what sticks out of the page to the side, and fails if anything does.
+Draws a synthetic set in WORK, extracts two kinds of features, trains the original recipe and the
+winner of a small search with five seeds each, writes the report, and takes screenshots in headless
+Chromium at 400 and 1400 pixels, light and dark. Reuses whatever WORK already holds. Prints elements
+that overflow the page sideways, and fails if there are any.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SEARCH = (
     "--head embedding --hidden 128 --dropout 0.5 --prepare pca:256 --optimizer adamw "
     "--batch-size 128 --weight-decay 0.1 --loss bce,triplet,odd-one-out --lr 3e-4,1e-3,3e-3"
 )
-# Width, scheme, and how much of the page: pictures in a README are read at a glance.
+# Width, color scheme and height: a README shows only the top of the page.
 SHOTS = {
     "report-1400": (1400, "light", 1560),
     "report-1400-dark": (1400, "dark", 1560),
@@ -46,7 +46,7 @@ _QUALITY, _WHOLE_QUALITY = 82, 30
 
 
 def make(work: Path) -> Path:
-    """The report of five seeds beside five seeds of the original recipe."""
+    """Path of the report: five seeds of the winner beside five of the original recipe."""
     workspace = Workspace(work / "data", work / "cache", work / "runs")
     folders = ("--cache", str(workspace.cache_dir), "--data", str(workspace.data_dir))
     if not (workspace.data_dir / "test.csv").exists():
@@ -75,20 +75,20 @@ def make(work: Path) -> Path:
 
 
 def shoot(page: Path, out: Path) -> int:
-    """Write the pictures; the number of elements that stick out of a page."""
+    """Write the screenshots; the number of elements that overflow a page."""
     out.mkdir(parents=True, exist_ok=True)
-    outside = 0
+    num_overflowing = 0
     with Browser() as browser:
         for name, (width, scheme, below) in SHOTS.items():
             browser.open(page, width, scheme)
-            outside += len(found := browser.overflow())
-            for words in found:
-                print(f"{width} px: {words} sticks out")
+            num_overflowing += len(elements := browser.overflow())
+            for element in elements:
+                print(f"{width} px: {element} overflows the page")
             _save(browser.picture(below=below), out / f"{name}.webp")
         for name, (width, scheme) in WHOLE.items():
             browser.open(page, width, scheme)
             _save(browser.picture(), out / f"{name}.webp", _WHOLE_QUALITY)
-    return outside
+    return num_overflowing
 
 
 def _save(png: bytes, path: Path, quality: int = _QUALITY) -> None:
@@ -102,10 +102,10 @@ def _fec(*words: str) -> None:
 
 
 def main() -> None:
-    """Make what is missing, then take the pictures."""
+    """Make what is missing, then take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("work", type=Path, help="folder to work in")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="where to write")
     options = parser.parse_args()
     sys.exit(min(1, shoot(make(options.work), options.out)))
 

@@ -1,17 +1,17 @@
-"""The whole chain from triplets to figures on a truth that was planted, so that it can be checked.
+"""Check the chain from triplets to figures on data whose truth is known, because it was planted.
 
-    python benchmarks/planted_truth.py [--people 1000] [--triplets 35000] [--draws 500]
+    python campaigns/planted_truth.py [--people 1000] [--triplets 35000] [--draws 500]
         [--loudness 2] [--equal-types] [--seed 0]
 
-A face's feature mixes what it expresses (6 numbers) and who it shows (16 numbers, twice as loud)
-into 128 numbers and adds noise. Simulated raters see distances of expressions, with errors of a
-size at which the average rater agrees with the majority in 86.2 % of answers, as FEC's do. The
-oracle sees the expressions themselves, without error. Test people are nobody of training.
+A face's feature mixes its expression (6 numbers) and its identity (16 numbers, twice as loud) into
+128 numbers and adds noise. Simulated raters see distances of expressions, with errors of a size at
+which the average rater agrees with the majority in 86.2 % of answers, as FEC's raters do. The
+oracle sees the expressions without error. No test person is in the training set.
 
-Prints, for the original recipe and for heads with a metric of their own: triplet accuracy beside
-the oracle's, calibration error against majorities and against the raters' true shares, and how
-often a linear probe on the embedding names the person; the same by the number of dimensions. Then
-how often the 95 % intervals cover.
+Prints, for the original recipe and for heads that learn a metric: triplet accuracy beside the
+oracle's, calibration error against majorities and against the raters' true shares, and the accuracy
+of a linear probe that predicts the person from the embedding; the same by embedding size. Then how
+often the 95 % intervals cover the truth.
 """
 
 import argparse
@@ -49,7 +49,7 @@ _PANEL = 200
 
 @dataclass(frozen=True)
 class World:
-    """How features come about: mixing matrices [E, D] and [I, D], and the classes' centres."""
+    """How features are made: mixing matrices [E, D] and [I, D], and the centres of the classes."""
 
     of_expression: npt.NDArray[np.float64]
     of_identity: npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ class World:
 
 @dataclass(frozen=True)
 class Planted:
-    """Faces whose truth is known, and triplets of them as raters judged them.
+    """Faces whose truth is known, and triplets of them as simulated raters judged them.
 
     `features` [N, D] float32; `expression` [N, E]; `identity` [N]; `noise` is the raters' error.
     """
@@ -73,12 +73,12 @@ class Planted:
 
     @property
     def oracle(self) -> npt.NDArray[np.float64]:
-        """Similarity [T, 3] of who sees the expressions without error."""
+        """Similarity [T, 3] by the true expressions."""
         return -pair_distances(self.expression[self.table.rows])
 
 
 def make_world(seed: int, loudness: float = LOUDNESS) -> World:
-    """A way to look, drawn from a seed."""
+    """A random world; `loudness` scales the identity."""
     rng = np.random.default_rng([seed, 0])
     return World(
         rng.normal(size=(EXPRESSION, WIDTH)) / np.sqrt(EXPRESSION),
@@ -94,7 +94,7 @@ def make_set(
     rng: np.random.Generator,
     faces_each: int = FACES_EACH,
 ) -> Planted:
-    """Faces of new people, and triplets of them that raters found a majority for."""
+    """Faces of new people, and the triplets of them on which the raters have a majority."""
     identity = np.repeat(np.arange(num_people), faces_each)
     num_faces = len(identity)
     kinds = rng.integers(0, CLASSES, num_faces)
@@ -115,7 +115,7 @@ def make_set(
 def _draw_rows(
     kinds: npt.NDArray[np.int64], num_triplets: int, rng: np.random.Generator, equal: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Three different faces a row and the type of the triplet; `equal`: a third of each type."""
+    """Rows [T, 3] of different faces and types [T]; `equal`: a third of each type."""
     rows = np.sort(rng.integers(0, len(kinds), (12 * num_triplets, 3)), axis=1)
     rows = rng.permuted(rows[(np.diff(rows, axis=1) > 0).all(axis=1)], axis=1)
     words = np.sort(kinds[rows], axis=1)
@@ -128,7 +128,7 @@ def _draw_rows(
 
 
 def true_shares(planted: Planted, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """What share of all raters would name each face: [T, 3], from a large panel."""
+    """Share of all raters who would name each face: [T, 3], from a panel of 200."""
     distances = pair_distances(planted.expression[planted.table.rows])
     shares = np.zeros_like(distances)
     for _ in range(_PANEL):
@@ -139,7 +139,7 @@ def true_shares(planted: Planted, rng: np.random.Generator) -> npt.NDArray[np.fl
 
 
 def probe_identity(embedding: npt.NDArray[np.floating], identity: npt.NDArray[np.int64]) -> float:
-    """How often a linear probe names the person, fitted on half of each person's faces."""
+    """Accuracy of a linear probe for the person, fitted on half of each person's faces."""
     is_fit = np.arange(len(identity)) % 2 == 0
     scaler = StandardScaler().fit(embedding[is_fit])
     probe = LogisticRegression(max_iter=300)
@@ -148,52 +148,55 @@ def probe_identity(embedding: npt.NDArray[np.floating], identity: npt.NDArray[np
 
 
 def heads_of() -> dict[str, tuple[HeadConfig, TrainConfig]]:
-    """The original recipe and every head with a metric of its own."""
-    found = {"original recipe": (HeadConfig(), TrainConfig())}
+    """The original recipe and every head that learns a metric."""
+    heads = {"original recipe": (HeadConfig(), TrainConfig())}
     train = TrainConfig(
         lr=1e-2, epochs=30, batch_size=512, optimizer="adamw", weight_decay=0.01, loss="odd-one-out"
     )
-    # Two dimensions more than the truth has: unit vectors lie on a sphere, which must be cut flat.
+    # Two dimensions more than the truth: embeddings are unit vectors, and a small cap of the sphere
+    # is nearly flat.
     metric = HeadConfig("embedding", (), embedding_dim=EXPRESSION + 2, prepare="none")
-    found["embedding, odd-one-out"] = (metric, train)
-    found["embedding, bce"] = (metric, dataclasses.replace(train, loss="bce"))
-    found["embedding, standardised faces"] = (dataclasses.replace(metric, prepare=None), train)
-    found["embedding 16-d, odd-one-out"] = (dataclasses.replace(metric, embedding_dim=16), train)
+    heads["embedding, odd-one-out"] = (metric, train)
+    heads["embedding, bce"] = (metric, dataclasses.replace(train, loss="bce"))
+    heads["embedding, standardised faces"] = (dataclasses.replace(metric, prepare=None), train)
+    heads["embedding 16-d, odd-one-out"] = (dataclasses.replace(metric, embedding_dim=16), train)
     symmetric = HeadConfig("symmetric", (128,), dropout=0.2)
-    found["symmetric"] = (symmetric, dataclasses.replace(train, lr=1e-3, loss="bce"))
+    heads["symmetric"] = (symmetric, dataclasses.replace(train, lr=1e-3, loss="bce"))
     if "scatter" in HEADS:
-        found["scatter"] = (HeadConfig("scatter", embedding_dim=EXPRESSION), TrainConfig())
-    return found
+        heads["scatter"] = (HeadConfig("scatter", embedding_dim=EXPRESSION), TrainConfig())
+    return heads
 
 
 def choose_dimension(world: World, sets: list[Planted], test: Planted) -> None:
-    """What `fec grid-search --embedding-dim ... --repeat-seeds 3 --choose one-se` would take.
+    """Print what `fec grid-search --embedding-dim ... --repeat-seeds 3 --choose one-se` chooses.
 
-    The least number of dimensions whose validation is within one standard error of the best: none
-    is left over to keep the person in. Prints each with its accuracies and its probe.
+    That is the smallest embedding whose validation accuracy is within one standard error of the
+    best: it has no spare dimension to keep the identity in.
     """
     head, train = heads_of()["embedding, odd-one-out"]
-    found: dict[int, tuple[float, float]] = {}
+    by_size: dict[int, tuple[float, float]] = {}
     for size in DIMENSIONS:
         runs = []
         for seed in range(3):
             settings = dataclasses.replace(head, embedding_dim=size)
             runs.append(_fit(settings, dataclasses.replace(train, seed=seed), sets))
         shares = np.array([run.best.val_triplet_accuracy for run in runs])
-        found[size] = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
+        by_size[size] = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
         probe = probe_identity(embedding_of(runs[0].head, test.features), test.identity)
         accuracy = measure(runs[0].head, test).overall.accuracy
         print(
-            f"  {size:2d} dimensions: validation {shares.mean():.1%} +- {found[size][1]:.1%}, test "
-            f"{accuracy:.1%}, identity probe {probe:.1%}",
+            f"  {size:2d} dimensions: validation {shares.mean():.1%} +- {by_size[size][1]:.1%}, "
+            f"test {accuracy:.1%}, identity probe {probe:.1%}",
             flush=True,
         )
-    best, error = max(found.values())
-    print(f"  within one standard error: {min(d for d in found if found[d][0] >= best - error)}")
+    best, error = max(by_size.values())
+    print(
+        f"  within one standard error: {min(d for d in by_size if by_size[d][0] >= best - error)}"
+    )
 
 
 def train_head(head: HeadConfig, train: TrainConfig, world: World, sets: list[Planted]) -> PairHead:
-    """A head trained on the first set and validated on the second."""
+    """Train a head on the first set and validate it on the second."""
     return _fit(head, train, sets).head
 
 
@@ -205,7 +208,7 @@ def _fit(head: HeadConfig, train: TrainConfig, sets: list[Planted]) -> TrainResu
 
 
 def measure(head: PairHead, test: Planted) -> Evaluation:
-    """Figures of a head, people redrawn."""
+    """Evaluate a head; its intervals redraw people."""
     labels = RowLabels(test.identity, np.full(len(test.identity), -1), ())
     return evaluate_head(head, test.features, test.table, labels=labels)
 
@@ -216,13 +219,13 @@ def embedding_of(head: PairHead, features: npt.NDArray[np.float32]) -> npt.NDArr
     with torch.inference_mode():
         tensor = torch.from_numpy(features)
         embed = getattr(head, "embed", None)
-        found: npt.NDArray[np.float32] = (embed or head.prepare)(tensor).numpy()
-    return found
+        embedding: npt.NDArray[np.float32] = (embed or head.prepare)(tensor).numpy()
+    return embedding
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of draws whose 95 % interval holds the truth, and mean widths beside true spreads."""
+    """Share of draws whose 95 % interval covers the truth; mean standard error beside spread."""
 
     name: str
     covered: float
@@ -235,17 +238,17 @@ def coverage(
     world: World, head: PairHead, other: PairHead, num_draws: int, seed: int, num_people: int,
     num_triplets: int, faces_each: int,
 ) -> list[Coverage]:  # fmt: skip
-    """Redraw the whole test set - people, faces, triplets, raters - and count what intervals hold.
+    """Redraw people, faces, triplets and raters; count how often the intervals cover the truth.
 
     The truth is the mean over all draws.
     """
     names = ("head", "difference", "macro average")
-    found: dict[str, list[tuple[Interval, float]]] = {name: [] for name in names}
+    intervals_of: dict[str, list[tuple[Interval, float]]] = {name: [] for name in names}
     for draw in range(num_draws):
         rng = np.random.default_rng([seed, 7, draw])
         test = make_set(world, num_people, num_triplets, rng, faces_each)
         ours, theirs = (
-            triplet_credit(_similarity(one, test), test.table.odd) for one in (head, other)
+            triplet_credit(_similarity(each, test), test.table.odd) for each in (head, other)
         )
         bootstrap = FaceBootstrap(test.identity[test.table.rows], 300, draw)
         gap, types = ours - theirs, test.table.types
@@ -257,8 +260,8 @@ def coverage(
             bootstrap.macro(ours, [types == kind for kind in range(3)]),
         )
         for name, interval, error in zip(names, intervals, naive, strict=True):
-            found[name].append((interval, float(error)))
-    return [_coverage(name, draws) for name, draws in found.items()]
+            intervals_of[name].append((interval, float(error)))
+    return [_coverage(name, draws) for name, draws in intervals_of.items()]
 
 
 def _coverage(name: str, draws: list[tuple[Interval, float]]) -> Coverage:
@@ -280,13 +283,20 @@ def _similarity(head: PairHead, test: Planted) -> npt.NDArray[np.float32]:
 
 
 def main() -> None:
-    """Print both parts."""
+    """Train and measure the heads, then count coverage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=1000, help="training people, ten faces each")
     parser.add_argument("--triplets", type=int, default=35_000, help="training triplets")
-    parser.add_argument("--draws", type=int, default=500, help="test sets redrawn for coverage")
-    parser.add_argument("--loudness", type=float, default=LOUDNESS, help="of the identity")
-    parser.add_argument("--equal-types", action="store_true", help="a third of each type, as FEC")
+    parser.add_argument("--draws", type=int, default=500, help="test sets for the coverage")
+    parser.add_argument(
+        "--loudness",
+        type=float,
+        default=LOUDNESS,
+        help="scale of the identity against the expression",
+    )
+    parser.add_argument(
+        "--equal-types", action="store_true", help="a third of each triplet type, as in FEC"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     world = make_world(options.seed, options.loudness)
@@ -301,11 +311,12 @@ def main() -> None:
     choose_dimension(world, sets[:2], test)
     started = time.perf_counter()
     good, bad = heads["embedding, odd-one-out"], heads["original recipe"]
-    for words, people, triplets, each in (
-        ("every face another person", 600, 2000, 1),
-        ("ten faces a person", 100, 2000, 10),
+    for description, people, triplets, each in (
+        ("one face per person", 600, 2000, 1),
+        ("ten faces per person", 100, 2000, 10),
     ):
-        print(f"\n{options.draws} test sets of {triplets} triplets, {people * each} faces, {words}")
+        size = f"{triplets} triplets, {people * each} faces"
+        print(f"\n{options.draws} test sets of {size}, {description}")
         for row in coverage(world, good, bad, options.draws, options.seed, people, triplets, each):
             print(
                 f"  {row.name:16s} 95 % interval covers {row.covered:6.1%}; standard error "
@@ -331,17 +342,18 @@ def _heads(world: World, sets: list[Planted], test: Planted, seed: int) -> dict[
         started = time.perf_counter()
         head = heads[name] = train_head(head_config, train_config, world, sets[:2])
         spent = time.perf_counter() - started
-        found = measure(head, test)
-        overall = found.overall
-        calibrated = head.probability(torch.from_numpy(found.similarity)).detach().numpy()
+        evaluation = measure(head, test)
+        overall = evaluation.overall
+        calibrated = head.probability(torch.from_numpy(evaluation.similarity)).detach().numpy()
         logits = np.log(np.clip(calibrated, 1e-6, 1 - 1e-6) / np.clip(1 - calibrated, 1e-6, 1))
         against_shares = reliability(odd_probabilities(logits).ravel(), shares.ravel()).error
         probe = probe_identity(embedding_of(head, test.features), test.identity)
         print(
             f"{name:34s} {overall.accuracy:6.1%} ({overall.low:.1%} to {overall.high:.1%}), "
             f"{overall.accuracy / oracle:6.1%} of the oracle; calibration error "
-            f"{found.pairs.calibration_error:.3f}, against true shares {against_shares:.3f}; "
-            f"identity probe {probe:6.1%}; gap by person {found.identity.gap:+.1%}; {spent:.0f} s"
+            f"{evaluation.pairs.calibration_error:.3f}, against true shares {against_shares:.3f}; "
+            f"identity probe {probe:6.1%}; gap by person {evaluation.identity.gap:+.1%}; "
+            f"{spent:.0f} s"
         )
         if name == "original recipe":
             print(f"  ceiling from the votes alone {overall.ceiling:.1%}, true ceiling {known:.1%}")

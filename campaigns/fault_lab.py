@@ -1,7 +1,7 @@
-"""Where `faults.py` does its work: a toy extraction that runs in forked processes and is watched.
+"""The test bed of `faults.py`: toy extractions in forked processes that report to their parent.
 
-The parent has torch loaded but never computes: a forked child starts in milliseconds, with no
-threads of the parent's to trip over.
+The parent has loaded torch but never computes, so it has no threads whose locks a child could
+inherit, and a forked child starts in milliseconds.
 """
 
 import json
@@ -45,28 +45,29 @@ LIFE_TIMEOUT_S = 120.0
 SHORT_TIMEOUT_S, LONG_TIMEOUT_S = 0.5, 60.0
 VIEWS = {"features.h5", "failures.csv", "rejected.csv"}
 _BAD, _MISSING = "bad picture.png", "missing.png"
-_NOBODY = 65534
+UNPRIVILEGED_USER = 65534  # the id of the user that Unix systems call nobody
 
 
 class Failure(Exception):
-    """The cache did not keep a promise."""
+    """The cache broke a promise."""
 
 
 class Toy(nn.Module):
-    """Pools a picture to 4 x 4 cells of three colours: D = 48, exact whatever the batch."""
+    """Pools a picture to 4 x 4 cells of three colours: D = 48, exact for any batch size."""
 
     def __init__(self, layers: Sequence[str], delay_s: float) -> None:
         super().__init__()
         self.layers, self.delay_s = layers, delay_s
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features of each layer: [B, 48]."""
+        """Features [B, 48] of each layer for pictures [B, 3, H, W]."""
         time.sleep(self.delay_s)
         pooled = nn.functional.adaptive_avg_pool2d(images, 4)
         return {layer: (1 + LAYERS.index(layer)) * pooled.flatten(1) for layer in self.layers}
 
 
 def toy_backbone(layers: Sequence[str], delay_s: float = 0.0) -> Backbone:
+    """The toy as a backbone with input 8 x 8; each forward pass waits `delay_s`."""
     return Backbone(
         name="toy",
         weights=WeightsOrigin("sha256:" + "5" * 64, "a toy"),
@@ -82,9 +83,9 @@ def toy_backbone(layers: Sequence[str], delay_s: float = 0.0) -> Backbone:
 
 @dataclass(frozen=True)
 class DoomedSource(BackboneSource):
-    """The toy for one process of several; the first to load it is killed.
+    """Loads the toy in several processes, of which the first one is killed.
 
-    At a step of writing if a failpoint says which, else after `after_s` seconds.
+    It dies at the step of writing that `failpoint` names, or else after `after_s` seconds.
     """
 
     flag: Path
@@ -93,7 +94,7 @@ class DoomedSource(BackboneSource):
     delay_s: float
 
     def load(self) -> Backbone:
-        """The toy; whoever comes first is marked."""
+        """The toy backbone; the process that creates the flag file first is the one that dies."""
         try:
             os.close(os.open(self.flag, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
@@ -105,7 +106,7 @@ class DoomedSource(BackboneSource):
 
 
 def extract_by_two(source: DoomedSource) -> Callable[..., ExtractSummary]:
-    """What `extract` does, by two processes of which one is doomed."""
+    """A replacement of `extract` that uses two processes, one of which is doomed."""
 
     def run(
         faces: FaceTable,
@@ -116,8 +117,7 @@ def extract_by_two(source: DoomedSource) -> Callable[..., ExtractSummary]:
         on_progress: ProgressCallback,
     ) -> ExtractSummary:
         del backbone
-        # Forked they start in milliseconds; the parent has no threads, and how they start is not
-        # what is looked at.
+        # Forked processes start in milliseconds, spawned ones would load torch again.
         fork = multiprocessing.get_context("fork")
         devices.multiprocessing.get_context = lambda _: fork  # type: ignore[assignment]
         devices.log.warning = lambda *_: source.flag.write_text("lost")  # type: ignore[method-assign,assignment]
@@ -131,9 +131,9 @@ def extract_by_two(source: DoomedSource) -> Callable[..., ExtractSummary]:
 
 @dataclass
 class Life:
-    """What a process told before its end, and how it ended.
+    """What a process reported before its end, and how it ended.
 
-    `sealed` are the faces of each layer that it was told are stored; `done` counts faces.
+    `sealed` holds the faces of each layer that were acknowledged as stored; `done` counts faces.
     """
 
     exit_code: int
@@ -145,7 +145,7 @@ class Life:
 
 @dataclass
 class Running:
-    """A process on its way."""
+    """A process and the pipe that it reports through."""
 
     pid: int
     pipe: int
@@ -155,14 +155,18 @@ class Running:
         os.kill(self.pid, number)
 
     def finish(self) -> Life:
-        """Wait for its end and read what it told; a process that hangs is a failure."""
+        """Wait for its end and read its reports.
+
+        Raises:
+            Failure: the process hangs.
+        """
         waited_s, before = 0.0, time.monotonic()
         while True:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 break
             now = time.monotonic()
-            # A machine that was halted meanwhile makes no process late.
+            # Capped per step: time that the whole machine was suspended does not count.
             waited_s, before = waited_s + min(now - before, 0.1), now
             if waited_s > LIFE_TIMEOUT_S:
                 os.kill(self.pid, signal.SIGKILL)
@@ -173,23 +177,23 @@ class Running:
         with os.fdopen(self.pipe, "rb") as pipe:
             lines = pipe.read().split(b"\n")
         for line in lines[:-1]:
-            _take(life, json.loads(line))
+            _record(life, json.loads(line))
         return life
 
 
-def _take(life: Life, told: dict[str, Any]) -> None:
-    if "sealed" in told:
-        life.sealed[told["layer"]].update(told["sealed"])
-    life.done = told.get("done", life.done)
-    life.computed = told.get("computed", life.computed)
-    life.error = told.get("error", life.error)
+def _record(life: Life, report: dict[str, Any]) -> None:
+    if "sealed" in report:
+        life.sealed[report["layer"]].update(report["sealed"])
+    life.done = report.get("done", life.done)
+    life.computed = report.get("computed", life.computed)
+    life.error = report.get("error", life.error)
 
 
 class Lab:
-    """A folder with pictures, and what a clean run makes of them."""
+    """A folder with pictures, and the features of an undisturbed run on them."""
 
     def __init__(self, folder: Path) -> None:
-        # Folder names with blanks and letters beyond ASCII are part of the test.
+        # Spaces and letters beyond ASCII in folder names are part of the test.
         self.folder = folder / "fäults & 測試"
         self.images_dir = self.folder / "my images"
         self.images_dir.mkdir(parents=True)
@@ -211,7 +215,7 @@ class Lab:
         whole = self.folder / "whole"
         life = self.start(whole, LAYERS).finish()
         if life.exit_code:
-            raise SystemExit(f"the clean run failed: {life.error}")
+            raise SystemExit(f"the undisturbed run failed: {life.error}")
         for cache in caches_in(whole):
             matrix = cache.load()
             rows = zip(matrix.face_ids, matrix.features, strict=True)
@@ -223,7 +227,7 @@ class Lab:
         self.templates = {"empty": empty, "half": half, "whole": whole}
 
     def copy(self, template: str, name: str) -> Path:
-        """A fresh cache folder that begins as a template."""
+        """A new cache folder that starts as a copy of a template."""
         target = self.folder / name
         shutil.copytree(self.templates[template], target)
         return target
@@ -240,7 +244,7 @@ class Lab:
         timeout_s: float = LONG_TIMEOUT_S,
         run: Callable[..., ExtractSummary] = extract,
     ) -> Running:
-        """Fork a process that brings a cache up to all pictures."""
+        """Fork a process that extracts all pictures into a cache."""
         sys.stdout.flush()
         reader, writer = os.pipe()
         pid = os.fork()
@@ -271,10 +275,10 @@ class Lab:
         timeout_s: float,
         run: Callable[..., ExtractSummary],
     ) -> int:
-        def tell(**fields: Any) -> None:
+        def report(**fields: Any) -> None:
             os.write(pipe, json.dumps(fields).encode() + b"\n")
 
-        _tell_of_seals(tell)
+        _report_seals(report)
         images_dir = images_dir or self.images_dir
         try:
             failpoints.arm(failpoint)
@@ -287,21 +291,24 @@ class Lab:
             caches = [FeatureCache.create(cache_dir, recipe) for recipe in recipes]
             options = ExtractOptions("cpu", 2, 2, SHARD_FACES, image_timeout_s=timeout_s)
             summary = run(
-                faces, images_dir, backbone, caches, options, lambda p: tell(done=p.faces_done)
+                faces, images_dir, backbone, caches, options, lambda p: report(done=p.faces_done)
             )
-            tell(computed=summary.num_computed)
+            report(computed=summary.num_computed)
             return 0
         except KeyboardInterrupt:
             return 130
         except FecError as error:
-            tell(error=f"{type(error).__name__}: {error}")
+            report(error=f"{type(error).__name__}: {error}")
             return 3
         except BaseException:
-            tell(error=traceback.format_exc())
+            report(error=traceback.format_exc())
             return 1
 
     def check_rows(self, cache_dir: Path, acknowledged: Life | None, may_refuse: bool) -> None:
-        """Whatever can be read is right, each face once, and nothing acknowledged is missing."""
+        """Check that readable rows are right and unique, and that no acknowledged row is missing.
+
+        With `may_refuse`, a cache may refuse to open with an error that says what to run.
+        """
         for cache in caches_in(cache_dir, may_refuse):
             wanted = self.reference[cache.recipe.layer]
             acked = acknowledged.sealed[cache.recipe.layer] if acknowledged else set()
@@ -309,16 +316,16 @@ class Lab:
                 matrix = cache.load()
             except CacheNotFound as error:
                 if acked and not may_refuse:
-                    raise Failure(f"acknowledged rows are gone: {error}") from error
+                    raise Failure(f"acknowledged rows are lost: {error}") from error
                 continue
             except FecError as error:
                 if not may_refuse:
                     raise Failure(f"the cache does not open: {error}") from error
                 if "fec extract" not in str(error) and "fec cache repair" not in str(error):
-                    raise Failure(f"an error that says not what to run: {error}") from error
+                    raise Failure(f"an error that does not say what to run: {error}") from error
                 continue
             if len(set(matrix.face_ids)) < len(matrix.face_ids):
-                raise Failure("a face is there twice")
+                raise Failure("a face is stored twice")
             for face_id, row in zip(matrix.face_ids, matrix.features, strict=True):
                 if wanted.get(face_id) != row.tobytes():
                     raise Failure(f"face {face_id} has a wrong feature")
@@ -326,7 +333,7 @@ class Lab:
                 raise Failure(f"{len(acked - set(matrix.face_ids))} acknowledged rows are lost")
 
     def num_stored(self, cache_dir: Path, layers: Sequence[str]) -> int:
-        """Faces that stand in every layer's cache; -1 if one cannot be read."""
+        """Number of faces that every layer's cache holds; -1 if a cache cannot be read."""
         stored = [set(self.reference[layer]) for layer in layers]
         folders = {cache.recipe.layer: cache for cache in caches_in(cache_dir, True)}
         for number, layer in enumerate(layers):
@@ -337,18 +344,18 @@ class Lab:
         return len(set.intersection(*stored))
 
     def check_whole(self, cache_dir: Path, layers: Sequence[str]) -> None:
-        """Every face is there once and right; verify finds nothing to complain of."""
+        """Check that every face is stored once and right, and that verify finds nothing."""
         self.check_rows(cache_dir, None, may_refuse=False)
         caches = {cache.recipe.layer: cache for cache in caches_in(cache_dir)}
         for layer in layers:
-            found = set(caches[layer].load().face_ids)
-            if found != set(self.reference[layer]):
-                raise Failure(f"{len(set(self.reference[layer]) - found)} faces of {layer} lack")
-            report = verify_cache(caches[layer].folder)
-            if report.problems or report.remarks:
-                raise Failure(f"not clean at the end: {(*report.problems, *report.remarks)}")
+            missing = set(self.reference[layer]) - set(caches[layer].load().face_ids)
+            if missing:
+                raise Failure(f"{len(missing)} faces of {layer} are missing")
+            verified = verify_cache(caches[layer].folder)
+            if verified.problems or verified.remarks:
+                raise Failure(f"not clean at the end: {(*verified.problems, *verified.remarks)}")
             if len(caches[layer].manifest().failed) != 1:
-                raise Failure("the picture that is none is not told")
+                raise Failure("the file that is not a picture is not reported as failed")
             lines = (caches[layer].folder / "failures.csv").read_text().splitlines()
             if len(lines) != 3:
                 raise Failure(f"failures.csv has {len(lines)} lines")
@@ -358,28 +365,30 @@ class Lab:
 
 def caches_in(cache_dir: Path, may_refuse: bool = False) -> list[FeatureCache]:
     """The caches of a folder; one that does not open is a failure, unless it may."""
-    found = []
+    caches = []
     for folder in sorted(path for path in cache_dir.glob("toy-*") if path.is_dir()):
         try:
-            found.append(FeatureCache.open(folder))
+            caches.append(FeatureCache.open(folder))
         except CacheNotFound:
-            continue  # killed before the recipe was written: there is no cache yet
+            continue  # killed before the recipe was written: this is no cache yet
         except FecError as error:
             if not may_refuse:
                 raise Failure(f"the cache does not open: {error}") from error
             if "fec extract" not in str(error) and "fec cache repair" not in str(error):
-                raise Failure(f"an error that says not what to run: {error}") from error
-    return found
+                raise Failure(f"an error that does not say what to run: {error}") from error
+    return caches
 
 
-def _tell_of_seals(tell: Callable[..., None]) -> None:
+def _report_seals(report: Callable[..., None]) -> None:
     seal = FeatureCache.seal
 
-    def telling(self: FeatureCache, item: Any, face_ids: Any, features: Any, failed: Any) -> None:
+    def reporting_seal(
+        self: FeatureCache, item: Any, face_ids: Any, features: Any, failed: Any
+    ) -> None:
         seal(self, item, face_ids, features, failed)
-        tell(sealed=list(face_ids), layer=self.recipe.layer)
+        report(sealed=list(face_ids), layer=self.recipe.layer)
 
-    FeatureCache.seal = telling  # type: ignore[method-assign]
+    FeatureCache.seal = reporting_seal  # type: ignore[method-assign]
 
 
 class SmallDisk:
@@ -397,12 +406,12 @@ class SmallDisk:
         _run("umount", str(self.folder))
 
     def make_room(self) -> None:
-        """Let it grow to eight megabytes."""
+        """Grow it to 8 MB."""
         _run("mount", "-o", "remount,size=8m", str(self.folder))
 
 
 def can_mount(folder: Path) -> bool:
-    """Whether a tmpfs can be mounted here."""
+    """Whether this process may mount a tmpfs."""
     try:
         with SmallDisk(folder / "try", 64):
             return True
@@ -410,14 +419,9 @@ def can_mount(folder: Path) -> bool:
         return False
 
 
-def can_drop_rights() -> bool:
-    """Whether a process can become somebody who may not write."""
+def can_drop_privileges() -> bool:
+    """Whether this process may switch to another user."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-def nobody() -> int:
-    """The user without rights."""
-    return _NOBODY
 
 
 def _run(*command: str) -> None:

@@ -1,10 +1,10 @@
-"""What are the raters' votes worth as labels, against the majority alone, on a planted truth?
+"""Measure what training on vote shares gains over training on majorities, on planted truth.
 
-    python benchmarks/vote_labels.py [--worlds 5]
+    python campaigns/vote_labels.py [--worlds 5]
 
-Worlds as in planted_truth.py, a few sizes of training set. The same heads are trained on the shares
-of votes and on the majority's answer alone; accuracy is on test triplets of other people, paired
-over the worlds, beside that of the oracle, which sees the expressions themselves.
+Worlds as in planted_truth.py, with training sets of several sizes. The same heads are trained on
+vote shares and on the majority's answer only. Accuracy is on test triplets of other people; gains
+are paired over the worlds. The oracle sees the expressions without error.
 """
 
 import argparse
@@ -40,20 +40,20 @@ def majority(table: TripletTable) -> TripletTable:
 
 
 def accuracy(head: HeadConfig, train: TripletTable, sets: list[Planted]) -> float:
-    """Test accuracy of a head that is trained on a table of the first set's faces."""
+    """Test accuracy of a head that is trained on triplets of the first set's faces."""
     first, second, test = sets
     features = np.concatenate([first.features, second.features])
     shifted = second.table.rows + len(first.features)
     validation = dataclasses.replace(second.table, rows=shifted)
-    found = fit(features, train, validation, head, ODD).head
-    similarity = similarity_of(found, test.features, test.table.rows)
+    trained = fit(features, train, validation, head, ODD).head
+    similarity = similarity_of(trained, test.features, test.table.rows)
     return float(triplet_credit(similarity, test.table.odd).mean())
 
 
 def main() -> None:
     """Train on both kinds of labels in every world and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=5)
+    parser.add_argument("--worlds", type=int, default=5, help="number of random worlds")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("| triplets | head | votes | majority | votes gain | oracle |")

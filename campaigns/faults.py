@@ -1,12 +1,16 @@
-"""Break caches in every way at hand, and look whether they keep their promises.
+"""Inject faults into caches and check that they keep their promises.
 
-Each round begins with an empty, a half or a whole cache, does something terrible to it or to the
-processes at work on it, and then asks: does it open, or say what to run? Is every acknowledged row
-there, once, bit for bit that of a clean run? Does the next run bring it to the whole, computing no
-more anew than what was lost, at most one shard for each process that died? Run as root, it also
-fills a small disk and takes rights away.
+Each round starts from an empty, a half-filled or a complete cache, damages it or the processes that
+work on it, and then checks:
 
-    python benchmarks/faults.py --rounds 1000 --flips 1000 --seed 0
+- The cache opens, or the error says what to run.
+- Every acknowledged row is stored exactly once, bit for bit as in an undisturbed run.
+- The next run completes the cache and recomputes only what was lost: at most one shard for each
+  process that died.
+
+As root, it also fills a small disk and removes write permissions.
+
+    python campaigns/faults.py --rounds 1000 --flips 1000 --seed 0
 """
 
 import argparse
@@ -39,44 +43,44 @@ _STEPS = 6 * 20
 
 @dataclass
 class Round:
-    """One round: its own dice, its folder, and what was seen."""
+    """One round: its random numbers, its folder, and counts shared by all rounds."""
 
     lab: Lab
     number: int
-    dice: random.Random
+    rng: random.Random
     counts: Counter[str]
     cache_dir: Path = field(init=False)
     layers: tuple[str, ...] = field(init=False)
     stored: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self.layers = LAYERS if self.dice.random() < 0.25 else LAYERS[:1]
+        self.layers = LAYERS if self.rng.random() < 0.25 else LAYERS[:1]
 
     def begin(self, *templates: str, all_layers: bool = False) -> None:
-        """Copy one of the templates; the half and the whole one hold all layers."""
+        """Copy one of the templates; the half-filled and the complete one hold all layers."""
         self.layers = LAYERS if all_layers else self.layers
-        self.cache_dir = self.lab.copy(self.dice.choice(templates), f"round {self.number}")
+        self.cache_dir = self.lab.copy(self.rng.choice(templates), f"round {self.number}")
         self.stored = self.lab.num_stored(self.cache_dir, self.layers)
 
-    def heal(self, most: int, is_damaged: bool = False) -> None:
-        """Repair or not, run once more without accidents, and look at the result.
+    def heal(self, max_extra: int, is_damaged: bool = False) -> None:
+        """Sometimes repair, run once more without a fault, and check the result.
 
         Args:
-            most: faces that may be computed anew beyond those that lack.
-            is_damaged: whether files were damaged, so that refusals are right.
+            max_extra: number of faces that may be recomputed beyond the missing ones.
+            is_damaged: whether files were damaged, so that refusing to open is right.
         """
-        if self.dice.random() < 0.4:
+        if self.rng.random() < 0.4:
             self._repair(is_damaged)
         stored = self.lab.num_stored(self.cache_dir, self.layers)
         life = self.lab.start(self.cache_dir, self.layers).finish()
         if life.exit_code:
             raise Failure(f"the next run ends with {life.exit_code}: {life.error}")
-        # What cannot be read cannot be counted: then what stood before the damage is.
-        lacking = NUM_FACES - (stored if stored >= 0 else self.stored)
-        if life.computed > lacking + most:
-            raise Failure(f"{life.computed} faces computed anew where {lacking + most} are due")
+        # A manifest that cannot be read cannot be counted: take the count from before the damage.
+        num_missing = NUM_FACES - (stored if stored >= 0 else self.stored)
+        if life.computed > num_missing + max_extra:
+            raise Failure(f"{life.computed} faces computed; at most {num_missing + max_extra} due")
         self.lab.check_whole(self.cache_dir, self.layers)
-        if self.dice.random() < 0.1:
+        if self.rng.random() < 0.1:
             again = self.lab.start(self.cache_dir, self.layers).finish()
             if (again.exit_code, again.computed) != (0, 0):
                 raise Failure(f"a run with nothing to do computed {again.computed}: {again.error}")
@@ -84,7 +88,7 @@ class Round:
     def _repair(self, is_damaged: bool) -> None:
         for folder in sorted(path for path in self.cache_dir.glob("toy-*") if path.is_dir()):
             if not (folder / "recipe.json").exists() and not (folder / "shards").exists():
-                continue  # killed before there was a cache
+                continue  # killed before the cache existed
             try:
                 repair_cache(folder)
             except FecError as error:
@@ -98,18 +102,18 @@ class Round:
         self.counts["repairs"] += 1
 
     def check_end(self, life: Life, *codes: int) -> None:
-        """The process ended in one of the ways that are right, and lost one shard at most."""
+        """Check that the process ended with one of the codes and lost one shard at most."""
         if life.exit_code not in codes:
             raise Failure(f"ended with {life.exit_code}: {life.error}")
         if life.exit_code == 3 and not ("run" in life.error and "again" in life.error):
-            raise Failure(f"an error that says not what to do: {life.error}")
+            raise Failure(f"an error that does not say what to do: {life.error}")
         sealed = set.intersection(*(life.sealed[layer] for layer in self.layers))
-        # The face that is no picture is done, but never sealed.
+        # The file that is not a picture counts as done, but is never sealed.
         if life.done - len(sealed) > SHARD_FACES + 1:
             raise Failure(f"{life.done} faces done, but only {len(sealed)} sealed")
 
     def check_after_crash(self, life: Life) -> None:
-        """No damage but views that lag behind; every acknowledged row in its place."""
+        """Check that at most the views are outdated, and that every acknowledged row is stored."""
         self.lab.check_rows(self.cache_dir, life, may_refuse=False)
         for cache in fault_lab.caches_in(self.cache_dir):
             problems = [p for p in verify_cache(cache.folder).problems if p.file not in VIEWS]
@@ -119,15 +123,15 @@ class Round:
                 raise Failure(f"a crash left damage: {problems}")
 
     def files(self) -> list[Path]:
-        """Every file of the cache that has bytes."""
+        """Every file of the cache that is not empty."""
         paths = (path for path in self.cache_dir.rglob("*") if path.is_file())
         return sorted(path for path in paths if path.stat().st_size)
 
 
 def kill_at_any_moment(this: Round) -> None:
     this.begin("empty", "half")
-    running = this.lab.start(this.cache_dir, this.layers, delay_s=this.dice.random() * 0.004)
-    time.sleep(this.dice.random() * 0.25)
+    running = this.lab.start(this.cache_dir, this.layers, delay_s=this.rng.random() * 0.004)
+    time.sleep(this.rng.random() * 0.25)
     running.kill(signal.SIGKILL)
     life = running.finish()
     this.check_end(life, -signal.SIGKILL, 0)
@@ -137,7 +141,7 @@ def kill_at_any_moment(this: Round) -> None:
 
 def kill_at_a_step(this: Round) -> None:
     this.begin("empty", "half", "whole")
-    step = f"*:*:{this.dice.randrange(1, _STEPS)}:kill"
+    step = f"*:*:{this.rng.randrange(1, _STEPS)}:kill"
     life = this.lab.start(this.cache_dir, this.layers, step).finish()
     this.check_end(life, -signal.SIGKILL, 0)
     this.check_after_crash(life)
@@ -146,10 +150,10 @@ def kill_at_a_step(this: Round) -> None:
 
 def failing_disk(this: Round) -> None:
     this.begin("empty", "half")
-    step = this.dice.choice(["write", "fsync", "rename", "sync", "*"])
-    error = this.dice.choice(["EIO", "ENOSPC", "EROFS", "EDQUOT"])
+    step = this.rng.choice(["write", "fsync", "rename", "sync", "*"])
+    error = this.rng.choice(["EIO", "ENOSPC", "EROFS", "EDQUOT"])
     last = _STEPS if step == "*" else _STEPS // 6
-    point = f"{step}:*:{this.dice.randrange(1, last)}:{error}"
+    point = f"{step}:*:{this.rng.randrange(1, last)}:{error}"
     life = this.lab.start(this.cache_dir, this.layers, point).finish()
     this.check_end(life, 3, 0)
     this.check_after_crash(life)
@@ -157,13 +161,13 @@ def failing_disk(this: Round) -> None:
 
 
 def full_disk(this: Round) -> None:
-    disk = SmallDisk(this.lab.folder / f"round {this.number}", this.dice.randrange(8, 200, 4))
+    disk = SmallDisk(this.lab.folder / f"round {this.number}", this.rng.randrange(8, 200, 4))
     with disk:
         this.cache_dir = disk.folder / "cache"
         life = this.lab.start(this.cache_dir, this.layers).finish()
         this.counts["disks filled"] += life.exit_code == 3
         if life.exit_code == 3 and not life.error.startswith("StorageFailed: "):
-            raise Failure(f"a full disk is called otherwise: {life.error}")
+            raise Failure(f"a full disk gives another error: {life.error}")
         if life.exit_code not in (0, 3):
             raise Failure(f"ended with {life.exit_code}: {life.error}")
         this.check_after_crash(life)
@@ -173,13 +177,13 @@ def full_disk(this: Round) -> None:
 
 def flipped_bit(this: Round) -> None:
     this.begin("half", "whole", "whole", all_layers=True)
-    path = this.dice.choice(this.files())
+    path = this.rng.choice(this.files())
     content = bytearray(path.read_bytes())
-    bit = this.dice.randrange(8 * len(content))
+    bit = this.rng.randrange(8 * len(content))
     content[bit // 8] ^= 1 << bit % 8
     path.write_bytes(content)
-    if not is_found(this.cache_dir, path):
-        raise Failure(f"bit {bit} of {path.name} is flipped, and verify does not find it")
+    if not is_detected(this.cache_dir, path):
+        raise Failure(f"verify does not detect that bit {bit} of {path.name} is flipped")
     this.counts["flips found"] += 1
     this.lab.check_rows(this.cache_dir, None, may_refuse=True)
     this.heal(SHARD_FACES if path.parent.name == "shards" else 0, is_damaged=True)
@@ -187,40 +191,40 @@ def flipped_bit(this: Round) -> None:
 
 def truncated_file(this: Round) -> None:
     this.begin("half", "whole", "whole", all_layers=True)
-    path = this.dice.choice(this.files())
-    kept = this.dice.randrange(path.stat().st_size)
+    path = this.rng.choice(this.files())
+    kept = this.rng.randrange(path.stat().st_size)
     content = path.read_bytes()
     os.truncate(path, kept)
     is_index = path.parent == this.cache_dir
-    # The index is lines: cut at a line's end it is a shorter index, and as good.
-    if not (is_index and content[:kept][-1:] in (b"", b"\n")) and not is_found(
+    # Cut at the end of a line, the index of images is a shorter but valid index.
+    if not (is_index and content[:kept][-1:] in (b"", b"\n")) and not is_detected(
         this.cache_dir, path
     ):
-        raise Failure(f"{path.name} is cut to {kept} bytes, and verify does not find it")
+        raise Failure(f"verify does not detect that {path.name} is cut to {kept} bytes")
     this.lab.check_rows(this.cache_dir, None, may_refuse=True)
     this.heal(SHARD_FACES if path.parent.name == "shards" else 0, is_damaged=True)
 
 
 def removed_file(this: Round) -> None:
     this.begin("whole", all_layers=True)
-    path = this.dice.choice(this.files())
+    path = this.rng.choice(this.files())
     path.unlink()
     this.lab.check_rows(this.cache_dir, None, may_refuse=True)
     this.heal(SHARD_FACES if path.parent.name == "shards" else 0, is_damaged=True)
 
 
-def crowd(this: Round) -> None:
-    """Two to four extractors at once, some of which are killed."""
+def several_extractors(this: Round) -> None:
+    """Two to four extractors on one cache, some of which are killed."""
     this.begin("empty", "half")
     before = this.stored
-    num = this.dice.randrange(2, 5)
-    delay_s = this.dice.random() * 0.004
+    num = this.rng.randrange(2, 5)
+    delay_s = this.rng.random() * 0.004
     running = [this.lab.start(this.cache_dir, this.layers, delay_s=delay_s) for _ in range(num)]
-    num_doomed = this.dice.randrange(num)
-    time.sleep(this.dice.random() * 0.3)
+    num_doomed = this.rng.randrange(num)
+    time.sleep(this.rng.random() * 0.3)
     for doomed in running[:num_doomed]:
         doomed.kill(signal.SIGKILL)
-    lives = [one.finish() for one in running]
+    lives = [extractor.finish() for extractor in running]
     for life in lives[num_doomed:]:
         this.check_end(life, 0)
     for life in lives[:num_doomed]:
@@ -229,21 +233,21 @@ def crowd(this: Round) -> None:
         this.check_after_crash(life)
     survivors = sum(max(0, life.computed) for life in lives)
     if not num_doomed and survivors > NUM_FACES - before:
-        raise Failure(f"{survivors} faces computed, where {NUM_FACES - before} lacked")
+        raise Failure(f"{survivors} faces computed, {NUM_FACES - before} were missing")
     done = sum(life.done for life in lives)
-    # Each of the crowd may try the picture that is none.
+    # Each extractor may try the file that is not a picture.
     if done > NUM_FACES - before + num_doomed * SHARD_FACES + 2 * num:
-        raise Failure(f"{done} faces done by all, where {NUM_FACES - before} lacked")
+        raise Failure(f"{done} faces done by all, {NUM_FACES - before} were missing")
     this.heal(0)
 
 
 def child_of_two_devices(this: Round) -> None:
-    """`--devices cpu,cpu`, and one of the two processes is killed: the other does its share."""
+    """`--devices cpu,cpu`, and one of the two processes is killed: the other takes over."""
     this.begin("empty", "half")
-    kill = f"*:*:{this.dice.randrange(1, _STEPS // 2)}:kill" if this.dice.random() < 0.7 else ""
+    kill = f"*:*:{this.rng.randrange(1, _STEPS // 2)}:kill" if this.rng.random() < 0.7 else ""
     source = fault_lab.DoomedSource(
         *("toy", None, this.layers, "sha256:" + "5" * 64),
-        *(this.cache_dir / "doomed", kill, this.dice.random() * 0.2, this.dice.random() * 0.004),
+        *(this.cache_dir / "doomed", kill, this.rng.random() * 0.2, this.rng.random() * 0.004),
     )
     run = fault_lab.extract_by_two(source)
     life = this.lab.start(this.cache_dir, this.layers, run=run).finish()
@@ -253,7 +257,7 @@ def child_of_two_devices(this: Round) -> None:
     if life.exit_code not in (0, 3):
         raise Failure(f"ended with {life.exit_code}: {life.error}")
     if life.exit_code and not ("died" in life.error and "run the same command again" in life.error):
-        raise Failure(f"a lost process is told otherwise: {life.error}")
+        raise Failure(f"a lost process gives another error: {life.error}")
     this.check_after_crash(life)
     this.heal(0)
 
@@ -261,21 +265,21 @@ def child_of_two_devices(this: Round) -> None:
 def ctrl_c(this: Round) -> None:
     this.begin("empty", "half")
     running = this.lab.start(this.cache_dir, this.layers, delay_s=0.002)
-    time.sleep(this.dice.random() * 0.25)
+    time.sleep(this.rng.random() * 0.25)
     running.kill(signal.SIGINT)
     life = running.finish()
-    # Python may be interrupted while it ends a process of ours, after all is done.
+    # 0 and 1: the interrupt may arrive after the work, while Python shuts down.
     this.check_end(life, 130, 0, 1)
     this.check_after_crash(life)
     this.heal(0)
 
 
 def picture_that_hangs(this: Round) -> None:
-    """A picture turns into a named pipe after the faces were counted: nobody waits for it."""
+    """A picture becomes a named pipe after the faces were counted: reading must not wait."""
     this.begin("empty", "half")
     images_dir = this.lab.folder / f"images {this.number}"
     shutil.copytree(this.lab.images_dir, images_dir)
-    path = images_dir / this.dice.choice([ref.image for ref in this.lab.refs[:NUM_FACES]])
+    path = images_dir / this.rng.choice([ref.image for ref in this.lab.refs[:NUM_FACES]])
 
     def swap() -> None:
         path.unlink()
@@ -290,15 +294,15 @@ def picture_that_hangs(this: Round) -> None:
 
 
 def decoder_that_hangs_or_dies(this: Round) -> None:
-    """A decoding thread sleeps for ever, and is given up or killed with its process, or falls."""
+    """A decoding thread hangs until its timeout, hangs until its process is killed, or fails."""
     this.begin("empty", "half")
-    kind, at = this.dice.choice(["given up", "killed", "falls"]), this.dice.randrange(1, 12)
+    kind, at = this.rng.choice(["timeout", "killed", "fails"]), this.rng.randrange(1, 12)
     picture, calls = batches.Picture, Counter[str]()
 
     def fail(content: bytes, name: str) -> object:
         calls["n"] += 1
         if calls["n"] == at:
-            if kind != "falls":
+            if kind != "fails":
                 time.sleep(3600)
             raise MemoryError("no memory for a picture")
         return picture(content, name)
@@ -306,47 +310,47 @@ def decoder_that_hangs_or_dies(this: Round) -> None:
     def swap() -> None:
         batches.Picture = fail  # type: ignore[assignment,misc]
 
-    timeout_s = fault_lab.SHORT_TIMEOUT_S if kind == "given up" else fault_lab.LONG_TIMEOUT_S
+    timeout_s = fault_lab.SHORT_TIMEOUT_S if kind == "timeout" else fault_lab.LONG_TIMEOUT_S
     running = this.lab.start(this.cache_dir, this.layers, prepare=swap, timeout_s=timeout_s)
-    heir = None
+    successor = None
     if kind == "killed":
-        time.sleep(this.dice.random() * 0.4)
-        heir = this.lab.start(this.cache_dir, this.layers)
+        time.sleep(this.rng.random() * 0.4)
+        successor = this.lab.start(this.cache_dir, this.layers)
         time.sleep(0.1)
         running.kill(signal.SIGKILL)
     life = running.finish()
-    codes = {"given up": (0,), "killed": (0, -signal.SIGKILL), "falls": (0, 1)}[kind]
+    codes = {"timeout": (0,), "killed": (0, -signal.SIGKILL), "fails": (0, 1)}[kind]
     if life.exit_code not in codes:
         raise Failure(f"{kind}, but ended with {life.exit_code}: {life.error}")
-    if heir is not None and (last := heir.finish()).exit_code:
-        raise Failure(f"the heir of a hanging process ended with {last.error}")
+    if successor is not None and (last := successor.finish()).exit_code:
+        raise Failure(f"the successor of a hanging process ended with {last.error}")
     this.check_after_crash(life)
     this.heal(0)
 
 
 def clock_that_goes_back(this: Round) -> None:
     this.begin("empty", "half", "whole")
-    now, now_ns, back = time.time, time.time_ns, this.dice.randrange(1, 10**9)
+    now, now_ns, back = time.time, time.time_ns, this.rng.randrange(1, 10**9)
 
     def swap() -> None:
         time.time, time.time_ns = lambda: now() - back, lambda: now_ns() - back * 10**9
 
     for path in this.files():
         os.utime(path, (now() + back, now() + back))
-    point = f"*:*:{this.dice.randrange(1, _STEPS)}:kill"
+    point = f"*:*:{this.rng.randrange(1, _STEPS)}:kill"
     life = this.lab.start(this.cache_dir, this.layers, point, prepare=swap).finish()
     this.check_end(life, -signal.SIGKILL, 0)
     this.check_after_crash(life)
     this.heal(0)
 
 
-def rights_taken_away(this: Round) -> None:
+def permissions_removed(this: Round) -> None:
     this.begin("half", "whole")
     folders = [this.cache_dir, *(p for p in this.cache_dir.rglob("*") if p.is_dir())]
-    chosen = [folder for folder in folders if this.dice.random() < 0.7] or folders
+    chosen = [folder for folder in folders if this.rng.random() < 0.7] or folders
     for folder in chosen:
         folder.chmod(0o555)
-    user = fault_lab.nobody()
+    user = fault_lab.UNPRIVILEGED_USER
     life = this.lab.start(this.cache_dir, this.layers, user=user).finish()
     if life.exit_code not in (0, 3) or (life.exit_code and "cannot be written" not in life.error):
         raise Failure(f"ended with {life.exit_code}: {life.error}")
@@ -356,8 +360,8 @@ def rights_taken_away(this: Round) -> None:
     this.heal(0)
 
 
-def is_found(cache_dir: Path, path: Path) -> bool:
-    """Whether verify names a damaged file; one in no manifest is named as that."""
+def is_detected(cache_dir: Path, path: Path) -> bool:
+    """Whether verify names a damaged file, be it as damaged or as in no manifest."""
     if path.parent == cache_dir:
         return bool(verify_index(cache_dir))
     folder = path.parents[1] if path.parent.name == "shards" else path.parent
@@ -375,57 +379,57 @@ FAULTS: dict[Fault, int] = {
     flipped_bit: 10,
     truncated_file: 6,
     removed_file: 2,
-    crowd: 8,
+    several_extractors: 8,
     child_of_two_devices: 4,
     ctrl_c: 4,
     picture_that_hangs: 1,
     decoder_that_hangs_or_dies: 2,
     clock_that_goes_back: 1,
-    rights_taken_away: 2,
+    permissions_removed: 2,
 }
 
 
-def flip_series(lab: Lab, num: int, dice: random.Random) -> tuple[Counter[str], list[str]]:
-    """Flip single bits of a whole cache, each file as likely as any other, and verify each time."""
+def flip_series(lab: Lab, num: int, rng: random.Random) -> tuple[Counter[str], list[str]]:
+    """Flip single bits of a complete cache, in files chosen uniformly, and verify each time."""
     cache_dir = lab.copy("whole", "flips")
     files = sorted(p for p in cache_dir.rglob("*") if p.is_file() and p.stat().st_size)
-    found: Counter[str] = Counter()
+    detected: Counter[str] = Counter()
     missed: list[str] = []
     for _ in range(num):
-        path = dice.choice(files)
+        path = rng.choice(files)
         content = path.read_bytes()
-        bit = dice.randrange(8 * len(content))
+        bit = rng.randrange(8 * len(content))
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
-        if is_found(cache_dir, path):
-            found["shards" if path.parent.name == "shards" else path.name] += 1
+        if is_detected(cache_dir, path):
+            detected["shards" if path.parent.name == "shards" else path.name] += 1
         else:
             missed.append(f"bit {bit} of {path.name}")
         lab.check_rows(cache_dir, None, may_refuse=True)
         path.write_bytes(content)
     shutil.rmtree(cache_dir)
-    return found, missed
+    return detected, missed
 
 
 def campaign(
     lab: Lab, numbers: Sequence[int], seed: int, keep: bool
 ) -> tuple[Counter[str], list[str]]:
-    """All rounds: how often what was done and seen, and what went wrong."""
+    """Run all rounds: counts of faults and observations, and the failures."""
     counts: Counter[str] = Counter()
     failures: list[str] = []
     faults = dict(FAULTS)
     if not fault_lab.can_mount(lab.folder):
-        print("no right to mount: the full disk is left out", file=sys.stderr)
+        print("cannot mount a disk: skipping full_disk", file=sys.stderr)
         del faults[full_disk]
-    if not fault_lab.can_drop_rights():
-        print("not root: taking rights away is left out", file=sys.stderr)
-        del faults[rights_taken_away]
+    if not fault_lab.can_drop_privileges():
+        print("not root: skipping permissions_removed", file=sys.stderr)
+        del faults[permissions_removed]
     started = time.monotonic()
     for count, number in enumerate(numbers, start=1):
-        dice = random.Random(f"{seed}-{number}")
-        (fault,) = dice.choices(list(faults), list(faults.values()))
-        this = Round(lab, number, dice, counts)
+        rng = random.Random(f"{seed}-{number}")
+        (fault,) = rng.choices(list(faults), list(faults.values()))
+        this = Round(lab, number, rng, counts)
         counts[fault.__name__] += 1
         try:
             fault(this)
@@ -441,68 +445,72 @@ def campaign(
     return counts, failures
 
 
-def run_part(asked: argparse.Namespace) -> dict[str, Any]:
-    """Every `jobs`-th flip and round, in a folder of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="fec-faults-", dir=asked.where))
-    folder.chmod(0o755)  # whoever has no rights must still be able to pass
-    part, jobs = asked.part, asked.jobs
+def run_part(options: argparse.Namespace) -> dict[str, Any]:
+    """Run every `jobs`-th flip and round, in a separate folder."""
+    folder = Path(tempfile.mkdtemp(prefix="fec-faults-", dir=options.where))
+    folder.chmod(0o755)  # mkdtemp makes 0700, which the unprivileged user could not enter
+    part, jobs = options.part, options.jobs
     try:
         lab = Lab(folder)
-        num_flips = len(range(part, asked.flips, jobs))
-        found, missed = flip_series(lab, num_flips, random.Random(f"{asked.seed}-{part}"))
-        numbers = range(part, asked.rounds, jobs)
-        counts, failures = campaign(lab, numbers, asked.seed, asked.keep)
+        num_flips = len(range(part, options.flips, jobs))
+        detected, missed = flip_series(lab, num_flips, random.Random(f"{options.seed}-{part}"))
+        numbers = range(part, options.rounds, jobs)
+        counts, failures = campaign(lab, numbers, options.seed, options.keep)
     finally:
-        if not asked.keep:
+        if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    return {"found": found, "missed": missed, "counts": counts, "failures": failures}
+    return {"detected": detected, "missed": missed, "counts": counts, "failures": failures}
 
 
-def run_parts(asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """All parts, each in a process of its own; a part that falls over falls over here too."""
+def run_parts(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Run all parts, each in its own process; exit if one of them crashes."""
     words = [sys.executable, __file__, *sys.argv[1:]]
     started = [
         subprocess.Popen([*words, "--part", str(part)], stdout=subprocess.PIPE, text=True)
-        for part in range(asked.jobs)
+        for part in range(options.jobs)
     ]
-    told = [process.communicate()[0] for process in started]
+    outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
-        sys.exit("a part of the campaign fell over")
-    return [json.loads(text) for text in told]
+        sys.exit("a part of the campaign crashed")
+    return [json.loads(output) for output in outputs]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=1000)
-    parser.add_argument("--flips", type=int, default=1000, help="single bits, verify only")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="rounds at once")
+    parser.add_argument("--rounds", type=int, default=1000, help="number of rounds")
+    parser.add_argument(
+        "--flips", type=int, default=1000, help="number of single-bit flips that are only verified"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel processes")
     parser.add_argument("--where", type=Path, default=None, help="folder to work in")
     parser.add_argument("--keep", action="store_true", help="keep the folders of failed rounds")
     parser.add_argument("--part", type=int, default=None, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    logging.getLogger("fec_cache").setLevel(logging.CRITICAL)  # it warns of what we do to it
-    if asked.part is not None:
-        print(json.dumps(run_part(asked)))
+    options = parser.parse_args()
+    logging.getLogger("fec_cache").setLevel(
+        logging.CRITICAL
+    )  # its warnings about damage are expected
+    if options.part is not None:
+        print(json.dumps(run_part(options)))
         return
     started = time.monotonic()
-    asked.part = 0
-    parts = [run_part(asked)] if asked.jobs == 1 else run_parts(asked)
-    found, counts = Counter[str](), Counter[str]()
+    options.part = 0
+    parts = [run_part(options)] if options.jobs == 1 else run_parts(options)
+    detected, counts = Counter[str](), Counter[str]()
     for part in parts:
-        found.update(part["found"])
+        detected.update(part["detected"])
         counts.update(part["counts"])
-    failures = [told for part in parts for told in part["failures"]]
-    missed = [told for part in parts for told in part["missed"]]
+    failures = [line for part in parts for line in part["failures"]]
+    missed = [line for part in parts for line in part["missed"]]
     figures = {
-        "rounds": asked.rounds,
+        "rounds": options.rounds,
         "failures": len(failures),
-        "flips": asked.flips,
-        "flips_found": found.total(),
+        "flips": options.flips,
+        "flips_found": detected.total(),
         "flips_missed": missed,
-        "flips_by_file": dict(sorted(found.items())),
+        "flips_by_file": dict(sorted(detected.items())),
         "rounds_by_fault": dict(sorted(counts.items())),
-        "seed": asked.seed,
+        "seed": options.seed,
         "duration_s": round(time.monotonic() - started, 1),
     }
     print(json.dumps(figures, indent=1))

@@ -1,5 +1,6 @@
 """Draw the contact sheet of synthetic faces: people by emotion words, and every action unit."""
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ PEOPLE = (
 
 
 def tile(identity: Identity, units: ActionUnits, scene: Scene, size: int) -> Image.Image:
-    """Draw a face at twice the size, crop it closely and reduce it."""
+    """A face drawn at 2.6 times the size, cropped closely and scaled down."""
     drawn = draw_portrait(identity, units, scene, 26 * size // 10, 26 * size // 10)
     left, top = 3 * size // 10, size // 4
     return drawn.crop((left, top, left + 2 * size, top + 2 * size)).resize(
@@ -69,19 +70,22 @@ def tile(identity: Identity, units: ActionUnits, scene: Scene, size: int) -> Ima
 
 
 def steady(scene: Scene) -> Scene:
-    """Keep the head inside of its tile."""
+    """The scene with the head moved to the middle of its tile and less exposure."""
     return replace(scene, zoom=0.98, shift_x=0.0, shift_y=0.02, exposure=0.3 * scene.exposure)
 
 
 def main() -> None:
     """Write the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT, help="file to write")
+    out = parser.parse_args().out
     rng = np.random.default_rng(SEED)
     top = CAPTION + len(PEOPLE) * TILE
     sheet = Image.new("RGB", (len(WORDS) * TILE, top + 6 + UNIT_TILE + CAPTION), (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     for column, word in enumerate(WORDS):
-        place = (column * TILE + TILE // 2, CAPTION - 5)
-        draw.text(place, word, INK, ImageFont.load_default(12), anchor="ms")
+        position = (column * TILE + TILE // 2, CAPTION - 5)
+        draw.text(position, word, INK, ImageFont.load_default(12), anchor="ms")
         for row, identity in enumerate(PEOPLE):
             face = tile(identity, EMOTIONS[word].units, steady(random_scene(rng)), TILE)
             sheet.paste(face, (column * TILE, CAPTION + row * TILE))
@@ -89,11 +93,11 @@ def main() -> None:
     for column, name in enumerate(UNIT_NAMES):
         face = tile(model, ActionUnits(**{name: 1.0}), Scene(), UNIT_TILE)
         sheet.paste(face, (column * UNIT_TILE, top + 6))
-        place = (column * UNIT_TILE + UNIT_TILE // 2, sheet.height - 5)
-        draw.text(place, name.replace("_", " "), INK, ImageFont.load_default(9), anchor="ms")
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(OUT, quality=QUALITY, optimize=True, progressive=True)
-    print(f"{OUT.name}: {sheet.width} x {sheet.height}, {OUT.stat().st_size} bytes")
+        position = (column * UNIT_TILE + UNIT_TILE // 2, sheet.height - 5)
+        draw.text(position, name.replace("_", " "), INK, ImageFont.load_default(9), anchor="ms")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(out, quality=QUALITY, optimize=True, progressive=True)
+    print(f"{out.name}: {sheet.width} x {sheet.height}, {out.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

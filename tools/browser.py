@@ -1,6 +1,6 @@
-"""A page in headless Chromium: pictures of its whole length, a PDF, and what sticks out of it.
+"""A page in headless Chromium: screenshots of any length, a PDF, and elements that overflow.
 
-Speaks the DevTools protocol over a pipe, so that nothing but Chromium itself is needed.
+Speaks the DevTools protocol over a pipe, so it needs nothing but Chromium.
 """
 
 import base64
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-# Elements whose right edge lies outside of the page, other than in a box that scrolls.
+# Elements that reach beyond the left or right edge of the page, unless a parent clips or scrolls.
 _OVERFLOW = """
 (() => {
   const wide = document.documentElement.clientWidth;
@@ -31,12 +31,12 @@ _OVERFLOW = """
 
 
 class Browser:
-    """Headless Chromium for as long as the `with` lasts."""
+    """Headless Chromium, running while the `with` block runs."""
 
     def __init__(self, program: str | None = None) -> None:
         self._program = program or shutil.which("chromium") or shutil.which("chromium-browser")
         if self._program is None:
-            raise SystemExit("Chromium is not here. Debian: apt-get install chromium")
+            raise SystemExit("Chromium is not installed. On Debian: apt-get install chromium")
         self._ids = itertools.count(1)
         self._buffer = b""
 
@@ -75,7 +75,7 @@ class Browser:
         self._profile.cleanup()
 
     def open(self, page: Path, width: int, scheme: str = "light", height: int = 900) -> None:
-        """Show a page at a width in CSS pixels, in light or dark."""
+        """Load a page at a width in CSS pixels, with the color scheme `light` or `dark`."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
@@ -89,17 +89,17 @@ class Browser:
         return self._call("Runtime.evaluate", words)["result"].get("value")
 
     def overflow(self) -> list[str]:
-        """What sticks out of the page to the side: tag, class and text of ten elements at most."""
+        """Elements that overflow the page sideways: tag, class and text of the first ten."""
         return list(self.ask(_OVERFLOW))
 
     def picture(self, selector: str | None = None, below: int | None = None) -> bytes:
-        """PNG of the whole page, or of its first `below` pixels, or of one element."""
+        """PNG of the whole page, of its first `below` pixels, or of one element."""
         box = {"x": 0, "y": 0, "width": self.ask("document.documentElement.clientWidth")}
         box["height"] = below or self.ask("document.documentElement.scrollHeight")
         if selector:
-            found = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
-            place = self.ask(f"(b => [b.x + scrollX, b.y + scrollY, b.width, b.height])({found})")
-            box = dict(zip(("x", "y", "width", "height"), place, strict=True))
+            rect = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+            sides = self.ask(f"(b => [b.x + scrollX, b.y + scrollY, b.width, b.height])({rect})")
+            box = dict(zip(("x", "y", "width", "height"), sides, strict=True))
         words = {"format": "png", "captureBeyondViewport": True, "clip": {**box, "scale": 1}}
         return base64.b64decode(self._call("Page.captureScreenshot", words)["data"])
 
@@ -128,7 +128,7 @@ class Browser:
         while b"\0" not in self._buffer:
             part = os.read(self._in, 1 << 20)
             if not part:
-                raise SystemExit("Chromium has ended before its time.")
+                raise SystemExit("Chromium closed its pipe.")
             self._buffer += part
         line, self._buffer = self._buffer.split(b"\0", 1)
         return dict(json.loads(line))

@@ -1,12 +1,12 @@
-"""Does halving find the whole grid's winner on real faces, on the same points and seeds?
+"""Check on real faces whether halving keeps the winner of the full grid, same points and seeds.
 
-    python benchmarks/halving.py WORK                # after wild_ladder.py WORK --faces FACES.csv
+    python campaigns/halving.py WORK                # after wild_ladder.py WORK --faces FACES.csv
 
-Trains 16 settings of the embedding head on a 4 x 4 grid of features from two seeds each to their
-end, on each of the ladder's sets. Heads do not know of each other, so what halving would have kept
-follows from their epochs: its own cuts are made on them, and the winner among what is left is held
-against the whole grid's. Standard errors are over validation triplets. Only validation figures are
-compared, as in any search.
+Trains 16 settings of the embedding head on features of a 4 x 4 grid to the end, with two seeds
+each, on each of the ladder's sets. Heads train independently, so the recorded epochs show what
+halving would have kept: its cuts are replayed on them, and the winner among the survivors is
+compared with that of the full grid. Standard errors are over validation triplets. Only validation
+figures are compared, as in any search.
 """
 
 import argparse
@@ -27,7 +27,9 @@ ETAS = (2, 3, 4)
 RATES, DECAYS, DROPOUTS = (1e-4, 3.107e-4, 9.655e-4, 3e-3), (0.0, 0.1), (0.0, 0.5)
 
 
-def curves(workspace: Workspace, number: int, epochs: int, num_seeds: int) -> dict[str, np.ndarray]:
+def learning_curves(
+    workspace: Workspace, number: int, epochs: int, num_seeds: int
+) -> dict[str, np.ndarray]:
     """Best validation triplet accuracy so far of each setting: [seeds, epochs]."""
     features, _ = workspace.features(Rung("", GRID, EMBEDDING))
     train, validation, _ = workspace.tables(number)
@@ -42,33 +44,33 @@ def curves(workspace: Workspace, number: int, epochs: int, num_seeds: int) -> di
                 jobs += [Job(head, replace(config, seed=seed)) for seed in range(num_seeds)]
     crew = Crew(features, train, validation, jobs, StackPlan(1, usable_cores(), math.nan, ""))
     crew.advance(epochs)
-    found = np.array([[e.val_triplet_accuracy for e in history] for history in crew.histories])
+    accuracy = np.array([[e.val_triplet_accuracy for e in history] for history in crew.histories])
     crew.close()
-    best = np.maximum.accumulate(found, axis=1).reshape(len(names), num_seeds, epochs)
+    best = np.maximum.accumulate(accuracy, axis=1).reshape(len(names), num_seeds, epochs)
     return dict(zip(names, best, strict=True))
 
 
-def halved(found: dict[str, np.ndarray], halving: Halving) -> tuple[list[str], float]:
-    """The settings that halving leaves, and the share of the whole grid's epochs that it trains."""
-    alive, done, spent = list(found), 0, 0
-    epochs = next(iter(found.values())).shape[1]
-    num_rungs = halving.num_rungs(len(found), epochs)
+def halved(curves: dict[str, np.ndarray], halving: Halving) -> tuple[list[str], float]:
+    """The settings that halving keeps, and its share of the full grid's epochs."""
+    alive, done, spent = list(curves), 0, 0
+    epochs = next(iter(curves.values())).shape[1]
+    num_rungs = halving.num_rungs(len(curves), epochs)
     for rung in range(num_rungs):
         until = halving.epochs_at(rung, num_rungs, epochs)
         spent, done = spent + len(alive) * (until - done), until
-        alive = list(halving.survivors({name: found[name][:, until - 1] for name in alive}))
-    return alive, (spent + len(alive) * (epochs - done)) / (len(found) * epochs)
+        alive = list(halving.survivors({name: curves[name][:, until - 1] for name in alive}))
+    return alive, (spent + len(alive) * (epochs - done)) / (len(curves) * epochs)
 
 
-def lines(found: dict[str, np.ndarray], number: int, num_triplets: int) -> list[str]:
-    """Rows of the table for one set, one a way of halving."""
-    means = {name: float(best[:, -1].mean()) for name, best in found.items()}
+def lines(curves: dict[str, np.ndarray], number: int, num_triplets: int) -> list[str]:
+    """Rows of the table for one set, one per eta."""
+    means = {name: float(best[:, -1].mean()) for name, best in curves.items()}
     ranked = sorted(means, key=lambda name: -means[name])
     top = means[ranked[0]]
     error = math.sqrt(top * (1.0 - top) / num_triplets)
     rows = []
     for eta in ETAS:
-        alive, share = halved(found, Halving(eta))
+        alive, share = halved(curves, Halving(eta))
         own = max(alive, key=lambda name: means[name])
         cells = [
             str(number),
@@ -84,24 +86,24 @@ def lines(found: dict[str, np.ndarray], number: int, num_triplets: int) -> list[
 
 
 def main() -> None:
-    """Train every set's grid and print a Markdown table."""
+    """Train the grid on every set and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path)
+    parser.add_argument("work", type=Path, help="WORK of wild_ladder.py")
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--sets", type=int, default=len(SEEDS))
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of each head")
+    parser.add_argument("--seeds", type=int, default=2, help="seeds per setting")
+    parser.add_argument("--sets", type=int, default=len(SEEDS), help="number of sets")
     options = parser.parse_args()
     torch.set_num_threads(1)
     workspace = Workspace(options.work, options.backbone)
     print(
-        "| set | best of the whole grid | eta | of halving | rank | errors behind | fewer epochs |"
+        "| set | best of the full grid | eta | best of halving | rank | errors behind | speedup |"
     )
     print("| --- " * 7 + "|")
     for number in list(SEEDS)[: options.sets]:
-        found = curves(workspace, number, options.epochs, options.seeds)
+        learned = learning_curves(workspace, number, options.epochs, options.seeds)
         num_triplets = len(workspace.tables(number)[1])
-        print("\n".join(lines(found, number, num_triplets)), flush=True)
+        print("\n".join(lines(learned, number, num_triplets)), flush=True)
 
 
 if __name__ == "__main__":

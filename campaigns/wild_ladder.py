@@ -1,12 +1,13 @@
-"""What each step beyond the original recipe gains on real faces, on the same triplets.
+"""Measure what each step beyond the original recipe gains on real faces, on the same triplets.
 
-    python benchmarks/wild_ladder.py WORK --faces FACES.csv
+    python campaigns/wild_ladder.py WORK --faces FACES.csv
 
-makes five sets of label-made triplets from labelled pictures (test people apart, five seeds), runs
+Makes five sets of triplets from labelled pictures (five seeds; no test person is in training), runs
 every face and its mirror image once through a backbone, trains every rung of the ladder on every
 set, and prints triplet accuracy on the test triplets with the paired difference from the original
-recipe. WORK keeps sets, features and finished rungs, so a second call goes on where the first
-ended. Standard errors are over the five sets: they hold what people, triplets and seeds bring.
+recipe. WORK keeps sets, features and finished rungs, so a second call continues where the first
+ended. Standard errors are over the five sets, so they include the variance of people, triplets and
+seeds.
 """
 
 import argparse
@@ -50,7 +51,7 @@ SLIM = dataclasses.replace(EMBEDDING, prepare="pca:256")
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """One recipe: features (layers, mirrored or not), head and training."""
+    """One recipe: features (layers, mean with the mirror image or not), head and training."""
 
     name: str
     layers: tuple[str, ...]
@@ -106,14 +107,20 @@ class Workspace:
         self._tables: dict[int, tuple] = {}
 
     def make_sets(self, faces: Path) -> None:
-        """Import the labelled pictures once a seed."""
+        """Import the labelled pictures once per seed."""
         for seed in SEEDS:
             if not (self.folder / "sets" / str(seed) / "train.csv").exists():
                 out = self.folder / "sets" / str(seed)
-                print(import_folder(faces, out, FolderConfig(seed=seed)).in_words(), flush=True)
+                summary = import_folder(faces, out, FolderConfig(seed=seed))
+                print(
+                    f"# set {seed}: {summary.num_faces} faces of {summary.num_identities} people, "
+                    f"{summary.num_train_triplets} training and {summary.num_test_triplets} test "
+                    "triplets",
+                    flush=True,
+                )
 
     def extract(self) -> None:
-        """Every face and its mirror image once through the backbone; float16 on disk."""
+        """Run every face and its mirror image once through the backbone; store float16."""
         if self.ids_path.exists():
             return
         pictures = {}
@@ -123,20 +130,20 @@ class Workspace:
                 pictures.setdefault(face.face_id, (image, face.ref.box))
         ids = sorted(pictures)
         network = Network(load_backbone(self.backbone, layers=LAYERS), torch.device("cpu"))
-        found = {(layer, side): [] for layer in LAYERS for side in "ab"}
+        parts_of = {(layer, side): [] for layer in LAYERS for side in "ab"}
         for start in range(0, len(ids), BATCH):
             chosen = [pictures[face_id] for face_id in ids[start : start + BATCH]]
             crops = np.stack([cut_window(read_image(p), box, CropConfig()) for p, box in chosen])
             for side, batch in (("a", crops), ("b", np.ascontiguousarray(crops[:, :, ::-1]))):
                 for layer, features in network.features(batch).items():
-                    found[layer, side].append(features.astype(np.float16))
+                    parts_of[layer, side].append(features.astype(np.float16))
         self.ids_path.parent.mkdir(parents=True, exist_ok=True)
-        for (layer, side), parts in found.items():
+        for (layer, side), parts in parts_of.items():
             np.save(self._path(layer, side), np.concatenate(parts))
         self.ids_path.write_text(json.dumps(ids))
 
     def features(self, rung: Rung) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Features [N, D] of a rung, and the widths of its layers where there are several."""
+        """Features [N, D] float32 of a rung, and the widths of its layers if it has several."""
         parts = []
         for layer in rung.layers:
             part = np.load(self._path(layer, "a")).astype(np.float32)
@@ -162,7 +169,7 @@ class Workspace:
         return self._tables[seed]
 
     def credit(self, rung: Rung, number: int, seed: int) -> np.ndarray:
-        """How right a rung is on each test triplet of one set: [T]."""
+        """Credit [T] of a rung for each test triplet of one set; trains it unless it is stored."""
         key = f"{number:02d}-{rung.name.replace(' ', '_').replace(':', '')}-{seed}.npy"
         path = self.folder / "rungs" / key.replace(",", "")
         if not path.exists():
@@ -172,11 +179,11 @@ class Workspace:
             started = time.perf_counter()
             settings = dataclasses.replace(rung.train, seed=seed)
             result = fit(features, train, validation, head, settings)
-            found = triplet_credit(similarity_of(result.head, features, test.rows), test.odd)
+            credit = triplet_credit(similarity_of(result.head, features, test.rows), test.odd)
             path.parent.mkdir(exist_ok=True)
             spent = time.perf_counter() - started
-            print(f"# {rung.name}, set {seed}: {found.mean():.3f} in {spent:.1f} s", flush=True)
-            np.save(path, found)
+            print(f"# {rung.name}, set {seed}: {credit.mean():.3f} in {spent:.1f} s", flush=True)
+            np.save(path, credit)
         return np.load(path)
 
     def _faces(self, seed: int) -> FaceTable:
@@ -196,8 +203,8 @@ def report(credits: dict[str, list[np.ndarray]]) -> str:
     """The ladder as a Markdown table."""
     lines = ["| recipe | triplet accuracy | beyond the original recipe |", "| --- | --- | --- |"]
     first = np.array([100 * credit.mean() for credit in next(iter(credits.values()))])
-    for name, found in credits.items():
-        means = np.array([100 * credit.mean() for credit in found])
+    for name, values in credits.items():
+        means = np.array([100 * credit.mean() for credit in values])
         gains = means - first[: len(means)]
         lines.append(f"| {name} | {_with_error(means)} | {_with_error(gains, '+')} |")
     return "\n".join(lines)
@@ -209,17 +216,17 @@ def _with_error(values: np.ndarray, sign: str = "") -> str:
 
 
 def main() -> None:
-    """Make what is missing, climb, print."""
+    """Make missing sets and features, train missing rungs, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path)
+    parser.add_argument("work", type=Path, help="folder to work in")
     parser.add_argument(
         "--faces", type=Path, help="CSV with the columns image, identity, expression"
     )
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument(
-        "--rungs", help="numbers of rungs beside the first, parted by commas. [default: all]"
+        "--rungs", help="comma-separated numbers of rungs beside the first [default: all]"
     )
-    parser.add_argument("--sets", type=int, default=len(SEEDS), help="how many of the five")
+    parser.add_argument("--sets", type=int, default=len(SEEDS), help="number of sets to use")
     options = parser.parse_args()
     torch.set_num_threads(1)
     workspace = Workspace(options.work, options.backbone)

@@ -1,0 +1,1 @@
+"""A web server on the loopback interface that shows every behaviour a download must survive."""
