@@ -16,8 +16,9 @@ from fec_cache.backbones.load import Backbone
 from fec_cache.backbones.weights import WeightsOrigin
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import FaceRef
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.devices import BackboneSource
-from fec_cache.extraction.extract import ExtractOptions, extract
+from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
@@ -125,14 +126,14 @@ def identify(images_dir, refs) -> FaceTable:
 
 
 def run_toy(cache_dir, images_dir, faces, layers=("avgpool",), **settings):
-    """Extract with the toy; `settings` are those of `ExtractOptions` and of the toy itself."""
+    """Extract with the toy; `settings` are those of `ExtractConfig` and of the toy itself."""
     backbone = toy_backbone(layers, delay_s=settings.pop("delay_s", 0.0))
     store_dtype = settings.pop("store_dtype", "float16")
     on_progress = settings.pop("on_progress", None)
     recipes = recipes_of(backbone, 0.1, store_dtype)
     caches = [FeatureCache.create(Path(cache_dir), recipe) for recipe in recipes]
     defaults = {"device": "cpu", "batch_size": 2, "num_workers": 1, "shard_faces": 4}
-    options = ExtractOptions(**{**defaults, **settings})
+    options = ExtractConfig(**{**defaults, **settings})
     return extract(faces, Path(images_dir), backbone, caches, options, on_progress)
 
 

@@ -1,4 +1,4 @@
-"""Backbone and crop -> the recipe of each layer; picture -> feature by a recipe."""
+"""Backbone and crop -> the recipe of each layer; picture -> features by recipes."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ def recipes_of(
     flips: Sequence[bool] = (False,),
     decode: str = CropConfig.decode,
 ) -> list[FeatureRecipe]:
-    """The recipe of each layer that a backbone was loaded with, for each of `flips`."""
+    """The recipes of all layers that a backbone was loaded with, for each value of `flips`."""
     crop = CropConfig(input_size=backbone.input_size, margin=crop_margin, decode=decode)
     return [
         FeatureRecipe(
@@ -46,7 +46,7 @@ def recipes_of(
 
 
 def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.NDArray[np.floating]:
-    """Features [n, D] in the store's dtype; what float16 cannot hold becomes infinite."""
+    """Features [n, D] in the recipe's dtype; values beyond float16 become infinite."""
     with np.errstate(over="ignore"):
         return features.astype(recipe.store_dtype)
 
@@ -57,23 +57,23 @@ def features_by_recipes(
     weights: Sequence[str] = (),
     device: str = "auto",
 ) -> npt.NDArray[np.floating]:
-    """Features of new pictures, made exactly as the caches' were, side by side.
+    """Features of new pictures, made exactly as those of the caches, side by side.
 
-    Recipes that differ in their layers only are read from one pass through the backbone.
+    Recipes that differ only in their layer share one pass through the backbone.
 
     Args:
         recipes: of the caches, in the order of their parts.
-        cropped: gives n pictures [S, S, 3] uint8, cut by a crop; the same n for each.
-        weights: weights files, where the recipes' are not where they are looked for. With several
-            backbones each takes the file that has its sha256.
-        device: in torch's words, or `auto`.
+        cropped: returns n pictures [S, S, 3] uint8 for a crop; n is the same for every crop.
+        weights: weights files, for weights that are not in the usual places. With several
+            backbones, each uses the file whose sha256 is in its recipe.
+        device: a torch device name, or `auto`.
 
     Returns:
-        [n, D] in the store's dtype, D over all recipes.
+        [n, D] in the recipes' dtype, D summed over all recipes.
 
     Raises:
-        WeightsNotFound, WeightsMismatch: a recipe's weights are not at hand.
-        BadImage: a picture's feature is not finite in the store's dtype.
+        WeightsNotFound, WeightsMismatch: the weights of a recipe cannot be found.
+        BadImage: a picture's feature is not finite in the recipe's dtype.
     """
     passes: dict[FeatureRecipe, list[FeatureRecipe]] = {}
     for recipe in recipes:
@@ -89,7 +89,7 @@ def features_by_recipes(
 def _one_pass(
     recipes: Sequence[FeatureRecipe], pictures: Pictures, weights: str | None, device: str
 ) -> dict[FeatureRecipe, npt.NDArray[np.floating]]:
-    """Features by recipes that share everything but their layers."""
+    """Features by recipes that differ only in their layer."""
     first = recipes[0]
     layers = tuple(recipe.layer for recipe in recipes)
     backbone = load_backbone(first.backbone, weights, layers, expected_identity=first.weights)
@@ -100,7 +100,7 @@ def _one_pass(
         if not np.isfinite(values).all():
             raise BadImage(
                 f"A picture's feature is not finite in {recipe.store_dtype}. Try another picture, "
-                "or a head on features of `fec extract --store-dtype float32`."
+                "or a head trained on features of `fec extract --store-dtype float32`."
             )
     return features
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from fec_cache.backbones.architectures import find_architecture
 from fec_cache.backbones.load import load_backbone, weights_at_hand
-from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cli.console import Console, table
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.datasets.out_folder import check_out
 from fec_cache.datasets.synthetic.dataset import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
-from fec_cache.extraction.extract import ExtractOptions
-from fec_cache.faces.crop import CropConfig
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.heads.config import HeadConfig
 from fec_cache.search.space import DEFAULT_GRID, Point, space_of
 from fec_cache.system.atomic import write_atomically
@@ -26,7 +24,7 @@ from fec_cache.training.config import TrainConfig
 from fec_cache.workflows.datasets import run_synthesize
 from fec_cache.workflows.evaluate import run_evaluate
 from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
-from fec_cache.workflows.extract import ExtractRequest, run_extract
+from fec_cache.workflows.extract import run_extract
 from fec_cache.workflows.predict import Prediction, open_pictures, run_predict
 from fec_cache.workflows.report import run_report
 from fec_cache.workflows.search import SearchRequest, run_search
@@ -35,7 +33,6 @@ from fec_cache.workflows.train import HeadRequest, run_train
 log = logging.getLogger(__name__)
 
 FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
-LAYER = "avgpool"
 MARKER = "demo.json"
 
 
@@ -109,7 +106,7 @@ def run_demo(
     chosen = _begin(out, faces, triplets, backbone, console)
     workspace = Workspace(out / "data", out / "cache", out / "runs")
     console.say(run_synthesize(workspace.data_dir, faces, triplets, 0, console).in_words())
-    extracted = run_extract(workspace, _extraction(chosen), console)
+    extracted = run_extract(workspace, ExtractConfig(backbone=chosen), console)
     console.say(extracted.in_words())
     features = HeadRequest(features=extracted.summary.folders[0].name)
     original = run_train(workspace, features, Point(HeadConfig(), TrainConfig()), console)
@@ -164,17 +161,6 @@ def _begin(out: Path, faces: int, triplets: int, backbone: str | None, console: 
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / MARKER, (json.dumps(settings, indent=1) + "\n").encode())
     return chosen
-
-
-def _extraction(backbone: str) -> ExtractRequest:
-    return ExtractRequest(
-        backbone=backbone,
-        layers=(LAYER,),
-        weights=None,
-        crop_margin=CropConfig.margin,
-        store_dtype=FeatureRecipe.store_dtype,
-        options=ExtractOptions(),
-    )
 
 
 def _predict_two(

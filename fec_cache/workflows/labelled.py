@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fec_cache.cache.joined import CacheSet, JoinedMatrix, select_caches
+from fec_cache.cache.joined import CacheSet, select_caches
+from fec_cache.cache.matrix import FeatureMatrix
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cli.console import Console
 from fec_cache.datasets.annotations import (
@@ -39,7 +40,7 @@ class Labelled:
     """
 
     caches: CacheSet
-    matrix: JoinedMatrix
+    matrix: FeatureMatrix
     table: TripletTable
     counts: TripletCounts
     picture_of: dict[int, FaceRef]
@@ -153,7 +154,7 @@ def _advice(workspace: Workspace, caches: CacheSet, counts: TripletCounts) -> st
     return "Triplets with a majority are needed, and with the asked --min-agreement."
 
 
-def _digest(matrix: JoinedMatrix, table: TripletTable) -> str:
+def _digest(matrix: FeatureMatrix, table: TripletTable) -> str:
     """Names the triplets by their faces' content: row numbers alone may mean other faces."""
     face_ids = np.array(matrix.face_ids, "S")[table.rows]
     digest = hashlib.sha256(face_ids.tobytes())
