@@ -205,8 +205,7 @@ class FeatureCache:
             reasons = {face.face_id: face for face in failed if face.face_id not in stored}
             shards = tuple(shard.with_reasons(reasons) for shard in manifest.shards)
             failed_before = {face.face_id for face in manifest.failed}
-            # The shard is written before the manifest: a shard that the manifest does not name
-            # was never written.
+            # The shard first, the manifest last: a shard that it does not name was never written.
             entry = self._write(manifest, plan, new_ids, features[rows])
             entry = replace(
                 entry,
@@ -242,6 +241,7 @@ class FeatureCache:
             seen: set[str] = set()
             for entry in manifest.shards:
                 try:
+                    # Read again even if known: the point is to find damage since then.
                     face_ids = self._ids_of[entry.sha256] = self._read_ids(entry)
                     if not seen.isdisjoint(face_ids):
                         raise CacheDamaged(f"Shard {entry.file} repeats a face of another shard.")

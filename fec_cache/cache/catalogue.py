@@ -146,6 +146,7 @@ def _readable(cache_dir: Path, wanted: str | None) -> tuple[FeatureCache, ...]:
         try:
             caches.append(FeatureCache.open(folder))
         except (CacheDamaged, CacheNotFound) as error:
+            # Never fall back to another cache without saying so: the damaged one may be meant.
             if wanted is None or _may_be_named(folder, wanted):
                 raise
             log.warning("%s", error)
@@ -160,6 +161,7 @@ def _may_match(folder: Path, wanted: str) -> bool:
 
 
 def _may_be_named(folder: Path, wanted: str) -> bool:
+    # The end of a folder name is the start of its fingerprint, by which heads find their cache.
     prefix = wanted.replace(":", "-").replace("/", "-")
     return folder.name.startswith(f"{prefix}-") or folder.name.endswith(prefix)
 

@@ -20,6 +20,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 CLAIMS_NAME = ".claims"
+# There is no waiting for the first of several record locks, so they are polled.
 _POLL_S = 0.05
 _NUM_BYTES = 1 << 40
 
@@ -62,6 +63,7 @@ class Claims:
             return True
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(plan))
+        # POSIX lets a system answer EAGAIN or EACCES for a lock that another process holds.
         except (BlockingIOError, PermissionError):
             return False
         except OSError as error:

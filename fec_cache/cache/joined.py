@@ -45,9 +45,7 @@ class CacheSet:
         return blocks_of(self.recipes)
 
     def load(self, wanted: Collection[str] | None = None) -> FeatureMatrix:
-        """Read the features of all faces that every cache holds, every byte checked.
-
-        Besides the matrix itself, one shard at a time is in memory.
+        """Read the features of faces that every cache holds, shard by shard, each byte checked.
 
         Args:
             wanted: ids of the faces to read; ids without a feature are ignored. None reads all.
@@ -64,9 +62,7 @@ class CacheSet:
             return self.caches[0].load(wanted)
         widths = [recipe.width for recipe in self.recipes]
         dtype = np.result_type(*(np.dtype(recipe.store_dtype) for recipe in self.recipes))
-        max_rows = _num_faces(self.caches[0])
-        max_rows = max_rows if wanted is None else min(max_rows, len(wanted))
-        features = np.empty((max_rows, sum(widths)), dtype)
+        features = np.empty((_max_rows(self.caches[0], wanted), sum(widths)), dtype)
         num_parts = np.zeros(len(features), np.int64)
         row_of: dict[str, int] = {}
         not_in_first: set[str] = set()
@@ -102,9 +98,10 @@ def _only_rows(
     return face_ids, features[: len(kept)]
 
 
-def _num_faces(cache: FeatureCache) -> int:
+def _max_rows(cache: FeatureCache, wanted: Collection[str] | None) -> int:
     # `load` of an empty cache raises the error that names the command to run.
-    return cache.manifest().num_faces or len(cache.load().face_ids)
+    num_faces = cache.manifest().num_faces or len(cache.load().face_ids)
+    return num_faces if wanted is None else min(num_faces, len(wanted))
 
 
 def select_caches(cache_dir: Path, wanted: str | None = None) -> CacheSet:

@@ -161,6 +161,7 @@ def _parse(content: bytes) -> Manifest:
         {_text(name): _text(sha256) for name, sha256 in fields["files"].items()},
         _text(fields["viewed"]),
     )
+    # Checked although there is a checksum: manifests of the first release have none.
     files = [shard.file for shard in manifest.shards if shard.file]
     if len(set(files)) < len(files):
         raise ValueError("a shard is named twice")

@@ -32,6 +32,7 @@ def manifest_from_shards(folder: Path, fingerprint: str) -> tuple[Manifest, tupl
     entries: list[ShardEntry] = []
     problems: list[str] = []
     seen: set[str] = set()
+    # HDF5 crashes on some damaged files, so a file is opened only after its seal was checked.
     for path in filter(_has_shard_name, shard_paths(folder)):
         try:
             sha256, shard = sealed_shard(path, fingerprint)

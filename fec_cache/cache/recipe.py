@@ -43,6 +43,7 @@ class FeatureRecipe:
         """Check every field that a user can set."""
         check_choice("store dtype", self.store_dtype, STORE_DTYPES)
         check_choice("precision", self.precision, PRECISIONS)
+        # NumPy scalars, integers and -0.0 would give equal recipes different JSON.
         object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
         object.__setattr__(self, "mean", tuple(map(plain_number, self.mean)))
         object.__setattr__(self, "std", tuple(map(plain_number, self.std)))

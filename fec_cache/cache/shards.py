@@ -107,6 +107,7 @@ def sealed_shard(path: Path, fingerprint: str) -> tuple[str, Shard]:
 
 def _parsed(path: Path, content: bytes, fingerprint: str) -> Shard:
     try:
+        # In memory: what HDF5 reads are the very bytes whose sha256 was checked.
         with h5py.File.in_memory(content) as file:
             version, owner = file.attrs["format_version"], file.attrs["fingerprint"]
             ids = file["face_id"][:]
@@ -155,6 +156,7 @@ def _build(fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.f
             fletcher32=True,
         )
         file.create_dataset("features", data=features, chunks=(rows, width), fletcher32=True)
+        # The table needs the offsets of the chunks, which are known once they are written.
         file.flush()
         table = row_table(file["features"], fingerprint, face_ids, features)
         return bytes(file.id.get_file_image()) + table

@@ -94,6 +94,7 @@ def _failures(
                 writer.writerow([face.face_id, face.ref.image, *face.ref.box, reason])
     for absent in missing:
         writer.writerow(["", absent.ref.image, *absent.ref.box, absent.reason])
+    # File names on Linux are bytes and need not be UTF-8.
     return text.getvalue().encode(errors="backslashreplace")
 
 
@@ -103,6 +104,7 @@ def _table(cache: FeatureCache, entries: Sequence[ShardEntry]) -> bytes:
     ids = h5py.VirtualLayout((num_faces,), FACE_ID_DTYPE)
     features = h5py.VirtualLayout((num_faces, width), cache.recipe.store_dtype)
     start = 0
+    # Paths in a virtual dataset are relative, so that the folder can be moved as a whole.
     for entry in entries:
         stop = start + entry.rows
         ids[start:stop] = h5py.VirtualSource(

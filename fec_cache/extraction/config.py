@@ -27,7 +27,7 @@ class ExtractConfig:
     """Which features to extract and how; the defaults are those of `fec extract`.
 
     Fields up to `store_dtype` decide which features are made. The others change a feature by
-    rounding at most, so caches are not told apart by them.
+    rounding at most and do not choose the cache.
     """
 
     backbone: str = _option(

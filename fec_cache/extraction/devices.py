@@ -61,6 +61,10 @@ class _Job:
     folders: tuple[Path, ...]
     config: ExtractConfig
 
+    def on(self, device: str) -> "_Job":
+        """The same job on one device."""
+        return replace(self, config=replace(self.config, device=device))
+
 
 def check_devices(names: Sequence[str]) -> None:
     """Check that devices exist, before anything expensive begins.
@@ -95,7 +99,7 @@ def extract_on_devices(
         faces: the faces to be in the caches afterwards.
         images_dir: folder of the images.
         source: how each process loads the backbone.
-        caches: see `extract`.
+        caches: one per layer, plain or mirrored.
         config: how to extract; threads and memory are shared by all processes.
         devices: one torch device name per process.
         on_progress: called when a process reports progress.
@@ -105,12 +109,9 @@ def extract_on_devices(
         FecError: the error of the first process that failed.
     """
     started = time.perf_counter()
-    share = _share(config, len(devices))
     folders = tuple(cache.folder for cache in caches)
-    processes = [
-        _Process(_Job(faces, images_dir, source, folders, replace(share, device=device)))
-        for device in devices
-    ]
+    job = _Job(faces, images_dir, source, folders, _share(config, len(devices)))
+    processes = [_Process(job.on(device)) for device in devices]
     try:
         _wait_for(processes, on_progress)
     finally:

@@ -50,10 +50,7 @@ def plan_memory(
     Raises:
         BadOption: `memory_gb` is less than one batch and one shard need.
     """
-    widths = [recipe.width for recipe in recipes]
-    side = recipes[0].crop.input_size
-    face_bytes = 3 * side * side + 4 * sum(widths)
-    face_bytes += MOST_BYTES if recipes[0].crop.decode == "gpu" else 0
+    face_bytes = _face_bytes(recipes)
     shards = [shard_faces * r.width * (2 if r.store_dtype == "float16" else 4) for r in recipes]
     # Every cache collects its shard. One at a time is concatenated, checked and built as a file,
     # counted as four copies.
@@ -73,6 +70,13 @@ def plan_memory(
     wanted = _AHEAD_BATCHES * batch_size + _AHEAD_PER_WORKER * num_workers
     ahead = max(min_ahead, min(wanted, int(left / 2 / face_bytes)))
     return MemoryPlan(ahead, _MIN_DECODING + max(0, int(left - ahead * face_bytes)))
+
+
+def _face_bytes(recipes: Sequence[FeatureRecipe]) -> int:
+    """Bytes of one face in progress: its picture, its features, and its JPEG for a GPU."""
+    crop = recipes[0].crop
+    picture = 3 * crop.input_size**2 + 4 * sum(recipe.width for recipe in recipes)
+    return picture + (MOST_BYTES if crop.decode == "gpu" else 0)
 
 
 def free_bytes() -> int:

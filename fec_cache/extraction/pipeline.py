@@ -125,6 +125,7 @@ class Pipeline:
                     return batch
                 if state.is_exhausted and not state.in_order:
                     return None
+                # Not without a limit: hanging images must be noticed although nothing changes.
                 state.changed.wait(_TICK_S)
                 now = time.monotonic()
                 self._watch(min(now - before, 2 * _TICK_S))
@@ -173,6 +174,7 @@ class Pipeline:
     def _work(self, worker: Worker) -> None:
         try:
             if self._network.device.type == "cpu":
+                # OpenMP keeps this number per thread, so each worker has to set its own.
                 torch.set_num_threads(self._options.num_threads)
             while (task := self._take(worker)) is not None:
                 if isinstance(task, Batch):

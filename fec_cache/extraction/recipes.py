@@ -47,6 +47,7 @@ def recipes_of(
 
 def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.NDArray[np.floating]:
     """Features [n, D] in the recipe's dtype; values beyond float16 become infinite."""
+    # No warning: callers count infinite features as failures.
     with np.errstate(over="ignore"):
         return features.astype(recipe.store_dtype)
 

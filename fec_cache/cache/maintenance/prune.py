@@ -54,6 +54,7 @@ def prune_cache(
             if num_unused and used is not None:
                 manifest = _without_unused(cache, manifest, used)
             delete_leftovers(cache.folder, manifest)
+    # Outside of the lock, which `write_views` takes itself.
     if num_unused and not is_dry:
         write_views(cache)
     names = tuple(str(path.relative_to(cache.folder)) for path in leftovers)

@@ -39,6 +39,7 @@ def repair_cache(folder: Path) -> RepairReport:
         CacheDamaged: the recipe is damaged, and no other file holds it.
         StorageFailed: the folder cannot be written to.
     """
+    # The recipe comes first: its fingerprint is needed to check manifest and shards.
     before = verify_cache(folder)
     rebuilt = [RECIPE_NAME] if any(p.file == RECIPE_NAME for p in before.problems) else []
     cache = _with_recipe(folder) if rebuilt else FeatureCache.open(folder)
