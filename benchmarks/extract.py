@@ -43,9 +43,9 @@ from fec_cache.datasets.synthetic.emotions import EMOTIONS, vary
 from fec_cache.datasets.synthetic.portrait.drawing import Person, draw_people
 from fec_cache.datasets.synthetic.portrait.people import random_identity, random_scene
 from fec_cache.extraction.batches import Decoder, StageSeconds
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import load_face
@@ -127,7 +127,7 @@ class Bench:
         (recipe,) = recipes_of(self.backbone, CropConfig.margin, "float16", precision)
         cache = FeatureCache.create(cache_dir, recipe)
         faces = FaceTable(self.faces.present[: num_faces or None], ())
-        options = ExtractOptions(str(self.device), compile=compiling)
+        options = ExtractConfig(device=str(self.device), compile=compiling)
         extract(faces, self.images, self.backbone, [cache], options)
         return cache.folder
 
@@ -169,9 +169,9 @@ class Bench:
 
     def smallest_cosine(self, folder: Path) -> float:
         """Of the cached features with the reference network's, on the crops that ours cut."""
-        matrix = FeatureCache.open(folder).load()
+        cache = FeatureCache.open(folder)
+        matrix, crop = cache.load(), cache.recipe.crop
         rows = matrix.rows()
-        crop = matrix.recipe.crop
         smallest = 1.0
         plain = Network(self.backbone, self.device, plain=True)
         for start in range(0, len(self.faces.present), REFERENCE_BATCH):

@@ -27,9 +27,9 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.synthetic.config import SyntheticConfig
 from fec_cache.datasets.synthetic.dataset import synthesize
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
 from fec_cache.heads.base import build_head
@@ -77,7 +77,7 @@ def our_extract(faces: FaceTable, images: Path, backbone: Backbone) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (recipe,) = recipes_of(backbone, 0.1, "float16")
         cache = FeatureCache.create(Path(folder), recipe)
-        extract(faces, images, backbone, [cache], ExtractOptions("cpu"))
+        extract(faces, images, backbone, [cache], ExtractConfig(device="cpu"))
 
 
 def forward_only(backbone: Backbone, num_faces: int) -> None:

@@ -30,10 +30,11 @@ from fec_cache.cache.maintenance.verify import verify_cache, verify_index
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.errors import CacheNotFound, FecError
 from fec_cache.extraction import devices
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.devices import BackboneSource
 from fec_cache.extraction.extract import ExtractSummary, extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions, ProgressCallback
+from fec_cache.extraction.run import ProgressCallback
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
 from fec_cache.system import failpoints
@@ -113,7 +114,7 @@ def extract_by_two(source: DoomedSource) -> Callable[..., ExtractSummary]:
         images_dir: Path,
         backbone: Backbone,
         caches: Sequence[FeatureCache],
-        options: ExtractOptions,
+        options: ExtractConfig,
         on_progress: ProgressCallback,
     ) -> ExtractSummary:
         del backbone
@@ -289,7 +290,13 @@ class Lab:
             backbone = toy_backbone(layers, delay_s)
             recipes = recipes_of(backbone, 0.1, "float16")
             caches = [FeatureCache.create(cache_dir, recipe) for recipe in recipes]
-            options = ExtractOptions("cpu", 2, 2, SHARD_FACES, image_timeout_s=timeout_s)
+            options = ExtractConfig(
+                device="cpu",
+                batch_size=2,
+                num_workers=2,
+                shard_faces=SHARD_FACES,
+                image_timeout_s=timeout_s,
+            )
             summary = run(
                 faces, images_dir, backbone, caches, options, lambda p: report(done=p.faces_done)
             )
@@ -338,7 +345,9 @@ class Lab:
         folders = {cache.recipe.layer: cache for cache in caches_in(cache_dir, True)}
         for number, layer in enumerate(layers):
             try:
-                stored[number] = set(folders[layer].standing()[0]) if layer in folders else set()
+                stored[number] = (
+                    set(folders[layer].stored_and_failed()[0]) if layer in folders else set()
+                )
             except FecError:
                 return -1
         return len(set.intersection(*stored))

@@ -117,7 +117,7 @@ class Round:
         self.lab.check_rows(self.cache_dir, life, may_refuse=False)
         for cache in fault_lab.caches_in(self.cache_dir):
             problems = [p for p in verify_cache(cache.folder).problems if p.file not in VIEWS]
-            if any("is gone, though there are shards" in problem.what for problem in problems):
+            if any("is missing, although there are shards" in problem.what for problem in problems):
                 continue  # killed between the very first shard and its manifest
             if problems:
                 raise Failure(f"a crash left damage: {problems}")

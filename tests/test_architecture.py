@@ -62,7 +62,6 @@ GUESTS = {
     ("torch", "resize"): "its resize of 8-bit pictures is several times as fast as Pillow's",
     ("simplejpeg", "gpu_jpegs"): "looks at a JPEG's head before a GPU decodes it",
     ("simplejpeg", "nvjpeg"): "makes a file to try a GPU on",
-    ("torch", "provenance"): "notes its version and the device",
     ("PIL", "plots"): "packs crops into the report page",
 }
 

@@ -1,16 +1,15 @@
 """The feature cache: one folder per recipe, made of sealed shards and a manifest."""
 
-import itertools
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.cache.locking import folder_lock
 from fec_cache.cache.manifest import (
     FailedFace,
     Manifest,
@@ -18,8 +17,8 @@ from fec_cache.cache.manifest import (
     read_manifest,
     write_manifest,
 )
-from fec_cache.cache.plan import WorkItem
-from fec_cache.cache.rebuild import SHARDS_NAME, clear_away, sound_manifest
+from fec_cache.cache.matrix import FeatureMatrix, matrix_of
+from fec_cache.cache.rebuild import SHARDS_NAME, delete_leftovers, sound_manifest
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cache.recipe_file import (
     RECIPE_NAME,
@@ -29,41 +28,28 @@ from fec_cache.cache.recipe_file import (
     write_recipe,
 )
 from fec_cache.cache.shards import Shard, read_faces, read_shard, write_shard
-from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound, StorageFailed
-
-LOCK_NAME = ".lock"
+from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FeatureMatrix:
-    """All features of one cache in memory.
-
-    `features` is [N, D] in the store's dtype; `face_ids` names its rows.
-    """
-
-    recipe: FeatureRecipe
-    face_ids: tuple[str, ...]
-    features: npt.NDArray[np.floating]
-
-    def rows(self) -> dict[str, int]:
-        """`face_id` -> row, 0 <= row < N."""
-        return {face_id: row for row, face_id in enumerate(self.face_ids)}
-
-
-@dataclass(frozen=True)
 class FeatureCache:
-    """A cache folder whose recipe was read and checked."""
+    """A cache folder whose recipe has been read and checked; `open_cache` finds it by name.
+
+    No file stays open between calls, so a cache can be shared by threads and forked processes.
+    Leaving it as a context frees what `features` and `face_ids` keep in memory.
+    """
 
     folder: Path
     recipe: FeatureRecipe
-    # sha256 of a shard -> the faces in it, so that nothing sealed is read twice in one run
-    _known: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    # sha256 of a shard -> its face ids: shards never change, so each is read once per run.
+    _ids_of: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    _in_memory: list[FeatureMatrix] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def create(cls, cache_dir: Path, recipe: FeatureRecipe) -> "FeatureCache":
-        """Open the cache of a recipe, making its folder if need be.
+        """Open the cache of a recipe; its folder is created if there is none.
 
         Raises:
             CacheMismatch: the folder of that name holds another recipe.
@@ -72,26 +58,27 @@ class FeatureCache:
         """
         folder = cache_dir / recipe.folder_name
         try:
-            found = cls.open(folder) if (folder / RECIPE_NAME).exists() else None
+            cache = cls.open(folder) if (folder / RECIPE_NAME).exists() else None
         except CacheDamaged as error:
             if not belongs_to(folder, recipe):
                 raise
-            log.warning("%s: the recipe asked for is written in its place", error)
-            found = None
-        if found is None:
+            log.warning("%s: the recipe is written again", error)
+            cache = None
+        if cache is None:
             with cls(folder, recipe).locked():
                 write_recipe(folder, recipe)
-            found = cls.open(folder)
-        if found.recipe != recipe:
+            cache = cls.open(folder)
+        if cache.recipe != recipe:
             raise CacheMismatch(
                 f"{folder} holds features of another recipe than the one asked for "
-                f"({'; '.join(recipe.differences(found.recipe))}). Name another --cache folder."
+                f"({'; '.join(recipe.differences(cache.recipe))}). Name another --cache folder."
             )
         if (folder / RECIPE_NAME).read_bytes() != recipe_bytes(recipe):
-            # It says the right thing in other letters: cut at its last newline, say.
-            with found.locked():
+            # The same recipe in other bytes, e.g. cut before its last newline: `verify` compares
+            # bytes.
+            with cache.locked():
                 write_recipe(folder, recipe)
-        return found
+        return cache
 
     @classmethod
     def open(cls, folder: Path) -> "FeatureCache":
@@ -103,15 +90,44 @@ class FeatureCache:
         """
         return cls(folder, read_recipe(folder))
 
+    def __enter__(self) -> "FeatureCache":
+        """The cache itself; there is nothing to open."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Free the features in memory; the next call of `features` reads them again."""
+        self._in_memory.clear()
+
+    def features(self) -> npt.NDArray[np.floating]:
+        """All features; read at the first call, then kept in memory.
+
+        Returns:
+            [N, D] float16 or float32, all finite; row i belongs to face `face_ids()[i]`. The array
+            is read-only: copy it to change it.
+
+        Raises:
+            CacheDamaged: a shard is not what was written.
+            CacheNotFound: the cache has no features yet.
+        """
+        return self._matrix().features
+
+    def face_ids(self) -> list[str]:
+        """Ids of all N faces with a feature, 32 hex digits each, in the order of `features`.
+
+        Raises:
+            CacheDamaged, CacheNotFound: see `features`.
+        """
+        return list(self._matrix().face_ids)
+
     def manifest(self) -> Manifest:
-        """The shards that count right now."""
+        """The shards that the cache consists of at this moment."""
         return read_manifest(self.folder, self.recipe.fingerprint)
 
     def read(self, entry: ShardEntry) -> Shard:
-        """One shard, checked; an entry without rows has no file.
+        """Read one shard and check every byte; an entry without rows has no file.
 
         Raises:
-            CacheDamaged: the shard is not what was sealed.
+            CacheDamaged: the shard is not what was written.
         """
         if not entry.rows:
             empty = np.empty((0, self.recipe.width), self.recipe.store_dtype)
@@ -124,11 +140,14 @@ class FeatureCache:
             )
         return shard
 
-    def parts(self, wanted: Collection[str] | None = None) -> Iterator[Shard]:
-        """Shard by shard the rows of wanted faces, every byte checked; None wants all.
+    def read_shards(self, wanted: Collection[str] | None = None) -> Iterator[Shard]:
+        """The rows of wanted faces, shard by shard, every byte checked.
+
+        Args:
+            wanted: ids of the faces to read; None reads all.
 
         Raises:
-            CacheDamaged: a shard is not what was sealed.
+            CacheDamaged: a shard is not what was written.
         """
         recipe = self.recipe
         for entry in self.manifest().shards:
@@ -139,155 +158,135 @@ class FeatureCache:
                 yield read_faces(path, entry.sha256, recipe.fingerprint, wanted, recipe.store_dtype)
 
     def load(self, wanted: Collection[str] | None = None) -> FeatureMatrix:
-        """Read the matrix into memory, every byte checked.
+        """Read features into memory, every byte checked; nothing is kept here.
 
         Args:
-            wanted: ids of the faces to read, those that are not here left out; None reads all.
+            wanted: ids of the faces to read; ids without a feature are ignored. None reads all.
 
         Raises:
-            CacheDamaged: a shard is not what was sealed.
+            CacheDamaged: a shard is not what was written.
             CacheNotFound: the cache has no features yet.
         """
-        manifest = self.manifest()
-        if not manifest.num_faces:
+        num_faces = self.manifest().num_faces
+        if not num_faces:
             raise CacheNotFound(
                 f"{self.folder} has no features yet. Run: fec extract --backbone "
                 f"{self.recipe.backbone} --layer {self.recipe.layer}"
             )
-        # Filled shard by shard: joining them at the end would need the memory twice.
-        most = manifest.num_faces if wanted is None else min(manifest.num_faces, len(wanted))
-        features = np.empty((most, self.recipe.width), self.recipe.store_dtype)
-        face_ids: list[str] = []
-        for shard in self.parts(wanted):
-            if shard.face_ids:
-                features[len(face_ids) : len(face_ids) + len(shard.face_ids)] = shard.features
-                face_ids.extend(shard.face_ids)
-        return FeatureMatrix(self.recipe, tuple(face_ids), features[: len(face_ids)])
+        max_rows = num_faces if wanted is None else min(num_faces, len(wanted))
+        return matrix_of(self.recipe, self.read_shards(wanted), max_rows)
 
     def seal(
         self,
-        item: WorkItem,
+        plan: str,
         face_ids: Sequence[str],
         features: npt.NDArray[np.floating],
         failed: Sequence[FailedFace],
     ) -> None:
-        """Add one finished piece of work.
+        """Add one finished piece of work as a shard.
 
-        The shard comes first and the manifest last: a shard that the manifest does not name was
-        never written. Faces that another run stored meanwhile are left as they are.
+        Faces that another run has stored in the meantime are skipped.
+
+        Args:
+            plan: digest of the faces planned for it.
+            face_ids: ids of its n usable faces.
+            features: [n, D] in the recipe's dtype, all finite.
+            failed: its other faces.
 
         Raises:
-            StorageFailed: the disk would not take it; the cache stays as it was.
-            CacheDamaged: another run's shard cannot be read, so that nobody knows its faces.
+            StorageFailed: the shard could not be written; the cache is unchanged.
+            CacheDamaged: another run's shard cannot be read, so its faces are unknown.
         """
         with self.locked():
             manifest = self.manifest()
             stored = self._stored(manifest)
             rows = [row for row, face_id in enumerate(face_ids) if face_id not in stored]
-            fresh = [face_ids[row] for row in rows]
+            new_ids = [face_ids[row] for row in rows]
             reasons = {face.face_id: face for face in failed if face.face_id not in stored}
-            shards = tuple(_told_anew(shard, reasons) for shard in manifest.shards)
-            known = {face.face_id for face in manifest.failed}
-            entry = self._write(manifest, item, fresh, features[rows])
+            shards = tuple(shard.with_reasons(reasons) for shard in manifest.shards)
+            failed_before = {face.face_id for face in manifest.failed}
+            # The shard first, the manifest last: a shard that it does not name was never written.
+            entry = self._write(manifest, plan, new_ids, features[rows])
             entry = replace(
                 entry,
-                failed=tuple(face for face in reasons.values() if face.face_id not in known),
-                mended=tuple(face_id for face_id in fresh if face_id in known),
+                failed=tuple(f for f in reasons.values() if f.face_id not in failed_before),
+                recovered=tuple(face_id for face_id in new_ids if face_id in failed_before),
             )
             if entry.rows or entry.failed:
                 shards = tuple(sorted((*shards, entry), key=lambda shard: shard.number))
             if shards != manifest.shards:
                 write_manifest(self.folder, replace(manifest, shards=shards))
 
-    def standing(self) -> tuple[frozenset[str], frozenset[str]]:
+    def stored_and_failed(self) -> tuple[frozenset[str], frozenset[str]]:
         """Ids of the faces with a feature, and of those that failed.
 
         Raises:
-            CacheDamaged: a shard is not what was sealed.
+            CacheDamaged: a shard is not what was written.
         """
         manifest = self.manifest()
         return self._stored(manifest), frozenset(face.face_id for face in manifest.failed)
 
     def drop_damaged(self) -> tuple[frozenset[str], tuple[str, ...]]:
-        """Check every shard, strike the damaged ones, and clear away what killed runs left.
+        """Check every shard, drop the damaged ones, and delete what killed runs left.
 
-        A manifest that is damaged, or gone, is made anew from the shards.
+        A damaged or missing manifest is rebuilt from the shards.
 
         Returns:
-            Ids of all faces with a sound feature, and what was struck, in words.
+            Ids of all faces with an intact feature, and a message for each thing dropped.
         """
         with self.locked():
-            manifest, told = sound_manifest(self.folder, self.recipe.fingerprint)
-            problems = list(told)
+            manifest, manifest_problems = sound_manifest(self.folder, self.recipe.fingerprint)
+            problems = list(manifest_problems)
             kept: list[ShardEntry] = []
             seen: set[str] = set()
             for entry in manifest.shards:
                 try:
-                    self._remember(entry)
-                    if not seen.isdisjoint(self._known[entry.sha256]):
+                    # Read again even if known: the point is to find damage since then.
+                    face_ids = self._ids_of[entry.sha256] = self._read_ids(entry)
+                    if not seen.isdisjoint(face_ids):
                         raise CacheDamaged(f"Shard {entry.file} repeats a face of another shard.")
-                    seen |= self._known[entry.sha256]
+                    seen |= face_ids
                     kept.append(entry)
                 except CacheDamaged as error:
                     problems.append(str(error))
-            sound = replace(manifest, shards=tuple(kept))
+            intact = replace(manifest, shards=tuple(kept))
             if problems:
-                write_manifest(self.folder, sound)
-            clear_away(self.folder, sound)
-            return self._stored(sound), tuple(problems)
+                write_manifest(self.folder, intact)
+            delete_leftovers(self.folder, intact)
+            return self._stored(intact), tuple(problems)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep every other writer out; not to be nested.
-
-        Raises:
-            StorageFailed: the folder cannot be written to.
-        """
-        lock = filelock.FileLock(self.folder / LOCK_NAME)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except OSError as error:
-            raise StorageFailed(
-                f"{self.folder} cannot be written to: {error.strerror or error}. Mend its "
-                "permissions, or name another folder with --cache DIR."
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep every other writer out; see `folder_lock`."""
+        return folder_lock(self.folder)
 
     def _write(
         self,
         manifest: Manifest,
-        item: WorkItem,
+        plan: str,
         face_ids: Sequence[str],
         features: npt.NDArray[np.floating],
     ) -> ShardEntry:
         if not len(face_ids):
-            return ShardEntry("", 0, "", item.plan)
-        file = f"{SHARDS_NAME}/{free_number(manifest):05d}.h5"
+            return ShardEntry("", 0, "", plan)
+        file = f"{SHARDS_NAME}/{manifest.free_number:05d}.h5"
         sha256 = write_shard(self.folder / file, self.recipe.fingerprint, face_ids, features)
-        self._known[sha256] = frozenset(face_ids)
-        return ShardEntry(file, len(face_ids), sha256, item.plan)
+        self._ids_of[sha256] = frozenset(face_ids)
+        return ShardEntry(file, len(face_ids), sha256, plan)
 
     def _stored(self, manifest: Manifest) -> frozenset[str]:
-        """Ids of all faces with a feature; only shards that were never seen here are read."""
+        """Ids of all faces with a feature; reads only shards that were not read before."""
         for entry in manifest.shards:
-            if entry.sha256 not in self._known:
-                self._remember(entry)
-        return frozenset().union(*(self._known[entry.sha256] for entry in manifest.shards))
+            if entry.sha256 not in self._ids_of:
+                self._ids_of[entry.sha256] = self._read_ids(entry)
+        return frozenset().union(*(self._ids_of[entry.sha256] for entry in manifest.shards))
 
-    def _remember(self, entry: ShardEntry) -> None:
-        self._known[entry.sha256] = frozenset(self.read(entry).face_ids)
+    def _read_ids(self, entry: ShardEntry) -> frozenset[str]:
+        return frozenset(self.read(entry).face_ids)
 
-
-def free_number(manifest: Manifest) -> int:
-    """The smallest number that no shard of a manifest has."""
-    # A shard that is made anew takes the place of the struck one: no reader sees another order.
-    taken = {shard.number for shard in manifest.shards}
-    return next(number for number in itertools.count() if number not in taken)
-
-
-def _told_anew(shard: ShardEntry, reasons: Mapping[str, FailedFace]) -> ShardEntry:
-    return replace(shard, failed=tuple(reasons.get(f.face_id, f) for f in shard.failed))
+    def _matrix(self) -> FeatureMatrix:
+        """All features, read once: features and face ids must come from one reading."""
+        if not self._in_memory:
+            matrix = self.load()
+            matrix.features.setflags(write=False)
+            self._in_memory.append(matrix)
+        return self._in_memory[0]

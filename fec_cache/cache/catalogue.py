@@ -1,4 +1,4 @@
-"""Which caches there are, and the one that is meant."""
+"""Which caches a folder holds, and which of them a name means."""
 
 import logging
 from collections.abc import Sequence
@@ -16,59 +16,97 @@ log = logging.getLogger(__name__)
 
 
 def cache_folders(cache_dir: Path) -> tuple[Path, ...]:
-    """Every folder that is a cache or was one, by name; damaged ones too."""
-    marks = (RECIPE_NAME, MANIFEST_NAME, SHARDS_NAME)
-    folders = {path.parent for mark in marks for path in cache_dir.glob(f"*/{mark}")}
+    """Every cache folder, sorted by name; includes damaged caches.
+
+    Any one of recipe, manifest and shards makes a folder a cache, so that damage hides none.
+    """
+    names = (RECIPE_NAME, MANIFEST_NAME, SHARDS_NAME)
+    folders = {path.parent for name in names for path in cache_dir.glob(f"*/{name}")}
     return tuple(sorted(path for path in folders if not path.name.startswith(TEMPORARY_PREFIX)))
 
 
 def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
-    """The folders of the caches that are meant, damaged ones too; all where nothing is named.
+    """The folders of all caches that match one of the names; includes damaged caches.
 
     Args:
         cache_dir: the folder that holds the caches.
-        names: each `BACKBONE`, `BACKBONE:LAYER` or a folder's name; all that answer are meant.
+        names: each `BACKBONE`, `BACKBONE:LAYER` or a folder name; without names all caches match.
 
     Raises:
         CacheNotFound: there is no cache at all.
-        CacheMismatch: a name that none answers to.
+        CacheMismatch: no cache matches a name.
     """
     folders = cache_folders(cache_dir)
     if not folders:
         raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract")
-    found: dict[Path, None] = {}
+    matches: dict[Path, None] = {}
     for name in names:
-        matching = [folder for folder in folders if _may_answer(folder, name)]
+        matching = [folder for folder in folders if _may_match(folder, name)]
         if not matching:
             listing = ", ".join(folder.name for folder in folders)
             raise CacheMismatch(
                 f"{cache_dir} holds {listing}, but {name} was asked for. Name one of those."
             )
-        found.update(dict.fromkeys(matching))
-    return tuple(found) if names else folders
+        matches.update(dict.fromkeys(matching))
+    return tuple(matches) if names else folders
+
+
+def open_cache(cache_dir: str | Path, features: str | None = None) -> FeatureCache:
+    """Open one cache by name.
+
+    Args:
+        cache_dir: the folder that holds the caches.
+        features: `BACKBONE`, `BACKBONE:LAYER` or a folder name; None for the only cache.
+
+    Raises:
+        CacheNotFound: there is no cache at all.
+        CacheMismatch: no cache or several caches match.
+        CacheDamaged: a cache that may match cannot be read.
+
+    Example:
+        A cache of two faces with D = 3:
+
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from fec_cache.cache.recipe import FeatureRecipe
+        >>> from fec_cache.faces.crop import CropConfig
+        >>> mean, std = (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)
+        >>> recipe = FeatureRecipe("toy", "random:0:ab", "avgpool", (3,), CropConfig(), mean, std)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> made = FeatureCache.create(Path(folder.name), recipe)
+        >>> made.seal("plan", ["0" * 32, "1" * 32], np.eye(2, 3, dtype=np.float16), ())
+        >>> with open_cache(folder.name, "toy:avgpool") as cache:
+        ...     X, face_ids = cache.features(), cache.face_ids()
+        >>> X.tolist(), X.dtype.name, len(face_ids)
+        ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 'float16', 2)
+        >>> folder.cleanup()
+    """
+    return select_cache(Path(cache_dir), features)
 
 
 def select_cache(
     cache_dir: Path, wanted: str | None = None, by: str = "--features", more: str = ""
 ) -> FeatureCache:
-    """The cache that is meant; an empty one, left by a run that ended early, yields to a full one.
+    """The cache that a name means.
+
+    If several match, empty ones, left by runs that ended early, are ignored.
 
     Args:
         cache_dir: the folder that holds the caches.
-        wanted: `BACKBONE`, `BACKBONE:LAYER`, a folder's name, or None for the only one there is.
-        by: how a cache is named on the command line, for an error.
-        more: what else can be named there.
+        wanted: `BACKBONE`, `BACKBONE:LAYER` or a folder name; None for the only cache.
+        by: the command-line option that names a cache, for error messages.
+        more: what else that option accepts, for error messages.
 
     Raises:
         CacheNotFound: there is no cache at all.
-        CacheMismatch: none or several answer to `wanted`.
-        CacheDamaged: a cache that may be the one meant cannot be read.
+        CacheMismatch: no cache or several caches match.
+        CacheDamaged: a cache that may match cannot be read.
     """
     caches = _readable(cache_dir, wanted)
     if not caches:
         options = f" {_options(wanted)}" if wanted else ""
         raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{options}")
-    matching = [cache for cache in caches if wanted is None or _answers(cache, wanted)]
+    matching = [cache for cache in caches if wanted is None or _matches(cache, wanted)]
     if len(matching) > 1:
         matching = [cache for cache in matching if cache.manifest().num_faces] or matching
     if len(matching) == 1:
@@ -81,12 +119,12 @@ def select_cache(
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(
-        f"{cache_dir} holds several caches that fit: {names}. Say which with {by} NAME{more}."
+        f"{cache_dir} holds several caches that match: {names}. Say which with {by} NAME{more}."
     )
 
 
 def cache_of_fingerprint(cache_dir: Path, fingerprint: str) -> FeatureCache:
-    """The cache of exactly one recipe.
+    """The cache of one exact recipe.
 
     Raises:
         CacheMismatch: there is no such cache.
@@ -98,36 +136,38 @@ def cache_of_fingerprint(cache_dir: Path, fingerprint: str) -> FeatureCache:
     listing = ", ".join(cache.folder.name for cache in caches) or "nothing"
     raise CacheMismatch(
         f"The head was trained on features of recipe {fingerprint[:8]}, but {cache_dir} holds "
-        f"{listing}. Name the cache folder it was trained on with --cache DIR, or train anew."
+        f"{listing}. Name the cache folder it was trained on with --cache DIR, or train again."
     )
 
 
 def _readable(cache_dir: Path, wanted: str | None) -> tuple[FeatureCache, ...]:
-    """Every cache that can be read; one that cannot is passed over only if another is meant."""
+    """Every readable cache; an unreadable one raises if `wanted` may mean it, else it is logged."""
     caches = []
     for folder in cache_folders(cache_dir):
         try:
             caches.append(FeatureCache.open(folder))
         except (CacheDamaged, CacheNotFound) as error:
-            if wanted is None or _sounds_like(folder, wanted):
+            # Never fall back to another cache without saying so: the damaged one may be meant.
+            if wanted is None or _may_be_named(folder, wanted):
                 raise
             log.warning("%s", error)
     return tuple(caches)
 
 
-def _may_answer(folder: Path, wanted: str) -> bool:
+def _may_match(folder: Path, wanted: str) -> bool:
     try:
-        return _answers(FeatureCache.open(folder), wanted)
+        return _matches(FeatureCache.open(folder), wanted)
     except (CacheDamaged, CacheNotFound):
-        return _sounds_like(folder, wanted)
+        return _may_be_named(folder, wanted)
 
 
-def _sounds_like(folder: Path, wanted: str) -> bool:
-    words = wanted.replace(":", "-").replace("/", "-")
-    return folder.name.startswith(f"{words}-") or folder.name.endswith(words)
+def _may_be_named(folder: Path, wanted: str) -> bool:
+    # The end of a folder name is the start of its fingerprint, by which heads find their cache.
+    prefix = wanted.replace(":", "-").replace("/", "-")
+    return folder.name.startswith(f"{prefix}-") or folder.name.endswith(prefix)
 
 
-def _answers(cache: FeatureCache, wanted: str) -> bool:
+def _matches(cache: FeatureCache, wanted: str) -> bool:
     recipe = cache.recipe
     names = (recipe.backbone, f"{recipe.backbone}:{recipe.layer}", cache.folder.name)
     return wanted in names

@@ -1,4 +1,4 @@
-"""What is worth knowing of a run but changes no feature: versions, device, date."""
+"""What is worth knowing about a run but changes no feature: versions, device, date."""
 
 import datetime
 import platform
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from fec_cache.errors import CacheDamaged
 from fec_cache.system.atomic import write_atomically
@@ -20,24 +18,35 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "simplejpeg", "h5py")
 def record_run(
     folder: Path,
     weights_source: str,
-    device: torch.device,
+    device: str,
     batch_size: int,
-    told: Mapping[str, object] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Add one run to the cache folder's `provenance.json`; an unreadable one is begun anew."""
+    """Add one run to the cache folder's `provenance.json`; an unreadable file is replaced.
+
+    Args:
+        folder: the cache folder.
+        weights_source: where the backbone's weights came from.
+        device: that ran the network, and its model if known.
+        batch_size: faces per forward pass.
+        more: further fields of the run, as JSON values.
+
+    Raises:
+        StorageFailed: the file cannot be written.
+    """
     try:
         runs = list(read_provenance(folder))
     except CacheDamaged:
         runs = []
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     runs.append(
         {
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "weights": weights_source,
-            "device": f"{device} {name}".strip(),
+            "device": device,
             "batch_size": batch_size,
-            **(told or {}),
+            **(more or {}),
             "python": platform.python_version(),
+            # Installed versions, not imported modules: listing caches must not load torch.
             **{library: version(library) for library in _LIBRARIES},
         }
     )
@@ -45,7 +54,7 @@ def record_run(
 
 
 def read_provenance(folder: Path) -> tuple[dict[str, Any], ...]:
-    """What is known of each run, oldest first; none where nothing was recorded.
+    """The recorded runs, oldest first; none if nothing was recorded.
 
     Raises:
         CacheDamaged: the file cannot be read, or is not what was written.

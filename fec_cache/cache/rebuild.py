@@ -1,4 +1,4 @@
-"""What one file of a cache says of the others: the manifest, made anew from the shards."""
+"""Rebuilds a lost manifest from the shards, and finds the files that killed runs left."""
 
 import logging
 from pathlib import Path
@@ -15,24 +15,25 @@ log = logging.getLogger(__name__)
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """Every file of a cache folder that is named like a shard, in order."""
+    """Every file of a cache folder that is named like a shard, sorted."""
     return sorted((folder / SHARDS_NAME).glob("*.h5"))
 
 
 def manifest_from_shards(folder: Path, fingerprint: str) -> tuple[Manifest, tuple[str, ...]]:
-    """Make a manifest anew from shards that bear their own seal.
+    """Rebuild a manifest from all shards whose own seal is intact.
 
-    Nothing that was acknowledged is lost: a shard is on disk before the manifest names it. The
-    reasons of failed faces are gone, so those faces are tried again as new ones.
+    No stored row is lost: a shard is on disk before the manifest names it. The failed faces are
+    forgotten, so they are tried again as new ones.
 
     Returns:
-        The manifest, and what was left out of it, in words: damaged shards, and shards that
-        repeat a face of an earlier one.
+        The manifest, and a message for each shard left out of it because it is damaged or repeats
+        a face of an earlier one.
     """
     entries: list[ShardEntry] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for path in filter(_is_named_by_us, shard_paths(folder)):
+    # HDF5 crashes on some damaged files, so a file is opened only after its seal was checked.
+    for path in filter(_has_shard_name, shard_paths(folder)):
         try:
             sha256, shard = sealed_shard(path, fingerprint)
         except CacheDamaged as error:
@@ -48,33 +49,31 @@ def manifest_from_shards(folder: Path, fingerprint: str) -> tuple[Manifest, tupl
 
 
 def sound_manifest(folder: Path, fingerprint: str) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest, made anew if it is damaged or gone, and what was wrong with it."""
+    """The manifest, rebuilt if it is damaged or missing, and a message for each problem."""
     path = folder / MANIFEST_NAME
     try:
         if path.exists() or not shard_paths(folder):
             return read_manifest(folder, fingerprint), ()
-        problem = f"{path} is gone."
+        problem = f"{path} is missing."
     except CacheDamaged as error:
         problem = str(error)
     manifest, problems = manifest_from_shards(folder, fingerprint)
     return manifest, (problem, *problems)
 
 
-def _is_named_by_us(path: Path) -> bool:
+def _has_shard_name(path: Path) -> bool:
     return len(path.stem) >= 5 and path.stem.isascii() and path.stem.isdecimal()
 
 
-def clear_away(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
-    """Remove what killed runs left: temporary files, and shards that no manifest names."""
-    found = leftovers(folder, manifest)
-    for path in found:
-        log.info("%s stands in no manifest and is removed", path)
+def delete_leftovers(folder: Path, manifest: Manifest) -> None:
+    """Delete what killed runs left; see `find_leftovers`."""
+    for path in find_leftovers(folder, manifest):
+        log.info("%s is not in the manifest and is deleted", path)
         remove_quietly(path)
-    return found
 
 
-def leftovers(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
-    """What killed runs left in a cache folder."""
+def find_leftovers(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
+    """What killed runs left in a cache folder: shards not in the manifest, and temporary files."""
     named = {folder / entry.file for entry in manifest.shards}
     strays = [path for path in shard_paths(folder) if path not in named]
     pattern = f"{TEMPORARY_PREFIX}*"

@@ -19,11 +19,12 @@ STORE_DTYPES = ("float16", "float32")
 
 @dataclass(frozen=True)
 class FeatureRecipe:
-    """Everything that changes a feature, and nothing else.
+    """Everything that changes a feature, and nothing else; docs/cache-format.md lists the fields.
 
     `weights` is `sha256:<hex of the weights file>` or `random:<seed>:<digest of the tensors>`.
-    `width` is D, the length of one feature vector; `shape` is the vector unflattened. With `flip`
-    it is the mean with the mirrored face's. Caches of `version` 1 can be read, but not be made.
+    `width` is D, the length of one feature vector; `shape` is its shape before
+    flattening. With `flip`, a feature is the mean of the face's and the mirrored face's. Caches of
+    `version` 1 can be read but not created.
     """
 
     backbone: str
@@ -42,35 +43,37 @@ class FeatureRecipe:
         """Check every field that a user can set."""
         check_choice("store dtype", self.store_dtype, STORE_DTYPES)
         check_choice("precision", self.precision, PRECISIONS)
+        # NumPy scalars, integers and -0.0 would give equal recipes different JSON.
         object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
         object.__setattr__(self, "mean", tuple(map(plain_number, self.mean)))
         object.__setattr__(self, "std", tuple(map(plain_number, self.std)))
 
     @property
     def width(self) -> int:
-        """D: how many numbers one face has."""
+        """D, the length of one feature vector."""
         return math.prod(self.shape)
 
     @property
     def has_random_weights(self) -> bool:
-        """Whether the backbone was never trained, so that figures mean little."""
+        """Whether the backbone is untrained, so that results mean little."""
         return self.weights.startswith("random:")
 
     @property
     def weights_label(self) -> str:
-        """The weights in few letters, for tables: `random:0` or `sha256:f37072fd`."""
+        """The weights in short, for tables: `random:0` or `sha256:f37072fd`."""
         return ":".join(self.weights.split(":")[:2])[:15]
 
     @property
     def label(self) -> str:
-        """Backbone and layer in the words of the command line, random weights named."""
+        """Backbone and layer as the command line names them; random weights are marked."""
         plain = f"{self.backbone}:{self.layer}{' mirrored' * self.flip}"
         return f"{plain} ({self.weights_label} weights)" if self.has_random_weights else plain
 
     def canonical_json(self) -> str:
-        """The recipe as JSON with sorted keys and no spaces, one spelling for one recipe."""
+        """The recipe as JSON with sorted keys and no spaces: equal recipes give equal text."""
         fields = dataclasses.asdict(self)
         if self.version == 1:
+            # Version 1 had no such field: with it, old caches would get another fingerprint.
             del fields["crop"]["decode"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
@@ -86,27 +89,29 @@ class FeatureRecipe:
         return f"{words}-{self.fingerprint[:8]}"
 
     def differences(self, other: "FeatureRecipe") -> list[str]:
-        """Each field that differs, with both values, in words."""
+        """A phrase for each field that differs, with both values."""
         mine, theirs = _flat(dataclasses.asdict(self)), _flat(dataclasses.asdict(other))
         return [f"{k}: {mine[k]} here, {theirs[k]} there" for k in mine if mine[k] != theirs[k]]
 
     @classmethod
     def from_json(cls, text: str) -> "FeatureRecipe":
-        """Read a recipe back.
+        """Parse a recipe.
 
         Raises:
-            ValueError, TypeError, KeyError, BadOption: the text is not a recipe of this version.
+            ValueError, TypeError, KeyError, BadOption: the text is not a recipe of a known version.
         """
         fields = json.loads(text)
         if fields["version"] not in (1, RECIPE_VERSION):
-            raise ValueError(f"version {fields['version']}, but {RECIPE_VERSION} is known here")
+            raise ValueError(
+                f"version {fields['version']}, but this release reads 1 and {RECIPE_VERSION}"
+            )
         old = {"decode": "full"} if fields["version"] == 1 else {}
         fields["crop"] = CropConfig(**fields["crop"] | old)
         return cls(**fields)
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recipe, those of its crop named `crop.margin`."""
+    """The fields of a recipe; those of its crop are named like `crop.margin`."""
     crop = {f"crop.{name}": value for name, value in fields["crop"].items()}
     return {name: value for name, value in fields.items() if name != "crop"} | crop
 

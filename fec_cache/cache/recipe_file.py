@@ -1,4 +1,4 @@
-"""`recipe.json`: what a cache folder is made by, checked against the folder's name."""
+"""`recipe.json`: the recipe of a cache folder, checked against the folder's name."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,13 @@ RECIPE_NAME = "recipe.json"
 
 
 def recipe_bytes(recipe: FeatureRecipe) -> bytes:
-    """The one spelling of `recipe.json`."""
+    """The bytes of a recipe's `recipe.json`: equal recipes give equal bytes."""
     text = json.dumps(json.loads(recipe.canonical_json()), indent=1, sort_keys=True)
     return (text + "\n").encode()
 
 
 def write_recipe(folder: Path, recipe: FeatureRecipe) -> None:
-    """Write `recipe.json`; to be called under the cache's lock.
+    """Write `recipe.json`; the caller holds the cache's lock.
 
     Raises:
         StorageFailed: the folder cannot be written to.
@@ -43,7 +43,7 @@ def read_recipe(folder: Path) -> FeatureRecipe:
         ) from error
     except OSError as error:
         raise CacheDamaged(
-            f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the disk."
+            f"{path} cannot be read: {error.strerror or error}. Check its permissions and the disk."
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError, BadOption) as error:
         raise CacheDamaged(
@@ -52,16 +52,16 @@ def read_recipe(folder: Path) -> FeatureRecipe:
     if not folder.name.endswith(recipe.fingerprint[:8]):
         raise CacheDamaged(
             f"{path} describes recipe {recipe.fingerprint[:8]}, but its folder is named "
-            f"{folder.name}: one of them was changed. Nothing can be trusted here. Run: fec cache "
-            f"repair {folder.name}"
+            f"{folder.name}: one of them was changed, so its features cannot be trusted. Run: "
+            f"fec cache repair {folder.name}"
         )
     return recipe
 
 
 def belongs_to(folder: Path, recipe: FeatureRecipe) -> bool:
-    """Whether a folder whose recipe is damaged was this recipe's.
+    """Whether a folder with a damaged `recipe.json` holds features of this recipe.
 
-    Manifest and shards each name all 64 digits of their recipe's fingerprint.
+    The folder's name has only 8 digits of the fingerprint; manifest and shards have all 64.
     """
     if folder.name != recipe.folder_name:
         return False

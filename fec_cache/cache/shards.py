@@ -1,10 +1,10 @@
 """One sealed HDF5 shard: `face_id` and `features`, immutable once written.
 
 Layout (docs/cache-format.md): root attributes `format_version`, `fingerprint`; dataset `face_id`
-[n] S32; dataset `features` [n, D] float16 or float32; both with Fletcher32 checksums. Behind the
-HDF5 file, where HDF5 does not look, stand a table of its rows (see `shard_rows`) and the sha256 of
-both: a shard can be checked without the manifest, and before HDF5, which crashes on some damage,
-reads a byte.
+[n] S32; dataset `features` [n, D] float16 or float32; both with Fletcher32 checksums. After the
+HDF5 data, where HDF5 does not look, come a table of the rows (see `shard_rows`) and the seal: the
+sha256 of everything before it. So a shard can be checked without the manifest, and before HDF5,
+which crashes on some damage, reads a byte.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ FACE_ID_DTYPE = f"S{FACE_ID_LENGTH}"
 _CHUNK_BYTES = 1 << 20
 _SEAL = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
 SEAL_BYTES = 73
-"""Length of the line at the end."""
+"""Length of the seal, the last line of the file."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one shard holds: `face_ids` n strings, `features` [n, D]."""
+    """What one shard holds: n `face_ids`, and `features` [n, D] float16 or float32."""
 
     face_ids: tuple[str, ...]
     features: npt.NDArray[np.floating]
@@ -41,22 +41,21 @@ class Shard:
 def write_shard(
     path: Path, fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.floating]
 ) -> str:
-    """Seal a shard.
-
-    The file is built in memory and written by our own writer: HDF5 itself crashes on a full disk.
+    """Write a sealed shard.
 
     Args:
-        path: where the shard is to lie.
-        fingerprint: of the recipe the features were made by.
-        face_ids: n ids of 32 letters.
+        path: of the new file.
+        fingerprint: of the recipe that the features were made by.
+        face_ids: n ids of 32 hex digits.
         features: [n, D] float16 or float32.
 
     Returns:
         Sha256 of the file, 64 hex digits.
 
     Raises:
-        StorageFailed: the disk would not take it.
+        StorageFailed: the file could not be written.
     """
+    # Built in memory and written by `write_atomically`: h5py 3.16 crashes on a full disk.
     image = _build(fingerprint, face_ids, features)
     image += f"\nsha256 {hashlib.sha256(image).hexdigest()}\n".encode()
     write_atomically(path, image)
@@ -64,10 +63,10 @@ def write_shard(
 
 
 def read_shard(path: Path, sha256: str, fingerprint: str) -> Shard:
-    """Read a shard whole, after checking every byte of it.
+    """Read a whole shard, after checking every byte of it.
 
     Raises:
-        CacheDamaged: missing, altered, truncated, or of another recipe.
+        CacheDamaged: the file is missing, altered, truncated, or of another recipe.
     """
     return _parsed(path, checked_bytes(path, sha256), fingerprint)
 
@@ -75,59 +74,64 @@ def read_shard(path: Path, sha256: str, fingerprint: str) -> Shard:
 def read_faces(
     path: Path, sha256: str, fingerprint: str, wanted: Collection[str], dtype: str
 ) -> Shard:
-    """The rows of some faces, after checking every byte that is given out.
+    """The rows of wanted faces, after checking every byte that is returned.
 
-    Where more than half of a shard is wanted, and where there is no sound table of its rows, the
-    shard is read whole.
+    The whole shard is read if more than half of it is wanted or its table of rows is not intact.
 
     Raises:
-        CacheDamaged: as `read_shard` does.
+        CacheDamaged: see `read_shard`.
     """
-    found = read_rows(path, SEAL_BYTES, fingerprint, wanted, dtype)
-    if found is not None:
-        return Shard(*found)
+    selected = read_rows(path, SEAL_BYTES, fingerprint, wanted, dtype)
+    if selected is not None:
+        return Shard(*selected)
     shard = read_shard(path, sha256, fingerprint)
     rows = [row for row, face_id in enumerate(shard.face_ids) if face_id in wanted]
     return Shard(tuple(shard.face_ids[row] for row in rows), shard.features[rows])
 
 
 def sealed_shard(path: Path, fingerprint: str) -> tuple[str, Shard]:
-    """A shard that no manifest vouches for, checked by its own seal; its sha256 and what it holds.
+    """Read a shard that is in no manifest, checked by its own seal.
+
+    Returns:
+        Sha256 of the file, and what it holds.
 
     Raises:
-        CacheDamaged: missing, altered, truncated, or of another recipe.
+        CacheDamaged: the file is missing, altered, truncated, or of another recipe.
     """
     content = _bytes_of(path)
     seal = _SEAL.fullmatch(content[-SEAL_BYTES:])
     if not seal or hashlib.sha256(content[:-SEAL_BYTES]).hexdigest() != seal[1].decode():
-        raise CacheDamaged(_damage(path, "does not bear the seal of its own bytes"))
+        raise CacheDamaged(_damage(path, "does not match its own seal"))
     return hashlib.sha256(content).hexdigest(), _parsed(path, content, fingerprint)
 
 
 def _parsed(path: Path, content: bytes, fingerprint: str) -> Shard:
     try:
+        # In memory: what HDF5 reads are the very bytes whose sha256 was checked.
         with h5py.File.in_memory(content) as file:
-            version, found = file.attrs["format_version"], file.attrs["fingerprint"]
+            version, owner = file.attrs["format_version"], file.attrs["fingerprint"]
             ids = file["face_id"][:]
             features = file["features"][:]
     except (OSError, KeyError, ValueError) as error:
-        raise CacheDamaged(_damage(path, f"is no shard of ours ({error})")) from error
+        raise CacheDamaged(_damage(path, f"is not a shard of features ({error})")) from error
     if version != FORMAT_VERSION:
-        raise CacheDamaged(_damage(path, f"has format {version}, but {FORMAT_VERSION} is known"))
-    if found != fingerprint:
-        raise CacheDamaged(_damage(path, f"belongs to recipe {found[:8]}, not {fingerprint[:8]}"))
+        raise CacheDamaged(
+            _damage(path, f"has format {version}, but this release reads {FORMAT_VERSION}")
+        )
+    if owner != fingerprint:
+        raise CacheDamaged(_damage(path, f"belongs to recipe {owner[:8]}, not {fingerprint[:8]}"))
     return Shard(tuple(face_id.decode() for face_id in ids), features)
 
 
 def checked_bytes(path: Path, sha256: str) -> bytes:
-    """A shard's bytes, if they are the ones that were sealed.
+    """The bytes of a shard, if they match the manifest's sha256.
 
     Raises:
         CacheDamaged: the file is missing or differs from what the manifest says.
     """
     content = _bytes_of(path)
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise CacheDamaged(_damage(path, "is not what was sealed: its sha256 differs"))
+        raise CacheDamaged(_damage(path, "is not what was written: its sha256 differs"))
     return content
 
 
@@ -152,6 +156,7 @@ def _build(fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.f
             fletcher32=True,
         )
         file.create_dataset("features", data=features, chunks=(rows, width), fletcher32=True)
+        # The table needs the offsets of the chunks, which are known once they are written.
         file.flush()
         table = row_table(file["features"], fingerprint, face_ids, features)
         return bytes(file.id.get_file_image()) + table
@@ -160,5 +165,5 @@ def _build(fingerprint: str, face_ids: Sequence[str], features: npt.NDArray[np.f
 def _damage(path: Path, problem: str) -> str:
     return (
         f"Shard {path} {problem}. Run the same `fec extract` again: it drops the damaged shard "
-        "and computes only its faces anew."
+        "and recomputes only its faces."
     )

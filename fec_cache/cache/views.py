@@ -1,4 +1,4 @@
-"""What other programs read of a cache: `features.h5` and `failures.csv`."""
+"""The views of a cache for other programs: `features.h5` and `failures.csv`."""
 
 import csv
 import hashlib
@@ -28,38 +28,39 @@ def write_views(
     missing: Sequence[MissingFace] = (),
     present: Sequence[Face] | None = None,
 ) -> None:
-    """Bring `features.h5` and `failures.csv` up to the manifest.
+    """Bring `features.h5` and `failures.csv` up to date with the manifest.
 
     Args:
-        cache: the cache whose views they are.
-        missing: faces without an image; they are listed among the failures.
-        present: the faces in use, each under every name; failures of others are not listed. None
-            lists every failure that the cache knows.
+        cache: the cache to write views of.
+        missing: faces without an image; they are listed as failures too.
+        present: the faces in use, each under all its names; failures of other faces are not listed.
+            None lists every failure in the manifest.
 
     Raises:
-        StorageFailed: the disk would not take them; the cache itself is not touched.
+        StorageFailed: a view could not be written; shards and manifest are unchanged.
     """
     with cache.locked():
         manifest = cache.manifest()
         failures = _failures(manifest.failed, missing, present)
         entries = [entry for entry in manifest.shards if entry.rows]
-        # Nothing is written that is there already: a finished cache may lie on a full disk.
+        # Current views are not rewritten: a second run must succeed on a full disk.
         if digest_of(cache.folder / FAILURES_NAME) != hashlib.sha256(failures).hexdigest():
             write_atomically(cache.folder / FAILURES_NAME, failures)
         if not entries:
             remove_quietly(cache.folder / TABLE_NAME)
         elif not _is_current(cache.folder, manifest):
             write_atomically(cache.folder / TABLE_NAME, _table(cache, entries))
-        noted = replace(manifest, files=_digests(cache.folder), viewed=manifest.state)
-        if noted != manifest:
-            write_manifest(cache.folder, noted)
+        updated = replace(manifest, files=_digests(cache.folder), viewed=manifest.state)
+        if updated != manifest:
+            write_manifest(cache.folder, updated)
 
 
 def _is_current(folder: Path, manifest: Manifest) -> bool:
-    """Whether `features.h5` shows this manifest; its bytes alone hold the second it was made in."""
-    known = manifest.files.get(TABLE_NAME)
-    is_known = known is not None and known == digest_of(folder / TABLE_NAME)
-    return is_known and manifest.viewed == manifest.state
+    """Whether `features.h5` is intact and shows this manifest."""
+    # Its bytes cannot be compared with new ones: HDF5 stores the second in which it was made.
+    expected = manifest.files.get(TABLE_NAME)
+    is_intact = expected is not None and expected == digest_of(folder / TABLE_NAME)
+    return is_intact and manifest.viewed == manifest.state
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -68,7 +69,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def digest_of(path: Path) -> str:
-    """Sha256 of a file, 64 hex digits; empty where there is none to be read."""
+    """Sha256 of a file, 64 hex digits; empty if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -93,15 +94,17 @@ def _failures(
                 writer.writerow([face.face_id, face.ref.image, *face.ref.box, reason])
     for absent in missing:
         writer.writerow(["", absent.ref.image, *absent.ref.box, absent.reason])
+    # File names on Linux are bytes and need not be UTF-8.
     return text.getvalue().encode(errors="backslashreplace")
 
 
 def _table(cache: FeatureCache, entries: Sequence[ShardEntry]) -> bytes:
-    """A virtual dataset over the shards, so that any HDF5 tool sees one table."""
+    """The bytes of `features.h5`: virtual datasets over the shards, one table for HDF5 tools."""
     num_faces, width = sum(entry.rows for entry in entries), cache.recipe.width
     ids = h5py.VirtualLayout((num_faces,), FACE_ID_DTYPE)
     features = h5py.VirtualLayout((num_faces, width), cache.recipe.store_dtype)
     start = 0
+    # Paths in a virtual dataset are relative, so that the folder can be moved as a whole.
     for entry in entries:
         stop = start + entry.rows
         ids[start:stop] = h5py.VirtualSource(
@@ -116,7 +119,7 @@ def _table(cache: FeatureCache, entries: Sequence[ShardEntry]) -> bytes:
         file.attrs["fingerprint"] = cache.recipe.fingerprint
         file.attrs["recipe"] = cache.recipe.canonical_json()
         file.create_virtual_dataset("face_id", ids)
-        # HDF5 fills in silently for a shard that is not there: it must not look like a feature.
+        # HDF5 silently fills rows of a missing shard: NaN cannot be mistaken for a feature.
         file.create_virtual_dataset("features", features, fillvalue=np.nan)
         file.flush()
         return bytes(file.id.get_file_image())

@@ -1,4 +1,4 @@
-"""A whole cache as one plain file, for programs that know nothing of shards."""
+"""A whole cache as one plain file, for programs that do not know shards."""
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -51,20 +51,21 @@ class _Part:
 def export_cache(
     cache: FeatureCache, path: Path, kind: str, faces: Iterable[Face], is_forced: bool = False
 ) -> ExportReport:
-    """Write all rows of a cache to one file, shard by shard, every byte checked on the way.
+    """Write all rows of a cache to one file, shard by shard; every byte read is checked.
 
     Args:
-        cache: what to export.
-        path: the file to be.
+        cache: the cache to export.
+        path: of the new file.
         kind: one of `FORMATS`.
-        faces: faces whose image and box are known; rows of others get "" and NaN.
-        is_forced: whether a file that is there already is replaced.
+        faces: faces whose image and box are known; rows of other faces get "" and NaN.
+        is_forced: whether an existing file is replaced.
 
     Raises:
         CacheNotFound: the cache has no features.
-        CacheDamaged: a shard is not what was sealed.
-        OutputExists: there is a file of that name.
-        StorageFailed: there is no room; what was there before stays.
+        CacheDamaged: a shard is not what was written.
+        BadOption: `kind` is unknown, or `path` is a folder.
+        OutputExists: there is already a file of that name.
+        StorageFailed: there is not enough space; an existing file is unchanged.
     """
     check_choice("format", kind, FORMATS)
     manifest = cache.manifest()
@@ -73,25 +74,25 @@ def export_cache(
     if path.is_dir():
         raise BadOption(f"{path} is a folder. Name a file: --out FILE.")
     if path.exists() and not is_forced:
-        raise OutputExists(f"{path} is there already. Name another file, or replace it: --force.")
+        raise OutputExists(f"{path} exists already. Name another file, or replace it: --force.")
     names = {face.face_id: face for face in reversed(list(faces))}
     width = cache.recipe.width * (4 if kind == "parquet" else np.dtype(_dtype(cache)).itemsize)
     size_bytes = manifest.num_faces * (width + 128)
     _check_room(path, size_bytes)
     write = _WRITERS[kind]
     write_by(path, lambda temporary: write(cache, manifest, names, temporary), size_bytes)
-    num_named = len(cache.standing()[0] & names.keys())
+    num_named = len(cache.stored_and_failed()[0] & names.keys())
     return ExportReport(path, kind, manifest.num_faces, num_named, path.stat().st_size)
 
 
 def _check_room(path: Path, size_bytes: int) -> None:
-    # HDF5 itself crashes on a full disk: it must not come to that.
+    # Checked beforehand: h5py 3.16 crashes on a full disk instead of raising an error.
     path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
     if free < size_bytes + _SPARE_BYTES:
         raise StorageFailed(
-            f"{path} needs about {size_bytes / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free. Make "
-            "room or name a file elsewhere: --out FILE."
+            f"{path} needs about {size_bytes / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free. Free "
+            "some space, or choose another place: --out FILE."
         )
 
 
@@ -99,7 +100,7 @@ def _dtype(cache: FeatureCache) -> str:
     return cache.recipe.store_dtype
 
 
-def _words(part: _Part) -> list[str]:
+def _ids_as_text(part: _Part) -> list[str]:
     return [face_id.decode() for face_id in part.face_ids.tolist()]
 
 
@@ -163,7 +164,7 @@ def _write_npz(
         "box": np.concatenate([part.boxes for part in parts]),
         **{name: np.array(value) for name, value in _attributes(cache).items()},
     }
-    # Through an open file: given a path, numpy would add its own ending to it.
+    # Through an open file: given a path, numpy would append .npz to the temporary name.
     with path.open("wb") as file:
         np.savez(file, **arrays)
 
@@ -171,7 +172,7 @@ def _write_npz(
 def _write_parquet(
     cache: FeatureCache, manifest: Manifest, names: Mapping[str, Face], path: Path
 ) -> None:
-    """Features as lists of float32: few readers know Parquet's half floats."""
+    """Features as lists of float32, because few readers know Parquet's half floats."""
     width = cache.recipe.width
     schema = pa.schema(
         [
@@ -186,7 +187,7 @@ def _write_parquet(
         for part in _parts(cache, manifest, names):
             values = pa.array(part.features.astype(np.float32).ravel())
             columns = [
-                pa.array(_words(part)),
+                pa.array(_ids_as_text(part)),
                 pa.array(list(map(_utf8, part.images))),
                 *(pa.array(part.boxes[:, side]) for side in range(4)),
                 pa.FixedSizeListArray.from_arrays(values, width),
@@ -195,7 +196,7 @@ def _write_parquet(
 
 
 def _utf8(name: str) -> str:
-    # A file's name need not be UTF-8; what these formats take must be.
+    # File names on Linux are bytes and need not be UTF-8; text in these formats must be.
     return name.encode(errors="backslashreplace").decode()
 
 

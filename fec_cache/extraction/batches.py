@@ -1,11 +1,11 @@
-"""Faces -> batches with a fixed place for each face, and the reading of their pictures."""
+"""Faces -> batches with a fixed slot for each face, and the decoding of their pictures."""
 
 import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,16 @@ from fec_cache.faces.table import Face, face_id_of
 from fec_cache.inference.gpu_jpegs import Encoded, JpegDecoder
 from fec_cache.system.regular_files import read_regular
 
-# A picture with very many faces is decoded once for so many of them.
-MOST_FACES = 32
+# A picture with very many faces is decoded again after this many of them, which bounds memory.
+MAX_GROUP = 32
+STAGES = ("read", "decode", "network", "write")
 Cut = npt.NDArray[np.uint8] | Encoded | str
-"""A face's picture [S, S, 3], its file if a GPU decodes that, or why there is no picture."""
+"""A face's picture [S, S, 3], its JPEG if a GPU will decode it, or why there is no picture."""
 
 
 @dataclass
 class StageSeconds:
-    """Seconds of work in each stage; all but write are summed over threads."""
+    """Seconds of work in each of `STAGES`; all but write are summed over threads."""
 
     read: float = 0.0
     decode: float = 0.0
@@ -43,11 +44,11 @@ class StageSeconds:
 
 @dataclass(eq=False)
 class Batch:
-    """Up to B faces of one piece of work, each in a place that follows from the plan alone.
+    """Up to B faces of one piece of work, each in a slot that depends on the plan alone.
 
-    `pictures` is [B, S, S, 3] uint8, zero where there is no face or no picture, so that every pass
-    has one shape; those of `encoded` are still to be decoded. `reasons` tells, by place, why there
-    is no picture.
+    `pictures` is [B, S, S, 3] uint8, zero in slots without a picture, so that every pass has the
+    same shape. `encoded` maps slots to JPEGs that a GPU has yet to decode, `reasons` maps slots to
+    why they have no picture.
     """
 
     piece: int
@@ -55,76 +56,66 @@ class Batch:
     pictures: npt.NDArray[np.uint8]
     reasons: dict[int, str] = field(default_factory=dict)
     encoded: dict[int, Encoded] = field(default_factory=dict)
-    num_open: int = 0
+    num_pending: int = 0
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The places that hold a picture."""
+        """The slots that hold a picture."""
         return tuple(row for row in range(len(self.faces)) if row not in self.reasons)
 
     def put(self, row: int, cut: Cut) -> None:
-        """Fill one place."""
+        """Fill one slot."""
         if isinstance(cut, str):
             self.reasons[row] = cut
         elif isinstance(cut, Encoded):
             self.encoded[row] = cut
         else:
             self.pictures[row] = cut
-        self.num_open -= 1
+        self.num_pending -= 1
 
 
 @dataclass(frozen=True)
 class Group:
-    """Faces of one image that stand together, and their places."""
+    """Consecutive faces of one image, and their slots."""
 
     faces: tuple[Face, ...]
-    places: tuple[tuple[Batch, int], ...]
+    slots: tuple[tuple[Batch, int], ...]
 
     def put(self, cuts: Sequence[Cut]) -> None:
-        """Fill the places of all faces."""
-        for (batch, row), cut in zip(self.places, cuts, strict=True):
+        """Fill the slots of all faces."""
+        for (batch, row), cut in zip(self.slots, cuts, strict=True):
             batch.put(row, cut)
 
 
 def batches_of(pieces: Iterable[Sequence[Face]], batch_size: int, side: int) -> Iterator[Batch]:
-    """Batches of the faces of each piece, in order; none holds faces of two pieces.
+    """Empty batches for the faces of each piece, in order; none holds faces of two pieces.
 
     Args:
-        pieces: the faces of each.
+        pieces: the faces of each piece of work.
         batch_size: B.
-        side: S of the pictures.
+        side: S, pixels per side of a picture.
     """
     for piece, faces in enumerate(pieces):
         for start in range(0, len(faces), batch_size):
-            some = tuple(faces[start : start + batch_size])
-            # Zeros are given out by the page: nothing is touched before a picture comes.
+            members = tuple(faces[start : start + batch_size])
+            # Pages of zeros take no memory before a picture is written into them.
             pictures = np.zeros((batch_size, side, side, 3), np.uint8)
-            yield Batch(piece, some, pictures, num_open=len(some))
+            yield Batch(piece, members, pictures, num_pending=len(members))
 
 
 def groups_of(batches: Iterable[Batch]) -> Iterator[Group]:
-    """Faces of one image that stand together, to be decoded once; across batches too."""
-    places = ((batch, row) for batch in batches for row in range(len(batch.faces)))
-    for _, same in groupby(places, lambda place: place[0].faces[place[1]].ref.image_path):
-        group: list[tuple[Batch, int]] = []
-        for place in same:
-            group.append(place)
-            if len(group) == MOST_FACES:
-                yield _group(group)
-                group = []
-        if group:
-            yield _group(group)
-
-
-def _group(places: Sequence[tuple[Batch, int]]) -> Group:
-    return Group(tuple(batch.faces[row] for batch, row in places), tuple(places))
+    """Consecutive faces of one image, to be decoded once; a group may span batches."""
+    slots = ((batch, row) for batch in batches for row in range(len(batch.faces)))
+    for _, same in groupby(slots, lambda slot: slot[0].faces[slot[1]].ref.image_path):
+        while members := tuple(islice(same, MAX_GROUP)):
+            yield Group(tuple(batch.faces[row] for batch, row in members), members)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Reads and cuts faces; the libraries beneath work outside of Python's lock.
+    """Reads, decodes and crops faces; the libraries used release the GIL.
 
-    With `jpegs` it leaves plain JPEGs to that, which decodes them on a GPU, batch by batch.
+    With `jpegs`, plain JPEGs are only read here and decoded on a GPU, batch by batch.
     """
 
     images_dir: Path
@@ -133,11 +124,11 @@ class Decoder:
     jpegs: JpegDecoder | None = None
 
     def load(self, faces: Sequence[Face], reserve: Callable[[int], None]) -> list[Cut]:
-        """The picture [S, S, 3] uint8 of each face of one image, its JPEG, or why there is none.
+        """For each face of one image, its picture [S, S, 3] uint8, its JPEG, or why there is none.
 
         Args:
             faces: all of one image.
-            reserve: told the bytes that decoding will take, before it begins.
+            reserve: called with the number of bytes that decoding needs, before it begins.
         """
         path = self.images_dir / faces[0].ref.image_path
         started = time.perf_counter()
@@ -148,7 +139,7 @@ class Decoder:
         read = time.perf_counter()
         self.seconds.add("read", read - started)
         try:
-            # The file may have changed since the faces were named by its bytes, hours ago perhaps.
+            # The file may have changed in the hours since the faces were named by its bytes.
             sha256 = hashlib.sha256(content).hexdigest()
             if any(face_id_of(sha256, face.ref) != face.face_id for face in faces):
                 raise BadImage(
@@ -165,10 +156,10 @@ class Decoder:
         return cuts
 
     def pictures(self, batch: Batch) -> npt.NDArray[np.uint8] | Tensor:
-        """All pictures of a batch [B, S, S, 3] uint8, on the GPU if that decodes some of them.
+        """All pictures of a batch [B, S, S, 3] uint8, on the GPU if it decodes some of them.
 
         Raises:
-            PicturesDiffer: it does so wrongly.
+            PicturesDiffer: the GPU decodes them wrongly.
         """
         if self.jpegs is None or not batch.encoded:
             return batch.pictures
@@ -182,7 +173,7 @@ class Decoder:
     def _cut(self, picture: Picture, content: bytes, face: Face) -> Cut:
         box = face.ref.box
         try:
-            kept = self.jpegs and self.jpegs.keep(picture, content, face.ref.image, box)
-            return kept or picture.cut(box, self.crop)
+            encoded = self.jpegs and self.jpegs.keep(picture, content, face.ref.image, box)
+            return encoded or picture.cut(box, self.crop)
         except BadImage as error:
             return str(error)

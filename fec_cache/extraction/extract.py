@@ -1,4 +1,4 @@
-"""The costly half: faces -> frozen backbone -> cache. Never sees a label."""
+"""The expensive stage: faces -> frozen backbone -> cache. It never sees a label."""
 
 import logging
 import time
@@ -11,12 +11,11 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.views import write_views
 from fec_cache.errors import CacheMismatch
 from fec_cache.extraction.batches import StageSeconds
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions, ExtractProgress, ProgressCallback, Run
+from fec_cache.extraction.run import ProgressCallback, Run
 from fec_cache.extraction.sharing import SharedWork
 from fec_cache.faces.table import Face, FaceTable
-
-__all__ = ["ExtractOptions", "ExtractProgress", "ExtractSummary", "extract"]
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +24,10 @@ log = logging.getLogger(__name__)
 class ExtractSummary:
     """What one extraction did. num_faces == num_cached + num_computed + num_failed + num_missing.
 
-    `num_cached` were there before, `num_failed` have an unusable picture, `num_missing` no file.
-    `num_same` of the faces are other names for a face that is counted already. `num_faint` of the
-    computed lost more than one part in a hundred to float16. `smallest_cosine` is the self-check's,
-    None where nothing was computed.
+    `num_cached` had a feature before, `num_failed` have an unusable picture, `num_missing` have no
+    file. `num_same` of the faces are other names of a face that is counted already. `num_faint` of
+    the computed ones lost over one part in a hundred to float16. `smallest_cosine` is the result
+    of the self-check, None if nothing was computed.
     """
 
     folders: tuple[Path, ...]
@@ -51,31 +50,32 @@ def extract(
     images_dir: Path,
     backbone: Backbone,
     caches: Sequence[FeatureCache],
-    options: ExtractOptions,
+    config: ExtractConfig,
     on_progress: ProgressCallback | None = None,
 ) -> ExtractSummary:
-    """Bring caches up to a table of faces; resuming, repairing and retrying are the same thing.
+    """Bring caches up to date with a table of faces: start, resume, repair and retry alike.
 
     Args:
-        faces: what is to be in the caches afterwards.
-        images_dir: where the images lie.
+        faces: the faces to be in the caches afterwards.
+        images_dir: folder of the images.
         backbone: the network, loaded with the layers of the caches.
         caches: one per layer, plain or mirrored, all of one backbone, crop and precision.
-        options: device, threads, batch and shard sizes.
-        on_progress: told after each batch.
+        config: how to extract: device, threads, memory, batch and shard sizes. Which features are
+            made is decided by `backbone` and `caches`, not by its fields on features.
+        on_progress: called after each batch.
 
     Raises:
-        CacheMismatch: a cache is not one of this backbone, so that its features would be lies.
-        PrecisionLost: the network does not give its own features in the caches' precision.
-        StorageFailed: the disk would not take a shard; all sealed shards are kept.
+        CacheMismatch: the recipe of a cache does not match the backbone.
+        PrecisionLost: the network's features in the caches' precision are wrong.
+        StorageFailed: a shard could not be written; all sealed shards are kept.
     """
     started = time.perf_counter()
     _check_recipes(backbone, caches)
     unique = faces.unique()
     summary = _begin(faces, unique, caches)
     summary.num_damaged_shards = sum(_drop_damaged(cache, faces) for cache in caches)
-    work = SharedWork(unique, caches, options.shard_faces)
-    run = Run(backbone, caches, options, summary.seconds, on_progress)
+    work = SharedWork(unique, caches, config.shard_faces)
+    run = Run(backbone, caches, config, summary.seconds, on_progress)
     with work.rounds() as rounds:
         for pieces in rounds:
             run.work(images_dir, pieces, work.claimed(pieces))
@@ -126,11 +126,12 @@ def _check_recipes(backbone: Backbone, caches: Sequence[FeatureCache]) -> None:
 
 
 def _drop_damaged(cache: FeatureCache, faces: FaceTable) -> int:
-    """Strike damaged shards; how many."""
+    """Drop damaged shards; returns the number of problems."""
     _, problems = cache.drop_damaged()
     for problem in problems:
         log.warning("%s", problem)
-    if problems:  # or features.h5 would show rows that are no more, if this run is killed
+    if problems:
+        # Not only at the end: if this run is killed, features.h5 must not show dropped rows.
         write_views(cache, faces.missing, faces.present)
     return len(problems)
 
@@ -138,10 +139,10 @@ def _drop_damaged(cache: FeatureCache, faces: FaceTable) -> int:
 def _count(
     summary: ExtractSummary, faces: FaceTable, caches: Sequence[FeatureCache], run: Run
 ) -> None:
-    """Every name of a face counts once: computed now, cached before or by others, or failed."""
+    """Count each name of a face once: as computed here, cached before or by others, or failed."""
     summary.smallest_cosine, summary.num_faint = run.smallest_cosine, run.num_faint
     summary.engine = run.engine
-    failed = frozenset().union(*(cache.standing()[1] for cache in caches))
+    failed = frozenset().union(*(cache.stored_and_failed()[1] for cache in caches))
     for face in faces.present:
         if face.face_id in failed:
             summary.num_failed += 1

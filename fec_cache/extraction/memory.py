@@ -1,4 +1,4 @@
-"""How much memory an extraction may hold beside its network, and what that allows."""
+"""How much memory an extraction may use besides its network, and what fits into it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ _GB = 1_000_000_000
 _FREE_SHARE = 0.25
 _AHEAD_PER_WORKER = 32
 _AHEAD_BATCHES = 4
-# Reading, decoding and resizing one ordinary photo.
-_LEAST_DECODING = 64_000_000
+# Enough to read, decode and resize one ordinary photo.
+_MIN_DECODING = 64_000_000
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """What the pipeline keeps to.
+    """Limits of the pipeline.
 
-    `ahead_faces` may be in work between their file and their shard; pictures that are being decoded
-    take `decode_bytes` together (one that needs more is decoded alone).
+    At most `ahead_faces` faces are between their image file and their shard. Pictures being decoded
+    use at most `decode_bytes` together; one that needs more is decoded alone.
     """
 
     ahead_faces: int
@@ -36,36 +36,42 @@ def plan_memory(
     batch_size: int,
     num_workers: int,
 ) -> MemoryPlan:
-    """Part the memory between faces under way, pictures being decoded and shards being built.
+    """Split the memory between faces in progress, pictures being decoded and shards being built.
 
     Args:
-        memory_gb: in all, beside libraries and network; None is a quarter of what is free.
-        recipes: of the caches that are filled at once.
-        shard_faces: faces in a shard, at most.
-        batch_size: faces in a forward pass.
-        num_workers: threads.
+        memory_gb: total, besides libraries and network; None for a quarter of the free memory.
+        recipes: of the caches that are filled together.
+        shard_faces: maximum number of faces per shard.
+        batch_size: faces per forward pass.
+        num_workers: number of threads.
 
     Raises:
-        BadOption: less was given than one batch and one shard need.
+        BadOption: `memory_gb` is less than one batch and one shard need.
     """
-    widths = [recipe.width for recipe in recipes]
-    side = recipes[0].crop.input_size
-    a_face = 3 * side * side + 4 * sum(widths)
-    a_face += MOST_BYTES if recipes[0].crop.decode == "gpu" else 0
+    face_bytes = _face_bytes(recipes)
     shards = [shard_faces * r.width * (2 if r.store_dtype == "float16" else 4) for r in recipes]
-    # Every cache gathers its shard; one at a time is joined, checked and built as a file.
+    # Every cache collects its shard. One at a time is concatenated, checked and built as a file,
+    # counted as four copies.
     storing = sum(shards) + 4 * max(shards)
-    least_ahead = batch_size + _AHEAD_PER_WORKER
-    least = storing + least_ahead * a_face + _LEAST_DECODING
-    share = max(_FREE_SHARE * free_memory_bytes(), least)
-    given = share if memory_gb is None else memory_gb * _GB
-    if given < least:
+    min_ahead = batch_size + _AHEAD_PER_WORKER
+    needed = storing + min_ahead * face_bytes + _MIN_DECODING
+    available = (
+        memory_gb * _GB if memory_gb is not None else max(_FREE_SHARE * free_memory_bytes(), needed)
+    )
+    if available < needed:
         raise BadOption(
             f"--memory-gb {memory_gb:g} is too little: batches of {batch_size} and shards of "
-            f"{counted(shard_faces, 'face')} need {least / _GB:.2f}. Give more, or take a "
+            f"{counted(shard_faces, 'face')} need {needed / _GB:.2f}. Give more, or use a "
             "smaller --batch-size or --shard-faces."
         )
-    left = given - storing - _LEAST_DECODING
+    left = available - storing - _MIN_DECODING
     wanted = _AHEAD_BATCHES * batch_size + _AHEAD_PER_WORKER * num_workers
-    ahead = max(least_ahead, min(wanted, int(left / 2 / a_face)))
-    return MemoryPlan(ahead, _LEAST_DECODING + max(0, int(left - ahead * a_face)))
+    ahead = max(min_ahead, min(wanted, int(left / 2 / face_bytes)))
+    return MemoryPlan(ahead, _MIN_DECODING + max(0, int(left - ahead * face_bytes)))
+
+
+def _face_bytes(recipes: Sequence[FeatureRecipe]) -> int:
+    """Bytes of one face in progress: its picture, its features, and its JPEG for a GPU."""
+    crop = recipes[0].crop
+    picture = 3 * crop.input_size**2 + 4 * sum(recipe.width for recipe in recipes)
+    return picture + (MOST_BYTES if crop.decode == "gpu" else 0)

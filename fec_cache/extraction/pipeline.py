@@ -1,7 +1,7 @@
-"""Faces -> features by a few threads that read, decode and run the network side by side.
+"""Faces -> features, by threads that read, decode and run the network side by side.
 
-On a CPU each thread does both kinds of work, one picture or one batch at a time on a core of its
-own: nobody waits for another at the end of each layer, as threads inside a network do. A GPU is fed
+On a CPU each thread does both kinds of work, one picture or one batch at a time on its own core, so
+no thread waits for another at the end of each layer, as threads inside a network do. A GPU is fed
 by threads that only decode.
 """
 
@@ -21,7 +21,13 @@ from fec_cache.extraction.batches import (
     batches_of,
     groups_of,
 )
-from fec_cache.extraction.workers import PipelineOptions, Result, State, StoppedError, Worker
+from fec_cache.extraction.workers import (
+    BatchResult,
+    PipelineOptions,
+    PipelineState,
+    StoppedError,
+    Worker,
+)
 from fec_cache.faces.table import Face
 from fec_cache.inference.network import Features, Network, exact_arithmetic
 
@@ -41,67 +47,67 @@ class Pipeline:
         """Build a pipeline.
 
         Args:
-            decoder: reads and cuts pictures.
-            network: what they are run through.
+            decoder: reads, decodes and crops pictures.
+            network: what the pictures are run through.
             options: threads and limits.
-            check: told the features of the first batch; what it raises ends the run, and no result
-                is given out before it returned.
+            check: called with the features of the first batch; an error that it raises ends the
+                run. No result is returned before the check has passed.
         """
         self._decoder, self._network, self._options = decoder, network, options
         self._check = check
         self._seconds: StageSeconds = decoder.seconds
-        self._state = State()
+        self._state = PipelineState()
         self._groups: Iterator[Group] = iter(())
         self._held: Group | None = None
 
-    def results(self, pieces: Iterable[Sequence[Face]]) -> Generator[Result, None, None]:
+    def results(self, pieces: Iterable[Sequence[Face]]) -> Generator[BatchResult, None, None]:
         """One result for each batch, in the order of the faces.
 
-        The threads end with the iterator. Work goes on while the caller stores what it was given.
+        Threads go on working while the caller stores a result; they end with the iterator.
 
         Args:
-            pieces: the faces of each piece of work; no batch holds faces of two.
+            pieces: the faces of each piece of work; no batch holds faces of two pieces.
         """
         side = self._decoder.crop.input_size
         batches = batches_of(pieces, self._options.batch_size, side)
-        self._groups = groups_of(self._noted(batches))
+        self._groups = groups_of(self._recorded(batches))
         threads = torch.get_num_threads()
         try:
             with exact_arithmetic():
-                self._start()
+                self._start_workers()
                 while (batch := self._next_done()) is not None:
                     yield self._result(batch)
         finally:
-            self._stop()
+            self._stop_workers()
             torch.set_num_threads(threads)
 
-    def _noted(self, batches: Iterable[Batch]) -> Generator[Batch, None, None]:
+    def _recorded(self, batches: Iterable[Batch]) -> Generator[Batch, None, None]:
         for batch in batches:
             self._state.in_order.append(batch)
             yield batch
 
-    def _start(self) -> None:
+    def _start_workers(self) -> None:
         num_forward = self._options.num_forward
         for _ in range(self._options.num_workers):
-            self._hire(Worker(can_decode=True, can_forward=not num_forward))
+            self._start_worker(Worker(can_decode=True, can_forward=not num_forward))
         for _ in range(num_forward):
-            self._hire(Worker(can_decode=False, can_forward=True))
+            self._start_worker(Worker(can_decode=False, can_forward=True))
 
-    def _hire(self, worker: Worker) -> None:
-        # A daemon: a thread that hangs in a dead file system must not hold the program's end.
+    def _start_worker(self, worker: Worker) -> None:
+        # A daemon: a thread that hangs in a dead file system must not keep the program from ending.
         worker.thread = threading.Thread(
             target=self._work, args=(worker,), name="decode", daemon=True
         )
         self._state.workers.append(worker)
         worker.thread.start()
 
-    def _stop(self) -> None:
+    def _stop_workers(self) -> None:
         state = self._state
         with state.changed:
             state.is_stopped = True
             state.changed.notify_all()
         for worker in state.workers:
-            if worker.thread is not None and not worker.is_given_up:
+            if worker.thread is not None and not worker.is_abandoned:
                 worker.thread.join(_JOIN_S)
 
     def _next_done(self) -> Batch | None:
@@ -119,22 +125,23 @@ class Pipeline:
                     return batch
                 if state.is_exhausted and not state.in_order:
                     return None
+                # Not without a limit: hanging images must be noticed although nothing changes.
                 state.changed.wait(_TICK_S)
                 now = time.monotonic()
                 self._watch(min(now - before, 2 * _TICK_S))
                 before = now
 
     def _is_done(self, batch: Batch) -> bool:
-        if batch.num_open:
+        if batch.num_pending:
             return False
         if not batch.rows:
             return True
         return self._state.is_checked and batch in self._state.results
 
-    def _result(self, batch: Batch) -> Result:
+    def _result(self, batch: Batch) -> BatchResult:
         features = self._state.results.pop(batch, {})
         rows = batch.rows
-        return Result(
+        return BatchResult(
             batch.piece,
             tuple(batch.faces[row] for row in rows),
             {view: values[list(rows)] for view, values in features.items()},
@@ -142,30 +149,32 @@ class Pipeline:
         )
 
     def _watch(self, passed_s: float) -> None:
-        """Give up threads that have been at one image for too long.
+        """Abandon threads that have worked on one image for too long.
 
-        Time counts as it is seen to pass here, so that a program that was halted for an hour does
-        not find all its images late.
+        Args:
+            passed_s: seconds since the last call, capped by the caller: after the program was
+                suspended for an hour, its images must not all count as too slow.
         """
         for worker in list(self._state.workers):
-            if worker.group is None or worker.is_waiting or worker.is_given_up:
+            if worker.group is None or worker.is_waiting or worker.is_abandoned:
                 continue
             worker.age_s += passed_s
             if worker.age_s > self._options.image_timeout_s:
-                self._give_up(worker, worker.group)
+                self._abandon(worker, worker.group)
 
-    def _give_up(self, worker: Worker, group: Group) -> None:
-        worker.is_given_up = True
+    def _abandon(self, worker: Worker, group: Group) -> None:
+        worker.is_abandoned = True
         self._release(worker)
         limit = self._options.image_timeout_s
         image = group.faces[0].ref.image_path
-        log.warning("%s took longer than %g s to read: it is left, its reader too", image, limit)
+        log.warning("%s took longer than %g s to read: its thread is abandoned", image, limit)
         self._fill(group, [f"could not be read and decoded within {limit:g} s"] * len(group.faces))
-        self._hire(Worker(worker.can_decode, worker.can_forward))
+        self._start_worker(Worker(worker.can_decode, worker.can_forward))
 
     def _work(self, worker: Worker) -> None:
         try:
             if self._network.device.type == "cpu":
+                # OpenMP keeps this number per thread, so each worker has to set its own.
                 torch.set_num_threads(self._options.num_threads)
             while (task := self._take(worker)) is not None:
                 if isinstance(task, Batch):
@@ -176,16 +185,16 @@ class Pipeline:
             return
         except BaseException as error:
             with self._state.changed:
-                if not worker.is_given_up:
+                if not worker.is_abandoned:
                     self._state.error = self._state.error or error
                 self._state.changed.notify_all()
 
     def _take(self, worker: Worker) -> Batch | Group | None:
-        """The next thing for a thread to do; None when there is nothing left for it."""
+        """The next batch or image for a thread; None when there is nothing left for it."""
         state = self._state
         with state.changed:
-            while not (state.is_stopped or worker.is_given_up or state.error):
-                # Batches first: what is decoded already is what fills the memory.
+            while not (state.is_stopped or worker.is_abandoned or state.error):
+                # Batches first: decoded pictures are what fills the memory.
                 if worker.can_forward and state.ready:
                     return state.ready.popleft()
                 if worker.can_decode and (group := self._next_group()) is not None:
@@ -195,7 +204,7 @@ class Pipeline:
         return None
 
     def _next_group(self) -> Group | None:
-        """The next faces to decode, unless too many are under way."""
+        """The next faces to decode, unless too many are in progress."""
         state = self._state
         if self._held is None and not state.is_exhausted:
             self._held = next(self._groups, None)
@@ -213,29 +222,30 @@ class Pipeline:
         cuts = self._decoder.load(group.faces, lambda size: self._reserve(worker, size))
         with self._state.changed:
             worker.group = None
-            if not worker.is_given_up:
+            if not worker.is_abandoned:
                 self._release(worker)
                 self._fill(group, cuts)
 
     def _fill(self, group: Group, cuts: Sequence[Cut]) -> None:
         group.put(cuts)
-        for batch in dict.fromkeys(batch for batch, _ in group.places):
-            if not batch.num_open and batch.rows:
+        for batch in dict.fromkeys(batch for batch, _ in group.slots):
+            if not batch.num_pending and batch.rows:
                 self._state.ready.append(batch)
         self._state.changed.notify_all()
 
     def _reserve(self, worker: Worker, size_bytes: int) -> None:
-        """Wait until a picture of this size may be decoded beside those that are being decoded."""
+        """Wait until a picture of this size fits beside those that are being decoded."""
         state = self._state
         with state.changed:
             worker.is_waiting = True
-            most = self._options.memory.decode_bytes
-            while state.reserved and state.reserved + size_bytes > most:
+            limit = self._options.memory.decode_bytes
+            # The first condition lets a picture larger than the limit be decoded, alone.
+            while state.reserved and state.reserved + size_bytes > limit:
                 if state.is_stopped or state.error:
                     raise StoppedError
                 state.changed.wait()
             worker.is_waiting = False
-            if worker.is_given_up:
+            if worker.is_abandoned:
                 raise StoppedError
             worker.reserved = size_bytes
             state.reserved += size_bytes

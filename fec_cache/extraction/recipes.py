@@ -1,4 +1,4 @@
-"""Backbone and crop -> the recipe of each layer; picture -> feature by a recipe."""
+"""Backbone and crop -> the recipe of each layer; picture -> features by recipes."""
 
 import dataclasses
 import hashlib
@@ -26,7 +26,7 @@ def recipes_of(
     flips: Sequence[bool] = (False,),
     decode: str = CropConfig.decode,
 ) -> list[FeatureRecipe]:
-    """The recipe of each layer that a backbone was loaded with, for each of `flips`."""
+    """The recipes of all layers that a backbone was loaded with, for each value of `flips`."""
     crop = CropConfig(input_size=backbone.input_size, margin=crop_margin, decode=decode)
     return [
         FeatureRecipe(
@@ -47,7 +47,8 @@ def recipes_of(
 
 
 def to_store(features: npt.NDArray[np.floating], recipe: FeatureRecipe) -> npt.NDArray[np.floating]:
-    """Features [n, D] in the store's dtype; what float16 cannot hold becomes infinite."""
+    """Features [n, D] in the recipe's dtype; values beyond float16 become infinite."""
+    # No warning: callers count infinite features as failures.
     with np.errstate(over="ignore"):
         return features.astype(recipe.store_dtype)
 

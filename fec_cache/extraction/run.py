@@ -1,6 +1,6 @@
-"""One extraction in progress: its pieces of work, one after the other, through the pipeline."""
+"""One extraction in progress: takes its pieces of work through the pipeline, in order."""
 
-import logging
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -15,66 +15,34 @@ import torch
 from fec_cache.backbones.base import Backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import FailedFace
-from fec_cache.cache.plan import SHARD_FACES, WorkItem
 from fec_cache.cache.provenance import record_run
 from fec_cache.extraction.batches import Batch, Decoder, StageSeconds
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.memory import plan_memory
 from fec_cache.extraction.pieces import Piece
 from fec_cache.extraction.pipeline import Pipeline
 from fec_cache.extraction.recipes import to_store
-from fec_cache.extraction.workers import PipelineOptions, Result
+from fec_cache.extraction.workers import BatchResult, PipelineOptions
 from fec_cache.faces.table import Face
 from fec_cache.inference.compilation import EAGER, Compiler
 from fec_cache.inference.gpu_jpegs import jpeg_decoder
 from fec_cache.inference.network import Features, Network, choose_device
 from fec_cache.inference.precision import check_features
-from fec_cache.system.checks import check_choice, check_range
 from fec_cache.system.cores import usable_cores
 
-log = logging.getLogger(__name__)
-
-COMPILE = ("auto", "on", "off")
-_CPU_BATCH, _BATCH = 16, 128
+# Batches of 32 fall out of a CPU's caches: 59 faces/s against 91 with batches of 8.
+_CPU_BATCH, _GPU_BATCH = 16, 128
 # Two passes at a time: one copies while the other computes.
-_GPU_LANES = 2
-_MOST_GPU_DECODERS = 32
-_FAINT = 1e-2
-# After so many faces the rate is known well enough to say how long the rest will take.
+_GPU_THREADS = 2
+_MAX_GPU_DECODERS = 32
+_FAINT_LOSS = 1e-2
+# After this many faces the rate is known well enough to estimate the remaining time.
 _KNOWN_RATE = 256
 
 
 @dataclass(frozen=True)
-class ExtractOptions:
-    """How to extract; none of it changes what a feature means.
-
-    `batch_size` None takes 16 faces on a CPU, whose caches larger batches leave, else 128.
-    `num_workers` 0 is one thread per core; on a CPU they run the network as well. `memory_gb` None
-    is a quarter of what is free.
-    """
-
-    device: str = "auto"
-    batch_size: int | None = None
-    num_workers: int = 0
-    shard_faces: int = SHARD_FACES
-    compile: str = "auto"
-    memory_gb: float | None = None
-    image_timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        if self.batch_size is not None:
-            check_range("batch size", self.batch_size, 1, 65536)
-        check_range("workers", self.num_workers, 0, 1024)
-        check_range("shard faces", self.shard_faces, 1, 1 << 20)
-        check_choice("compile", self.compile, COMPILE)
-        if self.memory_gb is not None:
-            check_range("memory in GB", self.memory_gb, 0.0, 1e6)
-        check_range("image timeout in seconds", self.image_timeout_s, 0.1, 86400)
-
-
-@dataclass(frozen=True)
 class ExtractProgress:
-    """Where an extraction stands: faces done and to do in this run, and the stages' seconds."""
+    """Progress of an extraction: faces done and in total in this run, and seconds per stage."""
 
     faces_done: int
     faces_total: int
@@ -85,64 +53,75 @@ ProgressCallback = Callable[[ExtractProgress], None]
 
 
 class Run:
-    """The network on its device, the pieces of work, and the counters."""
+    """One extraction: the network on its device, and counters over all pieces of work.
+
+    `worked_ids` are the faces of all finished pieces. `smallest_cosine` is the self-check's result,
+    None before the first batch. `num_faint` faces lost more than one part in a hundred of their
+    length to the stored dtype.
+    """
 
     def __init__(
         self,
         backbone: Backbone,
         caches: Sequence[FeatureCache],
-        options: ExtractOptions,
+        config: ExtractConfig,
         seconds: StageSeconds,
         on_progress: ProgressCallback | None,
     ) -> None:
         self.worked_ids: set[str] = set()
         self.smallest_cosine: float | None = None
         self.num_faint = 0
-        self._backbone, self._options = backbone, options
+        self._backbone, self._config = backbone, config
         self._recipes = [cache.recipe for cache in caches]
         self._seconds, self._on_progress = seconds, on_progress
         self._total = self._done = 0
         self._started = 0.0
-        self._device = choose_device(options.device)
+        self._device = choose_device(config.device)
         on_cpu = self._device.type == "cpu"
-        self._batch_size = options.batch_size or (_CPU_BATCH if on_cpu else _BATCH)
+        self._batch_size = config.batch_size or (_CPU_BATCH if on_cpu else _GPU_BATCH)
         self._network: Network | None = None
         self._compiler: Compiler | None = None
 
     def work(self, images_dir: Path, planned: Sequence[Piece], ours: Iterator[Piece]) -> None:
-        """Compute those of the planned pieces that are ours in order, sealing each when done."""
+        """Compute our pieces in order, and seal each when it is done.
+
+        Args:
+            images_dir: folder of the images.
+            planned: all pieces of this round, for progress and memory.
+            ours: those that this process computes; each is claimed when it is taken.
+        """
         self._total = self._done + sum(len(piece.item.faces) for piece in planned)
         shard_faces = max(len(piece.item.faces) for piece in planned)
         crop = self._recipes[0].crop
         decoder = Decoder(images_dir, crop, self._seconds, jpeg_decoder(self._device, crop))
         options = self._pipeline_options(shard_faces)
         pipeline = Pipeline(decoder, self._ready_network(options), options, self._check)
-        reached: list[Piece] = []
+        taken: list[Piece] = []
 
         def faces() -> Iterator[Sequence[Face]]:
-            """The faces of our pieces, which are claimed as they are asked for."""
+            """The faces of our pieces."""
             for piece in ours:
-                reached.append(piece)
+                taken.append(piece)
                 yield piece.item.faces
 
         # One stream over all pieces: reading ahead does not stop at a shard's end.
         with closing(pipeline.results(faces())) as results:
-            for number, some in groupby(results, lambda result: result.piece):
-                self._store(reached[number], some)
+            for number, members in groupby(results, lambda result: result.piece):
+                self._store(taken[number], members)
 
     @property
     def engine(self) -> str:
-        """What computed: eager or compiled code, and what became of compiling."""
+        """What ran the network: eager or compiled code, and the outcome of compiling."""
         if self._compiler is None or self._network is None:
             return EAGER
-        told = self._compiler.told or self._compiler.engine
-        return f"{told}, CUDA graph" if self._network.is_recorded else told
+        engine = self._compiler.told or self._compiler.engine
+        return f"{engine}, CUDA graph" if self._network.is_recorded else engine
 
     def _ready_network(self, options: PipelineOptions) -> Network:
         if self._network is None:
             threads = torch.get_num_threads()
             if self._device.type == "cpu":
-                # Short passes: several threads would wait for each other longer than they work.
+                # Passes are short: several threads would wait for each other longer than they work.
                 torch.set_num_threads(options.num_threads)
             try:
                 self._network, self._compiler = self._prepared(options)
@@ -155,41 +134,41 @@ class Run:
         flip = any(recipe.flip for recipe in self._recipes)
         precision = self._recipes[0].precision
         network = Network(self._backbone, self._device, precision, flip=flip)
-        network.recorded_rows = 0 if self._options.compile == "off" else self._batch_size
-        compiler = Compiler(network, self._options.compile, self._batch_size, options.num_threads)
+        network.recorded_rows = 0 if self._config.compile == "off" else self._batch_size
+        compiler = Compiler(network, self._config.compile, self._batch_size, options.num_threads)
         compiler.prepare()
         return network, compiler
 
     def record(self, cache: FeatureCache) -> None:
-        """Note in a cache's provenance that this run took place, if it had work to do."""
+        """Add this run to a cache's provenance, if it computed something."""
         if self.worked_ids:
-            told = {"engine": self.engine, "smallest_cosine": self.smallest_cosine}
-            source = self._backbone.weights.source
+            more = {"engine": self.engine, "smallest_cosine": self.smallest_cosine}
+            source, device = self._backbone.weights.source, _described(self._device)
             with cache.locked():
-                record_run(cache.folder, source, self._device, self._batch_size, told)
+                record_run(cache.folder, source, device, self._batch_size, more)
 
     def _pipeline_options(self, shard_faces: int) -> PipelineOptions:
-        options, on_cpu = self._options, self._device.type == "cpu"
+        config, on_cpu = self._config, self._device.type == "cpu"
         cores = usable_cores()
-        num_workers = options.num_workers or (cores if on_cpu else min(cores, _MOST_GPU_DECODERS))
+        num_workers = config.num_workers or (cores if on_cpu else min(cores, _MAX_GPU_DECODERS))
         return PipelineOptions(
             batch_size=self._batch_size,
             num_workers=num_workers,
-            num_forward=0 if on_cpu else _GPU_LANES,
+            num_forward=0 if on_cpu else _GPU_THREADS,
             num_threads=max(1, cores // num_workers) if on_cpu else 1,
             memory=plan_memory(
-                options.memory_gb, self._recipes, shard_faces, self._batch_size, num_workers
+                config.memory_gb, self._recipes, shard_faces, self._batch_size, num_workers
             ),
-            image_timeout_s=options.image_timeout_s,
+            image_timeout_s=config.image_timeout_s,
         )
 
     def _check(self, features: Features, batch: Batch) -> None:
-        """The first batch also goes through the plain fp32 path."""
+        """Compare the features of the first batch with those of the plain fp32 network."""
         if self.smallest_cosine is None and self._network is not None:
             pictures, rows = batch.pictures, batch.rows
             self.smallest_cosine = check_features(features, self._network, pictures, rows)
 
-    def _store(self, piece: Piece, results: Iterator[Result]) -> None:
+    def _store(self, piece: Piece, results: Iterator[BatchResult]) -> None:
         failed: list[FailedFace] = []
         usable: list[Face] = []
         outputs = [_Output(cache) for cache in piece.caches]
@@ -202,7 +181,7 @@ class Run:
             self._advance(len(result.faces) + len(result.failed))
         started = time.perf_counter()
         for output in outputs:
-            output.seal(piece.item, usable, failed)
+            output.seal(piece.item.plan, usable, failed)
         self.worked_ids.update(face.face_id for face in piece.item.faces)
         self.num_faint += max((output.num_faint for output in outputs), default=0)
         self._seconds.add("write", time.perf_counter() - started)
@@ -210,8 +189,8 @@ class Run:
     def _advance(self, num_faces: int) -> None:
         self._done += num_faces
         if self._compiler is not None and self._done >= _KNOWN_RATE:
-            a_face_s = (time.monotonic() - self._started) / self._done
-            self._compiler.consider(a_face_s * (self._total - self._done))
+            seconds_per_face = (time.monotonic() - self._started) / self._done
+            self._compiler.consider(seconds_per_face * (self._total - self._done))
         if self._on_progress is not None:
             self._on_progress(ExtractProgress(self._done, self._total, self._seconds))
 
@@ -227,29 +206,35 @@ class _Output:
     def add(self, features: Features) -> None:
         """Take one batch's features: view -> [n, D]."""
         recipe = self.cache.recipe
-        whole = features[recipe.layer, recipe.flip]
-        stored = to_store(whole, recipe)
-        self.num_faint += _num_faint(whole, stored)
+        exact = features[recipe.layer, recipe.flip]
+        stored = to_store(exact, recipe)
+        self.num_faint += _num_faint(exact, stored)
         self._parts.append(stored)
 
-    def seal(self, item: WorkItem, faces: Sequence[Face], failed: Sequence[FailedFace]) -> None:
-        """Store what is finite; the rest has failed."""
+    def seal(self, plan: str, faces: Sequence[Face], failed: Sequence[FailedFace]) -> None:
+        """Store the finite features; the other faces have failed."""
         features = np.concatenate(self._parts)
-        is_sound = np.isfinite(features).all(axis=1)
+        is_finite = np.isfinite(features).all(axis=1)
         reason = f"its feature is not finite in {self.cache.recipe.store_dtype}"
-        unsound = [failed_face(faces[row], reason) for row in np.flatnonzero(~is_sound).tolist()]
-        face_ids = [faces[row].face_id for row in np.flatnonzero(is_sound).tolist()]
-        self.cache.seal(item, face_ids, features[is_sound], (*failed, *unsound))
+        infinite = [failed_face(faces[row], reason) for row in np.flatnonzero(~is_finite).tolist()]
+        face_ids = [faces[row].face_id for row in np.flatnonzero(is_finite).tolist()]
+        self.cache.seal(plan, face_ids, features[is_finite], (*failed, *infinite))
 
 
-def _num_faint(whole: npt.NDArray[np.floating], stored: npt.NDArray[np.floating]) -> int:
-    """How many rows lost more than one part in a hundred of their length to the store's dtype."""
+def _num_faint(exact: npt.NDArray[np.floating], stored: npt.NDArray[np.floating]) -> int:
+    """Number of rows [n, D] that lost over one part in a hundred of their length when stored."""
     with np.errstate(invalid="ignore", over="ignore"):
-        lost = np.linalg.norm(whole - stored.astype(np.float32), axis=1)
-        is_faint = lost > _FAINT * np.linalg.norm(whole, axis=1)
+        lost = np.linalg.norm(exact - stored.astype(np.float32), axis=1)
+        is_faint = lost > _FAINT_LOSS * np.linalg.norm(exact, axis=1)
     return int((is_faint & np.isfinite(stored).all(axis=1)).sum())
 
 
+def _described(device: torch.device) -> str:
+    """A device and its model, for the provenance."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return f"{device} {name}".strip()
+
+
 def failed_face(face: Face, reason: str) -> FailedFace:
-    """A face that cannot be used, as the manifest lists it."""
+    """A face that could not be used, as the manifest lists it."""
     return FailedFace(face.face_id, face.ref.image, face.ref.box, reason)

@@ -1,4 +1,4 @@
-"""Rounds of work: several extractors on one cache each take the pieces that no other one has."""
+"""Rounds of work: several extractors on one cache each take pieces that no other has claimed."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 
 class SharedWork:
-    """What is still to be computed, one round after another until nothing is left.
+    """The work still to do, in rounds until nothing is left.
 
-    A round is what caches lack when it begins. Its pieces are claimed one by one as they are asked
-    for; what another process has is left to it, and looked at again in the next round: by then it
-    is sealed, or its process has ended and it is free.
+    A round is what the caches lack when it begins. Its pieces are claimed one by one when they are
+    reached. Pieces of another process are left to it and checked again in the next round: by then
+    they are sealed, or their process has ended and they are free.
     """
 
     def __init__(
@@ -25,45 +25,45 @@ class SharedWork:
     ) -> None:
         self._unique, self._caches, self._shard_faces = unique, caches, shard_faces
         self._claims = Claims(caches[0].folder)
-        self._ours: list[str] = []
-        self._elsewhere: list[str] = []
+        self._claimed_plans: list[str] = []
+        self._foreign_plans: list[str] = []
 
     @contextmanager
     def rounds(self) -> Iterator[Iterator[Sequence[Piece]]]:
-        """The planned pieces of each round; claims are given back at the context's end."""
+        """The planned pieces of each round; all claims are released when the context ends."""
         with self._claims:
             yield self._rounds()
 
     def claimed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
-        """Those of a round's pieces that are ours to compute, claimed when they are reached."""
+        """The pieces of a round that this process computes, each claimed when it is reached."""
         for piece in pieces:
             if not self._claims.take(piece.item.plan):
-                self._elsewhere.append(piece.item.plan)
+                self._foreign_plans.append(piece.item.plan)
                 continue
-            self._ours.append(piece.item.plan)
+            self._claimed_plans.append(piece.item.plan)
             if not _is_sealed(piece):
                 yield piece
 
     def _rounds(self) -> Iterator[Sequence[Piece]]:
         pieces = plan_pieces(self._unique, self._caches, self._shard_faces)
         while pieces:
-            self._elsewhere.clear()
+            self._foreign_plans.clear()
             yield pieces
-            # Two that waited for each other with claims in hand would wait for ever.
-            for plan in self._ours:
-                self._claims.give_back(plan)
-            self._ours.clear()
-            if not self._elsewhere:
+            # Released before waiting: two processes that wait while holding claims would deadlock.
+            for plan in self._claimed_plans:
+                self._claims.release(plan)
+            self._claimed_plans.clear()
+            if not self._foreign_plans:
                 return
-            log.info("waiting for %d pieces that other processes compute", len(self._elsewhere))
-            self._claims.wait_for_any(self._elsewhere)
+            log.info("waiting for %d pieces of other processes", len(self._foreign_plans))
+            self._claims.wait_for_any(self._foreign_plans)
             planned = plan_pieces(self._unique, self._caches, self._shard_faces)
-            # What failed in this run, here or elsewhere, is tried again by the next one.
+            # Faces that failed in this run, in any process, are retried by the next run only.
             pieces = tuple(piece for piece in planned if not piece.item.is_retry)
 
 
 def _is_sealed(piece: Piece) -> bool:
-    """Whether another process has finished a piece since it was planned."""
+    """Whether another process has finished this piece since it was planned."""
     if piece.item.is_retry:
         return False
     plans = ({entry.plan for entry in cache.manifest().shards} for cache in piece.caches)

@@ -1,4 +1,4 @@
-"""What the threads of a pipeline share: their options, their state, and what they hand out."""
+"""What the threads of a pipeline share: options, state and results."""
 
 import threading
 from collections import deque
@@ -11,8 +11,8 @@ from fec_cache.inference.network import Features, Lane
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of one batch: features [n, D] of its n usable faces, and the reasons of others."""
+class BatchResult:
+    """Result of one batch: its n usable faces, their features [n, D], and why others failed."""
 
     piece: int
     faces: tuple[Face, ...]
@@ -22,10 +22,10 @@ class Result:
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """How the work is shared out.
+    """How the work is divided among threads.
 
-    `num_forward` threads only run the network; 0 lets the `num_workers` that decode run it too,
-    with `num_threads` inside of each pass.
+    `num_forward` threads only run the network. If it is 0, the `num_workers` threads that decode
+    run the network too, each with `num_threads` threads inside a forward pass.
     """
 
     batch_size: int
@@ -38,7 +38,7 @@ class PipelineOptions:
 
 @dataclass(eq=False)
 class Worker:
-    """One thread: what it may do, what it is at, and for how long."""
+    """One thread: what it may do, its current image (`group`), and for how many seconds."""
 
     can_decode: bool
     can_forward: bool
@@ -46,7 +46,7 @@ class Worker:
     lane: Lane | None = None
     group: Group | None = None
     is_waiting: bool = False
-    is_given_up: bool = False
+    is_abandoned: bool = False
     age_s: float = 0.0
     reserved: int = 0
 
@@ -56,8 +56,13 @@ class StoppedError(Exception):
 
 
 @dataclass(eq=False)
-class State:
-    """What the threads share; `changed` is held whenever it is read or written."""
+class PipelineState:
+    """State shared by the threads; hold `changed` whenever it is read or written.
+
+    `in_order` holds the batches without a result yet, `ready` those that can go through the
+    network. `num_ahead` faces are between their file and their result; `reserved` bytes are in use
+    by decoding.
+    """
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     in_order: deque[Batch] = field(default_factory=deque)

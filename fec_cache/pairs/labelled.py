@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.cache.joined import CacheSet, JoinedMatrix
+from fec_cache.cache.joined import CacheSet
+from fec_cache.cache.matrix import FeatureMatrix
 from fec_cache.datasets.annotations import FaceRef
 from fec_cache.pairs.build import TripletCounts, TripletTable
 
@@ -16,7 +17,7 @@ class Labelled:
     """
 
     caches: CacheSet
-    matrix: JoinedMatrix
+    matrix: FeatureMatrix
     table: TripletTable
     counts: TripletCounts
     picture_of: dict[int, FaceRef]

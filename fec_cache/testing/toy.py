@@ -17,12 +17,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fec_cache.backbones.base import Backbone, WeightsOrigin
-from fec_cache.cache.cache import FeatureCache, FeatureMatrix
+from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.matrix import FeatureMatrix
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.annotations import FaceRef
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import ExtractSummary, extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions, ProgressCallback
+from fec_cache.extraction.run import ProgressCallback
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces
 
@@ -30,7 +32,7 @@ from fec_cache.faces.table import FaceTable, identify_faces
 FACTORS = {"avgpool": 1.0, "layer1": 2.0, "layer2": 1e5}
 WEIGHTS = "sha256:" + "5" * 64
 WHOLE = (0.0, 1.0, 0.0, 1.0)
-OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
+OPTIONS = ExtractConfig(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 """How `run_toy` extracts: several batches and shards even for ten faces."""
 Colour = tuple[int, int, int]
 
@@ -145,7 +147,7 @@ def run_toy(
         faces: faces to extract.
         layers: keys of `FACTORS`.
         on_progress: called after each batch.
-        settings: fields of `ExtractOptions` that differ from `OPTIONS`; `delay_s` of each forward
+        settings: fields of `ExtractConfig` that differ from `OPTIONS`; `delay_s` of each forward
             pass; `store_dtype` of the caches.
     """
     backbone = toy_backbone(layers, delay_s=settings.pop("delay_s", 0.0))

@@ -9,13 +9,11 @@ from typing import Any
 
 from fec_cache.backbones.load import find_local_weights, load_backbone
 from fec_cache.backbones.registry import find_architecture
-from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.out_folder import check_out
 from fec_cache.datasets.synthetic.config import SyntheticConfig
 from fec_cache.errors import WeightsNotFound
 from fec_cache.evaluation.outcome import EvaluateOutcome
-from fec_cache.extraction.run import ExtractOptions
-from fec_cache.faces.crop import CropConfig
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.heads.config import HeadConfig
 from fec_cache.judge.judge import Judge
 from fec_cache.judge.verdict import Verdict
@@ -27,7 +25,7 @@ from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
 from fec_cache.workflows.datasets import synthesize
 from fec_cache.workflows.evaluate import evaluate
-from fec_cache.workflows.extract import ExtractRequest, extract
+from fec_cache.workflows.extract import extract
 from fec_cache.workflows.report import write_report
 from fec_cache.workflows.search import SearchRequest, grid_search
 from fec_cache.workflows.train import HeadRequest, train
@@ -35,7 +33,6 @@ from fec_cache.workflows.train import HeadRequest, train
 log = logging.getLogger(__name__)
 
 FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
-LAYER = "avgpool"
 MARKER = "demo.json"
 
 
@@ -109,7 +106,7 @@ def demo(
     reporter.message(
         synthesize(workspace.data_dir, SyntheticConfig(faces, triplets), reporter).in_words()
     )
-    extracted = extract(workspace, _extraction(chosen), reporter)
+    extracted = extract(workspace, ExtractConfig(backbone=chosen), reporter)
     reporter.message(extracted.in_words())
     features = HeadRequest(features=extracted.summary.folders[0].name)
     original = train(workspace, features, Point(HeadConfig(), TrainConfig()), reporter)
@@ -164,17 +161,6 @@ def _begin(out: Path, faces: int, triplets: int, backbone: str | None, reporter:
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / MARKER, (json.dumps(settings, indent=1) + "\n").encode())
     return chosen
-
-
-def _extraction(backbone: str) -> ExtractRequest:
-    return ExtractRequest(
-        backbone=backbone,
-        layers=(LAYER,),
-        weights=None,
-        crop_margin=CropConfig.margin,
-        store_dtype=FeatureRecipe.store_dtype,
-        options=ExtractOptions(),
-    )
 
 
 def _predict_two(

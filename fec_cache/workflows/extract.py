@@ -1,7 +1,7 @@
 """Stage one as one call: annotations -> faces -> features in the cache."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from fec_cache.backbones.registry import find_architecture
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.annotations import Annotations, write_rejected
-from fec_cache.extraction.decoding import AUTO, choose_decode
+from fec_cache.extraction.batches import STAGES
+from fec_cache.extraction.config import FLIPS, ExtractConfig
+from fec_cache.extraction.decoding import choose_decode
 from fec_cache.extraction.devices import BackboneSource, check_devices, extract_on_devices
 from fec_cache.extraction.extract import ExtractSummary
 from fec_cache.extraction.extract import extract as extract_faces
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions, ExtractProgress, ProgressCallback
+from fec_cache.extraction.run import ExtractProgress, ProgressCallback
 from fec_cache.faces.crop import DECODERS, CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
@@ -30,27 +32,6 @@ from fec_cache.workflows.labelled import (
     table_of_faces,
     warn_of_random_weights,
 )
-
-
-@dataclass(frozen=True)
-class ExtractRequest:
-    """What `fec extract` was asked for."""
-
-    backbone: str
-    layers: Sequence[str]
-    weights: str | None
-    crop_margin: float
-    store_dtype: str
-    options: ExtractOptions
-    rehash: bool = False
-    precision: str = "auto"
-    flip: str = "off"
-    decode: str = AUTO
-    devices: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is loaded."""
-        CropConfig(margin=self.crop_margin)
 
 
 @dataclass(frozen=True)
@@ -106,10 +87,6 @@ class ExtractOutcome:
         return "\n".join(lines)
 
 
-_FLIPS = {"off": (False,), "on": (True,), "both": (False, True)}
-STAGES = ("read", "decode", "network", "write")
-
-
 def _slowest(summary: ExtractSummary) -> str:
     """Seconds of work of each stage, most first."""
     spent = {name: getattr(summary.seconds, name) for name in STAGES}
@@ -117,23 +94,23 @@ def _slowest(summary: ExtractSummary) -> str:
     return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
 
 
-def extract(workspace: Workspace, request: ExtractRequest, reporter: Reporter) -> ExtractOutcome:
+def extract(workspace: Workspace, config: ExtractConfig, reporter: Reporter) -> ExtractOutcome:
     """Bring the caches of a backbone's layers up to the data folder.
 
     Raises:
         FecError: see the stages; what was sealed before stays.
     """
-    check_devices(request.devices or (request.options.device,))
-    find_architecture(request.backbone)
+    check_devices(config.device_names)
+    find_architecture(config.backbone)
     annotations = read_splits(workspace, reporter)
-    backbone = load_backbone(request.backbone, request.weights, request.layers)
+    backbone = load_backbone(config.backbone, config.weights, config.layers)
     reporter.message(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
-    device = choose_device(request.options.device)
-    precision = choose_precision(request.precision, backbone, device)
+    device = choose_device(config.device_names[0])
+    precision = choose_precision(config.precision, backbone, device)
     reporter.message(f"Precision: {precision.precision} ({precision.reason})")
-    digests = ImageDigests(workspace.cache_dir, request.rehash, request.options.image_timeout_s)
+    digests = ImageDigests(workspace.cache_dir, config.rehash, config.image_timeout_s)
     faces = table_of_faces(workspace, annotations, reporter, digests)
-    recipes = _recipes(workspace, backbone, faces, precision.precision, request, reporter)
+    recipes = _recipes(workspace, backbone, faces, precision.precision, config, reporter)
     caches = _caches(workspace, recipes, annotations)
     warn_of_random_weights(recipes, reporter)
     with reporter.progress("Extracting", "faces") as step:
@@ -142,8 +119,8 @@ def extract(workspace: Workspace, request: ExtractRequest, reporter: Reporter) -
             """Move the bar and name the slowest stage."""
             step(progress.faces_done, progress.faces_total, _detail(progress))
 
-        summary = _extract(faces, workspace, backbone, caches, request, on_progress)
-    _warn(summary, request, reporter)
+        summary = _extract(faces, workspace, backbone, caches, config, on_progress)
+    _warn(summary, config, reporter)
     return ExtractOutcome(
         summary,
         backbone.name,
@@ -170,7 +147,7 @@ def _recipes(
     backbone: Backbone,
     faces: FaceTable,
     precision: str,
-    request: ExtractRequest,
+    config: ExtractConfig,
     reporter: Reporter,
 ) -> list[FeatureRecipe]:
     """The recipes that were asked for; the way of decoding is chosen here, and said."""
@@ -179,19 +156,19 @@ def _recipes(
         """All of them with one way of decoding."""
         return recipes_of(
             backbone,
-            request.crop_margin,
-            request.store_dtype,
+            config.crop_margin,
+            config.store_dtype,
             precision,
-            _FLIPS[request.flip],
+            FLIPS[config.flip],
             decode,
         )
 
     choice = choose_decode(
-        request.decode,
-        choose_device(request.options.device),
+        config.decode,
+        choose_device(config.device_names[0]),
         faces.present,
         workspace.images_dir,
-        CropConfig(backbone.input_size, request.crop_margin),
+        CropConfig(backbone.input_size, config.crop_margin),
         [word for word in DECODERS if _is_begun(workspace.cache_dir, recipes(word))],
     )
     if choice.decode != CropConfig.decode:
@@ -208,26 +185,27 @@ def _extract(
     workspace: Workspace,
     backbone: Backbone,
     caches: Sequence[FeatureCache],
-    request: ExtractRequest,
+    config: ExtractConfig,
     on_progress: ProgressCallback,
 ) -> ExtractSummary:
-    images, options = workspace.images_dir, request.options
-    if len(request.devices) < 2:
-        return extract_faces(faces, images, backbone, caches, options, on_progress)
-    source = BackboneSource.of(backbone, request.weights)
-    return extract_on_devices(faces, images, source, caches, options, request.devices, on_progress)
+    images, devices = workspace.images_dir, config.device_names
+    if len(devices) < 2:
+        single = replace(config, device=devices[0])
+        return extract_faces(faces, images, backbone, caches, single, on_progress)
+    source = BackboneSource.of(backbone, config.weights)
+    return extract_on_devices(faces, images, source, caches, config, devices, on_progress)
 
 
-def _warn(summary: ExtractSummary, request: ExtractRequest, reporter: Reporter) -> None:
+def _warn(summary: ExtractSummary, config: ExtractConfig, reporter: Reporter) -> None:
     if summary.num_failed or summary.num_missing:
         reporter.warning(
             f"{counted(summary.num_failed + summary.num_missing, 'face')} could not be used; "
-            f"why is told in {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
+            f"for the reasons see {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
         )
     if summary.num_faint:
         reporter.warning(
             f"{counted(summary.num_faint, 'face')} with features so small that "
-            f"{request.store_dtype} loses more than 1 % of them. Extract again with "
+            f"{config.store_dtype} loses more than 1 % of them. Extract again with "
             "--store-dtype float32."
         )
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fec_cache.cache.joined import CacheSet, JoinedMatrix, select_caches
+from fec_cache.cache.joined import CacheSet, select_caches
+from fec_cache.cache.matrix import FeatureMatrix
 from fec_cache.cache.recipe import FeatureRecipe, random_weights_notes
 from fec_cache.datasets.annotations import (
     SPLITS,
@@ -148,7 +149,7 @@ def _advice(workspace: Workspace, caches: CacheSet, counts: TripletCounts) -> st
     return "Triplets with a majority are needed, and with the asked --min-agreement."
 
 
-def _digest(matrix: JoinedMatrix, table: TripletTable) -> str:
+def _digest(matrix: FeatureMatrix, table: TripletTable) -> str:
     """Names the triplets by their faces' content: row numbers alone may mean other faces."""
     face_ids = np.array(matrix.face_ids, "S")[table.rows]
     digest = hashlib.sha256(face_ids.tobytes())

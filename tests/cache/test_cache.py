@@ -9,9 +9,7 @@ import pytest
 from fec_cache.cache import cache as cache_module
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import FailedFace, write_manifest
-from fec_cache.cache.plan import WorkItem
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError, StorageFailed
-from fec_cache.faces.table import Face
 from fec_cache.testing import toy
 
 NOBODY = 65534
@@ -26,12 +24,6 @@ def face_id(number):
     return f"{number:032x}"
 
 
-def piece(*numbers, is_retry=False):
-    refs = [toy.FaceRef(f"{number}.png", *toy.WHOLE) for number in numbers]
-    made = tuple(Face(face_id(n), ref) for n, ref in zip(numbers, refs, strict=True))
-    return WorkItem(made, f"plan-{is_retry}-{numbers}", is_retry)
-
-
 def failure(number, reason="empty"):
     return FailedFace(face_id(number), f"{number}.png", toy.WHOLE, reason)
 
@@ -41,9 +33,9 @@ def rows_of(*numbers):
 
 
 def seal(cache, *numbers, failed=(), is_retry=False, reason="empty"):
-    item = piece(*numbers, *failed, is_retry=is_retry)
+    plan = f"plan-{is_retry}-{(*numbers, *failed)}"
     failures = [failure(number, reason) for number in failed]
-    cache.seal(item, [face_id(number) for number in numbers], rows_of(*numbers), failures)
+    cache.seal(plan, [face_id(number) for number in numbers], rows_of(*numbers), failures)
 
 
 def stored(cache):
@@ -289,6 +281,11 @@ def test_of_a_lost_manifest_only_sound_shards_of_the_recipe_are_taken(cache, tmp
     (cache.folder / "manifest.json").write_bytes(b"")
     _, problems = cache.drop_damaged()
     assert stored(cache) == [1, 2, 5, 6]
-    words = ["manifest.json", "00001.h5 does not bear", "00003.h5 belongs to", "repeats a face"]
+    words = [
+        "manifest.json",
+        "00001.h5 does not match its own seal",
+        "00003.h5 belongs to",
+        "repeats a face",
+    ]
     assert [word in problem for word, problem in zip(words, problems, strict=True)] == [True] * 4
     assert sorted(path.name for path in shards.iterdir()) == ["00000.h5", "00002.h5"]

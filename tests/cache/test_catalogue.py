@@ -1,10 +1,15 @@
+import doctest
+
+import numpy as np
 import pytest
 
+from fec_cache.cache import catalogue
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.catalogue import (
     cache_folders,
     cache_of_fingerprint,
     find_folders,
+    open_cache,
     select_cache,
 )
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
@@ -36,7 +41,7 @@ def test_layer_and_folder_are_names(tmp_path, caches):
 def test_several_answers_are_told(tmp_path, caches):
     names = ", ".join(cache.folder.name for cache in caches)
     for wanted in (None, "toy"):
-        with pytest.raises(CacheMismatch, match=f"several caches that fit: {names}. Say which"):
+        with pytest.raises(CacheMismatch, match=f"several caches that match: {names}. Say which"):
             select_cache(tmp_path, wanted)
 
 
@@ -103,3 +108,36 @@ def test_folders_are_found_by_any_name_damaged_ones_too(tmp_path, caches):
             (layer1 / "shards").mkdir()
     with pytest.raises(CacheNotFound):
         find_folders(tmp_path / "none", [])
+
+
+def test_a_cache_opens_by_a_path_as_text_and_frees_its_features_at_the_end(tmp_path):
+    features = np.array([[1, 2, 3], [4, 5, 6]], np.float16)
+    toy_cache = FeatureCache.create(tmp_path, toy.toy_recipe())
+    toy_cache.seal("plan", ["b" * 32, "a" * 32], features, ())
+    with open_cache(str(tmp_path), "toy:avgpool") as cache:
+        assert cache == toy_cache
+        assert cache.features().tolist() == features.tolist()
+        assert cache.features().dtype == np.float16
+        assert cache.features() is cache.features()
+        assert cache.face_ids() == ["b" * 32, "a" * 32]
+        with pytest.raises(ValueError, match="read-only"):
+            cache.features()[0, 0] = 0
+        # What is added later changes neither of the two: rows keep their faces.
+        toy_cache.seal("more", ["c" * 32], features[:1], ())
+        assert len(cache.features()) == len(cache.face_ids()) == 2
+    assert cache.features().shape == (3, 3)
+    assert cache.face_ids()[2] == "c" * 32
+
+
+def test_an_empty_or_unknown_cache_cannot_be_read(tmp_path):
+    with pytest.raises(CacheNotFound, match="Run: fec extract --backbone toy"):
+        open_cache(tmp_path, "toy")
+    with open_cache(FeatureCache.create(tmp_path, toy.toy_recipe()).folder.parent) as cache:
+        with pytest.raises(CacheNotFound, match="has no features yet"):
+            cache.features()
+        with pytest.raises(CacheNotFound, match="has no features yet"):
+            cache.face_ids()
+
+
+def test_the_example_in_the_documentation_runs():
+    assert doctest.testmod(catalogue) == (0, 12)

@@ -65,4 +65,4 @@ def test_where_nothing_can_be_locked_every_claim_is_granted(tmp_path, monkeypatc
     monkeypatch.setattr(module, "fcntl", None)
     with Claims(tmp_path) as claims:
         assert claims.take(FIRST)
-        claims.give_back(FIRST)
+        claims.release(FIRST)

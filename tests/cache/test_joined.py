@@ -70,7 +70,7 @@ def test_names_that_cannot_be_meant(folders):
     cache, _ = folders
     with pytest.raises(BadOption, match="more than once"):
         select_caches(cache, "toy:layer1,toy:layer1")
-    with pytest.raises(BadOption, match="empty name"):
+    with pytest.raises(BadOption, match="one of its names is empty"):
         select_caches(cache, "toy:layer1,")
     with pytest.raises(CacheMismatch, match="toy:layer3 was asked for"):
         select_caches(cache, "toy:layer1,toy:layer3")

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
 from fec_cache.testing import toy
@@ -34,7 +33,7 @@ def test_an_edited_recipe_is_found(cache, old, new):
     path = cache.folder / "recipe.json"
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(
-        CacheDamaged, match=r"one of them was changed\. Nothing can be trusted here"
+        CacheDamaged, match=r"one of them was changed, so its features cannot be trusted"
     ):
         FeatureCache.open(cache.folder)
     # Whoever asks for the recipe that the folder is named after has it written again.
@@ -44,8 +43,7 @@ def test_an_edited_recipe_is_found(cache, old, new):
 
 def test_a_folder_of_another_recipe_is_not_taken_over(tmp_path, cache):
     other = toy.toy_recipe(weights="sha256:" + "6" * 64)
-    item = WorkItem((), "plan")
-    cache.seal(item, ["0" * 32], np.ones((1, 3), np.float16), ())
+    cache.seal("plan", ["0" * 32], np.ones((1, 3), np.float16), ())
     cache.folder.rename(tmp_path / "cache" / other.folder_name)
     for damage in (None, "recipe.json", "manifest.json"):
         if damage:

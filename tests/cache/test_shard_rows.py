@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from fec_cache.cache import shard_rows, shards
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.joined import CacheSet
-from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.shards import SEAL_BYTES, read_faces, sealed_shard, write_shard
 from fec_cache.errors import CacheDamaged
 from fec_cache.extraction.recipes import recipes_of
@@ -135,7 +134,7 @@ def caches(tmp_path, *nums):
             some = ids(min(10, num - start), start)
             values = np.full((len(some), 3), place, np.float16)
             values[:, 0] = np.arange(start, start + len(some))
-            cache.seal(WorkItem((), f"{start:032x}"), some, values, ())
+            cache.seal(f"{start:032x}", some, values, ())
         found.append(cache)
     return found
 

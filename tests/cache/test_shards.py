@@ -86,7 +86,7 @@ def test_every_flipped_bit_is_found(path):
         flipped = bytearray(content)
         flipped[position] ^= 1 << position % 8
         path.write_bytes(flipped)
-        with pytest.raises(CacheDamaged, match="is not what was sealed: its sha256 differs"):
+        with pytest.raises(CacheDamaged, match="is not what was written: its sha256 differs"):
             read_shard(path, sha256, FINGERPRINT)
 
 
@@ -123,7 +123,7 @@ def test_a_shard_of_another_format_is_refused(path, monkeypatch):
     monkeypatch.setattr(shards, "FORMAT_VERSION", 2)
     sha256 = write_shard(path, FINGERPRINT, IDS, FEATURES)
     monkeypatch.undo()
-    with pytest.raises(CacheDamaged, match="has format 2, but 1 is known"):
+    with pytest.raises(CacheDamaged, match="has format 2, but this release reads 1"):
         read_shard(path, sha256, FINGERPRINT)
 
 
@@ -131,5 +131,5 @@ def test_a_shard_of_another_format_is_refused(path, monkeypatch):
 def test_a_file_that_is_no_hdf5_is_told(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(CacheDamaged, match="is no shard of ours"):
+    with pytest.raises(CacheDamaged, match="is not a shard of features"):
         read_shard(path, hashlib.sha256(content).hexdigest(), FINGERPRINT)

@@ -111,7 +111,7 @@ def test_nothing_damaged_is_handed_on_and_no_half_file_stays(tmp_path, cache):
     path = cache.folder / "shards" / "00001.h5"
     path.write_bytes(path.read_bytes()[:-1])
     for kind in READERS:
-        with pytest.raises(CacheDamaged, match=r"00001\.h5 is not what was sealed"):
+        with pytest.raises(CacheDamaged, match=r"00001\.h5 is not what was written"):
             export_cache(cache, out / "all", kind, ())
     assert list(out.iterdir()) == []
 

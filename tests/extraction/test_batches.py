@@ -91,7 +91,7 @@ def test_a_face_has_its_place_by_the_plan_whatever_fails():
     groups = list(groups_of(found[:1]))
     for number, group in enumerate(groups):
         group.put(["broken"] if number == 1 else [np.full((2, 2, 3), number + 1, np.uint8)])
-    assert found[0].num_open == 0
+    assert found[0].num_pending == 0
     assert found[0].rows == (0, 2)
     assert found[0].reasons == {1: "broken"}
     assert found[0].pictures[:, 0, 0, 0].tolist() == [1, 0, 3]
@@ -101,5 +101,5 @@ def test_faces_of_one_image_stand_in_one_group_up_to_a_limit():
     found = list(groups_of(batches_of([faces_of("a", "b", "b", "c", *["d"] * 70)], 2, 1)))
     assert [len(group.faces) for group in found] == [1, 2, 1, 32, 32, 6]
     assert [group.faces[0].ref.image for group in found] == list("abcddd")
-    batch_numbers = {id(batch) for batch, _ in found[1].places}
+    batch_numbers = {id(batch) for batch, _ in found[1].slots}
     assert len(batch_numbers) == 2  # the two faces of b lie in two batches

@@ -64,10 +64,10 @@ def test_the_faster_way_is_taken_and_the_rates_are_told(faces, tmp_path, rates, 
 
 def test_a_cache_that_was_begun_is_gone_on_with(faces, tmp_path, rates):
     rates["rates"] = 1.0, 100.0
-    for standing, decode in [(["scaled"], "scaled"), (["gpu"], "gpu"), (["full"], "gpu")]:
-        found = chosen(faces, tmp_path, standing=standing)
+    for existing, decode in [(["scaled"], "scaled"), (["gpu"], "gpu"), (["full"], "gpu")]:
+        found = chosen(faces, tmp_path, existing=existing)
         assert found.decode == decode
-        assert (found.reason == "as in the cache that is there") == (standing != ["full"])
+        assert (found.reason == "as in the existing cache") == (existing != ["full"])
 
 
 def test_what_was_asked_for_is_not_measured(faces, tmp_path):
@@ -79,7 +79,7 @@ def test_what_was_asked_for_is_not_measured(faces, tmp_path):
 
 def test_without_a_gpu_jpegs_are_scaled(faces, tmp_path, monkeypatch):
     found = chosen(faces, tmp_path, device=CPU)
-    assert (found.decode, found.reason) == ("scaled", "no decoder of JPEGs on cpu")
+    assert (found.decode, found.reason) == ("scaled", "cpu has no JPEG decoder")
     monkeypatch.setattr(module, "nvjpeg", lambda device: "torchcodec: no such module")
     found = chosen(faces, tmp_path)
     assert (found.decode, found.reason) == (

@@ -4,11 +4,11 @@ import pytest
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.errors import BadOption, PrecisionLost, WorkerLost
 from fec_cache.extraction import devices as module
-from fec_cache.extraction.devices import check_devices, device_names, extract_on_devices
-from fec_cache.extraction.run import ExtractOptions
+from fec_cache.extraction.config import ExtractConfig
+from fec_cache.extraction.devices import check_devices, extract_on_devices
 from fec_cache.testing import crashes, toy
 
-OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=2, shard_faces=4)
+OPTIONS = ExtractConfig(device="cpu", batch_size=2, num_workers=2, shard_faces=4)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_processes_that_die_are_told_and_the_next_run_does_their_work(
 
 def test_a_process_that_dies_alone_loses_nothing(quick_start, tmp_path, faces, cache, caplog):
     run(tmp_path, faces, cache, "cpu:0", tmp_path / "omen")
-    assert "The process on cpu:0 (exit code -9) died; the others have done its" in caplog.text
+    assert "The process on cpu:0 (exit code -9) died; the others did its work" in caplog.text
     assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
 
 
@@ -78,13 +78,6 @@ def test_an_error_is_sent_with_its_kind(tmp_path, faces, cache):
     sent = Link()
     module._work(module._Job(faces, tmp_path, source, (cache.folder,), OPTIONS), sent)
     assert sent == [("error", ("PrecisionLost", "not its own features"))]
-
-
-def test_names_of_devices():
-    assert device_names("0, 1") == ("cuda:0", "cuda:1")
-    assert device_names("cpu,cuda:3") == ("cpu", "cuda:3")
-    with pytest.raises(BadOption, match="devices are '0,,1'"):
-        device_names("0,,1")
 
 
 def test_devices_are_counted_before_they_are_used(monkeypatch):

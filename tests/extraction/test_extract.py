@@ -8,15 +8,15 @@ import torch
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.provenance import read_provenance
-from fec_cache.errors import BadOption, CacheMismatch, PrecisionLost
+from fec_cache.errors import CacheMismatch, PrecisionLost
 from fec_cache.extraction import batches as batches_module
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions
 from fec_cache.testing import toy
 from fec_cache.testing.toy import counts, hide, load, numbers_of, solid_faces
 
-OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
+OPTIONS = ExtractConfig(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 
 
 @pytest.fixture
@@ -298,21 +298,8 @@ def test_faces_of_one_image_on_both_sides_of_a_shard_border(images_dir, cache_di
 
 
 def test_wide_features_make_smaller_shards(images_dir, cache_dir, monkeypatch):
-    monkeypatch.setattr("fec_cache.cache.plan._SHARD_BYTES", 3 * 2 * 5)
+    monkeypatch.setattr("fec_cache.extraction.plan._SHARD_BYTES", 3 * 2 * 5)
     faces = solid_faces(images_dir, range(12))
     toy.run_toy(cache_dir, images_dir, faces, shard_faces=100)
     cache = FeatureCache.open(cache_dir / toy.toy_recipe().folder_name)
     assert [entry.rows for entry in cache.manifest().shards] == [5, 5, 2]
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"batch_size": 0}, "batch size is 0"),
-        ({"num_workers": -1}, "workers is -1"),
-        ({"shard_faces": 0}, "shard faces is 0"),
-    ],
-)
-def test_options_are_checked(fields, message):
-    with pytest.raises(BadOption, match=message):
-        ExtractOptions(**fields)

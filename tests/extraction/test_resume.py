@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fec_cache.cache.cache import FeatureCache
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import extract
-from fec_cache.extraction.run import ExtractOptions
 from fec_cache.testing import toy
 from fec_cache.testing.toy import counts, hide, load, numbers_of, shard, show, solid_faces
 
-OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
+OPTIONS = ExtractConfig(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 
 
 def table_values(folder):

@@ -12,17 +12,16 @@ import pytest
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.catalogue import cache_of_fingerprint
 from fec_cache.cache.manifest import write_manifest
-from fec_cache.cache.plan import WorkItem
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption, CacheDamaged, CacheMismatch
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import identify_faces
 from fec_cache.testing import toy
 
-OPTIONS = ExtractOptions(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
+OPTIONS = ExtractConfig(device="cpu", batch_size=2, num_workers=1, shard_faces=4)
 OTHER_WORDS = {
     "weights": "sha256:" + "6" * 64,
     "store_dtype": "float32",
@@ -98,8 +97,7 @@ def cache_dir(tmp_path):
 def cache(cache_dir):
     """A cache with one row."""
     cache = FeatureCache.create(cache_dir, RECIPE)
-    item = WorkItem((), "plan")
-    cache.seal(item, ["0" * 32], np.ones((1, 3), np.float16), ())
+    cache.seal("plan", ["0" * 32], np.ones((1, 3), np.float16), ())
     return cache
 
 

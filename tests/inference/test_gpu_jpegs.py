@@ -12,9 +12,9 @@ from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.errors import BadImage, PicturesDiffer
 from fec_cache.extraction import run as run_module
+from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractOptions
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import Picture
 from fec_cache.faces.windows import cut_window
@@ -442,7 +442,7 @@ def test_a_gpu_extracts_what_a_cpu_does(tmp_path):
     found = {}
     for device in ("cpu", "cuda"):
         cache = FeatureCache.create(tmp_path / device, recipe)
-        options = ExtractOptions(device, batch_size=16)
+        options = ExtractConfig(device=device, batch_size=16)
         summary = extract(faces, images, backbone, [cache], options)
         assert toy.counts(summary) == (0, 40, 0, 0)
         found[device] = cache.load()

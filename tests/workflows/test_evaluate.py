@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fec_cache.cache.joined import JoinedMatrix
+from fec_cache.cache.matrix import FeatureMatrix
 from tests.workspace_fixtures import NUM_TRIPLETS
 
 
@@ -105,12 +105,12 @@ def evaluation_faces(place):
 
 @pytest.mark.parametrize("command", [("evaluate",), ("compare", "first", "first"), ("report",)])
 def test_features_that_are_no_numbers_are_refused_by_every_command(place, monkeypatch, command):
-    load = JoinedMatrix.__init__
+    load = FeatureMatrix.__init__
 
     def spoil(self, face_ids, features, num_incomplete=0):
         load(self, face_ids, np.full_like(features, np.nan), num_incomplete)
 
-    monkeypatch.setattr(JoinedMatrix, "__init__", spoil)
+    monkeypatch.setattr(FeatureMatrix, "__init__", spoil)
     assert "features that are not finite" in place.fails(*command)
 
 

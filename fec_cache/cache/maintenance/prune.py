@@ -1,4 +1,4 @@
-"""Frees room: what killed runs left, faces that nobody asks for any more, whole caches."""
+"""Frees disk space: leftovers of killed runs, features of unused faces, whole caches."""
 
 import shutil
 import uuid
@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fec_cache.cache.cache import FeatureCache, free_number
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import Manifest, ShardEntry, write_manifest
-from fec_cache.cache.rebuild import SHARDS_NAME, clear_away, leftovers
+from fec_cache.cache.rebuild import SHARDS_NAME, delete_leftovers, find_leftovers
 from fec_cache.cache.shards import write_shard
 from fec_cache.cache.views import write_views
 from fec_cache.errors import StorageFailed
@@ -19,7 +19,7 @@ PRUNED_PLAN = "pruned"
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What went, or would go: left files, features of unused faces, and bytes of both."""
+    """What was deleted, or would be: leftover files, features of unused faces, bytes of both."""
 
     folder: Path
     files: tuple[str, ...]
@@ -30,21 +30,21 @@ class PruneReport:
 def prune_cache(
     cache: FeatureCache, used: Collection[str] | None = None, is_dry: bool = False
 ) -> PruneReport:
-    """Remove what killed runs left and, if `used` is given, features of all other faces.
+    """Delete what killed runs left and, if `used` is given, features of all other faces.
 
     Args:
-        cache: what to prune.
+        cache: the cache to prune.
         used: ids of the faces to keep; None keeps all.
-        is_dry: only say what would go.
+        is_dry: only report what would be deleted.
 
     Raises:
-        CacheDamaged: a shard is not what was sealed; repair first.
+        CacheDamaged: a shard is not what was written; repair first.
         StorageFailed: the folder cannot be written to.
     """
     with cache.locked():
         manifest = cache.manifest()
-        left = leftovers(cache.folder, manifest)
-        size_bytes = sum(path.stat().st_size for path in left)
+        leftovers = find_leftovers(cache.folder, manifest)
+        size_bytes = sum(path.stat().st_size for path in leftovers)
         num_unused = 0
         if used is not None:
             num_unused = len(_unused(cache, manifest, used))
@@ -53,39 +53,42 @@ def prune_cache(
         if not is_dry:
             if num_unused and used is not None:
                 manifest = _without_unused(cache, manifest, used)
-            clear_away(cache.folder, manifest)
+            delete_leftovers(cache.folder, manifest)
+    # Outside of the lock, which `write_views` takes itself.
     if num_unused and not is_dry:
         write_views(cache)
-    names = tuple(str(path.relative_to(cache.folder)) for path in left)
+    names = tuple(str(path.relative_to(cache.folder)) for path in leftovers)
     return PruneReport(cache.folder, names, num_unused, size_bytes)
 
 
 def remove_cache(folder: Path) -> int:
-    """Delete a whole cache folder; how many bytes it had.
+    """Delete a whole cache folder.
 
-    It disappears in one step: a kill on the way leaves no half of a cache.
+    Returns:
+        Its size in bytes.
 
     Raises:
         StorageFailed: it could not be deleted.
     """
     size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    doomed = folder.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    # Renamed first, so that a kill while deleting leaves no half of a cache under its name.
+    renamed = folder.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
+        folder.rename(renamed)
+        shutil.rmtree(renamed)
     except OSError as error:
         raise StorageFailed(
-            f"{folder} could not be deleted: {error.strerror or error}. Mend its permissions."
+            f"{folder} could not be deleted: {error.strerror or error}. Check its permissions."
         ) from error
     return size_bytes
 
 
 def remove_half_removed(cache_dir: Path) -> int:
-    """Finish deleting caches that a killed `remove_cache` left; how many."""
-    doomed = [path for path in cache_dir.glob(f"{TEMPORARY_PREFIX}*") if path.is_dir()]
-    for path in doomed:
+    """Delete what killed calls of `remove_cache` left; returns the number of folders."""
+    folders = [path for path in cache_dir.glob(f"{TEMPORARY_PREFIX}*") if path.is_dir()]
+    for path in folders:
         shutil.rmtree(path, ignore_errors=True)
-    return len(doomed)
+    return len(folders)
 
 
 def _unused(cache: FeatureCache, manifest: Manifest, used: Collection[str]) -> list[str]:
@@ -94,16 +97,16 @@ def _unused(cache: FeatureCache, manifest: Manifest, used: Collection[str]) -> l
 
 
 def _without_unused(cache: FeatureCache, manifest: Manifest, used: Collection[str]) -> Manifest:
-    """Shards that held an unused face are written anew without it, under a new number.
+    """Rewrite shards that hold unused faces, without those faces and under new numbers.
 
-    The manifest is replaced once, at the end: until then nothing has gone.
+    The manifest is replaced once, at the end: until then nothing has been deleted.
     """
     entries: list[ShardEntry] = []
     numbered = manifest
     for entry in manifest.shards:
         kept = _kept_entry(cache, numbered, entry, used)
         if kept is not entry:
-            # The new file is not in the old manifest: its number must not be given twice.
+            # The new file is not in the old manifest yet: the next one needs another number.
             numbered = replace(numbered, shards=(*numbered.shards, kept))
         if kept.rows or kept.failed:
             entries.append(kept)
@@ -117,19 +120,19 @@ def _kept_entry(
     cache: FeatureCache, manifest: Manifest, entry: ShardEntry, used: Collection[str]
 ) -> ShardEntry:
     failed = tuple(face for face in entry.failed if face.face_id in used)
-    mended = tuple(face_id for face_id in entry.mended if face_id in used)
+    recovered = tuple(face_id for face_id in entry.recovered if face_id in used)
     shard = cache.read(entry)
     rows = [row for row, face_id in enumerate(shard.face_ids) if face_id in used]
     if len(rows) == entry.rows:
-        return replace(entry, failed=failed, mended=mended)
+        return replace(entry, failed=failed, recovered=recovered)
     if not rows:
-        return ShardEntry("", 0, "", PRUNED_PLAN, failed, mended)
-    file = f"{SHARDS_NAME}/{free_number(manifest):05d}.h5"
+        return ShardEntry("", 0, "", PRUNED_PLAN, failed, recovered)
+    file = f"{SHARDS_NAME}/{manifest.free_number:05d}.h5"
     face_ids = [shard.face_ids[row] for row in rows]
     sha256 = write_shard(
         cache.folder / file, cache.recipe.fingerprint, face_ids, shard.features[rows]
     )
-    return ShardEntry(file, len(rows), sha256, PRUNED_PLAN, failed, mended)
+    return ShardEntry(file, len(rows), sha256, PRUNED_PLAN, failed, recovered)
 
 
 def _bytes_of(cache: FeatureCache, manifest: Manifest) -> int:

@@ -1,4 +1,4 @@
-"""Makes a damaged cache whole again, as far as that goes without computing anything."""
+"""Repairs a damaged cache as far as possible without computing features."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from fec_cache.system.atomic import remove_quietly
 
 @dataclass(frozen=True)
 class RepairReport:
-    """What was done to a cache: `dropped` in words, `rebuilt` and `removed` as file names."""
+    """What a repair did: messages on what was `dropped`, names of files `rebuilt` and `removed`."""
 
     folder: Path
     num_faces: int
@@ -31,14 +31,15 @@ class RepairReport:
 
 
 def repair_cache(folder: Path) -> RepairReport:
-    """Drop exactly the shards that are damaged, and make anew what can be made from the rest.
+    """Drop damaged shards and rebuild the metadata from intact ones.
 
     The next `fec extract` computes exactly the faces of the dropped shards.
 
     Raises:
-        CacheDamaged: the recipe is damaged, and nothing else tells what it was.
+        CacheDamaged: the recipe is damaged, and no other file holds it.
         StorageFailed: the folder cannot be written to.
     """
+    # The recipe comes first: its fingerprint is needed to check manifest and shards.
     before = verify_cache(folder)
     rebuilt = [RECIPE_NAME] if any(p.file == RECIPE_NAME for p in before.problems) else []
     cache = _with_recipe(folder) if rebuilt else FeatureCache.open(folder)
@@ -51,14 +52,15 @@ def repair_cache(folder: Path) -> RepairReport:
     if damaged - set(removed) or REJECTED_NAME in removed or is_behind(cache.manifest()):
         write_views(cache)
         rebuilt += sorted((damaged - set(removed)) | ({TABLE_NAME} & _files(folder)))
-    removed += [finding.file for finding in before.remarks if _was_removed(folder, finding.file)]
+    removed += [remark.file for remark in before.remarks if _was_removed(folder, remark.file)]
     return RepairReport(folder, len(stored), dropped, tuple(dict.fromkeys(rebuilt)), tuple(removed))
 
 
 def repair_index(cache_dir: Path) -> bool:
-    """Strike damaged lines from the index of image digests; whether there were any.
+    """Drop damaged lines from the index of image digests; True if there were any.
 
     Raises:
+        CacheDamaged: the index is a folder.
         OSError: it cannot be written.
     """
     path = cache_dir / INDEX_NAME
@@ -67,7 +69,9 @@ def repair_index(cache_dir: Path) -> bool:
     try:
         write_index(path, read_index(path))
     except IsADirectoryError as error:
-        raise CacheDamaged(f"{path} is a folder. Move it away: a file belongs there.") from error
+        raise CacheDamaged(
+            f"{path} is a folder. Move it away: a file is expected there."
+        ) from error
     return True
 
 
@@ -76,11 +80,12 @@ def _files(folder: Path) -> set[str]:
 
 
 def _was_removed(folder: Path, file: str) -> bool:
+    # One remark names two views, separated by a comma; those are rebuilt, not removed.
     return "," not in file and not (folder / file).exists()
 
 
 def _with_recipe(folder: Path) -> FeatureCache:
-    """The cache with its recipe written anew from another file that holds it."""
+    """The cache, after its recipe was restored from another file that holds it."""
     for source in _SOURCES:
         try:
             recipe = source(folder)
@@ -92,7 +97,7 @@ def _with_recipe(folder: Path) -> FeatureCache:
             write_recipe(folder, recipe)
         return FeatureCache.open(folder)
     raise CacheDamaged(
-        f"{folder / RECIPE_NAME} is damaged, and no other file tells what it was. Run the same "
+        f"{folder / RECIPE_NAME} is damaged, and no other file holds the recipe. Run the same "
         "`fec extract` that made it, which writes it again and loses nothing; or delete the cache: "
         f"fec cache prune --whole {folder.name}"
     )
@@ -103,7 +108,7 @@ def _recipe_itself(folder: Path) -> FeatureRecipe:
 
 
 def _recipe_of_table(folder: Path) -> FeatureRecipe:
-    """The recipe that stands in `features.h5`, if the manifest vouches for that file."""
+    """The recipe stored in `features.h5`, if that file matches the manifest's sha256."""
     content = (folder / TABLE_NAME).read_bytes()
     manifest = read_manifest(folder, None)
     if manifest.files.get(TABLE_NAME) != hashlib.sha256(content).hexdigest():

@@ -1,14 +1,15 @@
-"""Is every byte of a cache what was written? Looks, and changes nothing."""
+"""Checks that every byte of a cache is what was written; changes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fec_cache.cache.cache import LOCK_NAME, FeatureCache
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.claims import CLAIMS_NAME
+from fec_cache.cache.locking import LOCK_NAME
 from fec_cache.cache.manifest import MANIFEST_NAME, Manifest
 from fec_cache.cache.provenance import PROVENANCE_NAME, read_provenance
-from fec_cache.cache.rebuild import SHARDS_NAME, leftovers, shard_paths
+from fec_cache.cache.rebuild import SHARDS_NAME, find_leftovers, shard_paths
 from fec_cache.cache.recipe_file import RECIPE_NAME, recipe_bytes
 from fec_cache.cache.views import FAILURES_NAME, TABLE_NAME, VIEW_NAMES, digest_of
 from fec_cache.errors import CacheDamaged, CacheNotFound
@@ -20,7 +21,7 @@ _OURS = {RECIPE_NAME, MANIFEST_NAME, PROVENANCE_NAME, SHARDS_NAME, LOCK_NAME, CL
 
 @dataclass(frozen=True)
 class Finding:
-    """A file, relative to the cache folder, and what there is to say of it."""
+    """A file, relative to the cache folder, and what was found out about it."""
 
     file: str
     what: str
@@ -28,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was looked at. `problems` are damage; `remarks` are harmless, but good to know."""
+    """The result of a check. `problems` are damage; `remarks` are harmless but worth knowing."""
 
     folder: Path
     num_shards: int
@@ -68,45 +69,45 @@ def verify_index(cache_dir: Path) -> tuple[Finding, ...]:
     if not damaged:
         return ()
     first = ", ".join(map(str, damaged[:5]))
-    what = f"{counted(len(damaged), 'damaged line')} ({first}), good for nothing"
+    what = f"{counted(len(damaged), 'damaged line')} ({first})"
     return (Finding(INDEX_NAME, what),)
 
 
 def is_behind(manifest: Manifest) -> bool:
-    """Whether `features.h5` and `failures.csv` lack what was sealed last."""
+    """Whether `features.h5` and `failures.csv` lack the newest shards."""
     return bool(manifest.shards) and manifest.viewed != manifest.state
 
 
 def _recipe_problems(cache: FeatureCache) -> Iterator[Finding]:
     if (cache.folder / RECIPE_NAME).read_bytes() != recipe_bytes(cache.recipe):
-        yield Finding(RECIPE_NAME, "says the right thing, but not in the letters it was written in")
+        yield Finding(RECIPE_NAME, "holds the right recipe, but not the bytes that were written")
 
 
 def _shard_problems(cache: FeatureCache, manifest: Manifest) -> Iterator[Finding]:
     if not manifest.shards and not (cache.folder / MANIFEST_NAME).exists():
         if shard_paths(cache.folder):
-            yield Finding(MANIFEST_NAME, "is gone, though there are shards")
+            yield Finding(MANIFEST_NAME, "is missing, although there are shards")
         return
-    home: dict[str, str] = {}
+    file_of: dict[str, str] = {}
     for entry in manifest.shards:
         try:
             face_ids = cache.read(entry).face_ids
         except CacheDamaged as error:
             yield Finding(entry.file, str(error))
             continue
-        twice = [face_id for face_id in face_ids if face_id in home]
+        twice = [face_id for face_id in face_ids if face_id in file_of]
         if twice or len(set(face_ids)) < len(face_ids):
-            where = home.get(twice[0], entry.file) if twice else entry.file
-            yield Finding(entry.file, f"repeats faces that stand in {where}")
-        home.update(dict.fromkeys(face_ids, entry.file))
+            other = file_of.get(twice[0], entry.file) if twice else entry.file
+            yield Finding(entry.file, f"repeats faces that are in {other}")
+        file_of.update(dict.fromkeys(face_ids, entry.file))
 
 
 def _view_problems(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     for name in VIEW_NAMES:
-        found, known = digest_of(folder / name), manifest.files.get(name, "")
-        if found != known:
-            what = "is not what was written" if found and known else "came without a checksum"
-            yield Finding(name, what if found else "is gone")
+        digest, expected = digest_of(folder / name), manifest.files.get(name, "")
+        if digest != expected:
+            what = "is not what was written" if expected else "has no checksum in the manifest"
+            yield Finding(name, what if digest else "is missing")
 
 
 def _provenance_problems(folder: Path) -> Iterator[Finding]:
@@ -120,13 +121,13 @@ def _remarks(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     if is_behind(manifest):
         what = "lack the newest shards; the next `fec extract` or `fec cache repair` adds them"
         yield Finding(f"{TABLE_NAME}, {FAILURES_NAME}", what)
-    left = leftovers(folder, manifest)
-    for path in left:
-        what = "was left by a run that was ended, and is in no manifest"
+    leftovers = find_leftovers(folder, manifest)
+    for path in leftovers:
+        what = "was left by a run that was killed, and is not in the manifest"
         yield Finding(str(path.relative_to(folder)), what)
     shards = folder / SHARDS_NAME
     inside = [path for path in shards.iterdir() if path.suffix != ".h5"] if shards.is_dir() else []
     known = {*_OURS, *VIEW_NAMES}
     for path in sorted([*(p for p in folder.iterdir() if p.name not in known), *inside]):
-        if path not in left:
-            yield Finding(str(path.relative_to(folder)), "is none of our files")
+        if path not in leftovers:
+            yield Finding(str(path.relative_to(folder)), "is not a file of the cache")

@@ -1,158 +1,71 @@
 """`fec extract`: the options of stage one."""
 
 import dataclasses
-from dataclasses import dataclass
+from typing import Any
 
 import click
 
-from fec_cache.cache.recipe import STORE_DTYPES, FeatureRecipe
+from fec_cache.cache.recipe import STORE_DTYPES
 from fec_cache.cli.console import Console
-from fec_cache.cli.options import (
-    config_options,
-    console_options,
-    device_option,
-    word_list,
-    workspace_options,
+from fec_cache.cli.options import config_options, console_options, word_list, workspace_options
+from fec_cache.extraction.config import (
+    COMPILE_CHOICES,
+    DECODE_CHOICES,
+    FLIPS,
+    PRECISION_CHOICES,
+    ExtractConfig,
+    split_devices,
 )
-from fec_cache.faces.crop import DECODERS, CropConfig
-from fec_cache.inference.config import PRECISIONS
 from fec_cache.system.workspace import Workspace
 
-VIEWS = ("off", "on", "both")
+_FIELDS = {field.name: field for field in dataclasses.fields(ExtractConfig)}
 
 
-@dataclass(frozen=True)
-class FeatureChoice:
-    """Everything but backbone and layer that changes a feature, as it was asked for."""
-
-    crop_margin: float
-    decode: str
-    precision: str
-    flip: str
-    store_dtype: str
+def _option(flag: str, name: str, **more: Any) -> Any:
+    """The option of one field: its default, unless `more` has one, and its help."""
+    field = _FIELDS[name]
+    default = more.pop("default", field.default)
+    shown = default not in (None, (), 0, False)
+    help_text = field.metadata["help"]
+    return click.option(flag, name, default=default, show_default=shown, help=help_text, **more)
 
 
-feature_options = config_options(
-    FeatureChoice,
-    "choice",
-    (
-        click.option(
-            "--crop-margin",
-            default=CropConfig.margin,
-            show_default=True,
-            help="Around the box, in parts of its side.",
-        ),
-        click.option(
-            "--decode",
-            type=click.Choice(("auto", *DECODERS)),
-            default="auto",
-            show_default=True,
-            help="JPEGs: scaled, no larger than the crop needs; full, whole; gpu, whole by nvJPEG. "
-            "auto: scaled, or gpu if a GPU is used and a short measurement finds that faster.",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(("auto", *PRECISIONS)),
-            default="auto",
-            show_default=True,
-            help="auto: bf16 where the hardware has it and the features allow it.",
-        ),
-        click.option(
-            "--flip",
-            type=click.Choice(VIEWS),
-            is_flag=False,
-            flag_value="on",
-            default="off",
-            show_default=True,
-            help="Mean with the mirrored face; both: the plain features too, in the same pass.",
-        ),
-        click.option(
-            "--store-dtype",
-            type=click.Choice(STORE_DTYPES),
-            default=FeatureRecipe.store_dtype,
-            show_default=True,
-            help="How features are stored.",
-        ),
-    ),
+def _device_list(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """`0,1` -> ("cuda:0", "cuda:1"); click also passes the default through here."""
+    return split_devices(value) if isinstance(value, str) and value else tuple(value)
+
+
+_OPTIONS = (
+    _option("--backbone", "backbone"),
+    _option("--layer", "layers", type=word_list, metavar="WORDS", default="avgpool"),
+    _option("--weights", "weights"),
+    _option("--crop-margin", "crop_margin"),
+    _option("--decode", "decode", type=click.Choice(DECODE_CHOICES)),
+    _option("--precision", "precision", type=click.Choice(PRECISION_CHOICES)),
+    _option("--flip", "flip", type=click.Choice(tuple(FLIPS)), is_flag=False, flag_value="on"),
+    _option("--store-dtype", "store_dtype", type=click.Choice(STORE_DTYPES)),
+    _option("--device", "device"),
+    _option("--devices", "devices", type=_device_list, metavar="TEXT"),
+    _option("--compile", "compile", type=click.Choice(COMPILE_CHOICES)),
+    _option("--batch-size", "batch_size", type=int),
+    _option("--workers", "num_workers"),
+    _option("--memory-gb", "memory_gb", type=float),
+    _option("--image-timeout", "image_timeout_s"),
+    _option("--shard-faces", "shard_faces"),
+    _option("--rehash", "rehash", is_flag=True),
 )
 
 
 @click.command()
 @workspace_options("data_dir", "cache_dir")
-@click.option(
-    "--backbone",
-    default="resnet18",
-    show_default=True,
-    help="A model of torchvision, efficientnet_lite0, or timm:NAME.",
-)
-@click.option(
-    "--layer",
-    "layers",
-    type=word_list,
-    metavar="WORDS",
-    default="avgpool",
-    show_default=True,
-    help="avgpool, layer1 to layer4, layer3:grid4, layer4:map; several parted by commas.",
-)
-@click.option("--weights", default=None, help="A file, or random:SEED. [default: the trained ones]")
-@feature_options
-@device_option
-@click.option("--devices", help="A process on each: 0,1 for two GPUs. [default: --device alone]")
-@click.option(
-    "--compile",
-    "compiling",
-    type=click.Choice(("auto", "on", "off")),
-    default="auto",
-    show_default=True,
-    help="torch.compile. auto: beside the work, if that is long, and used only if it is faster.",
-)
-@click.option(
-    "--batch-size", type=int, help="Faces a forward pass. [default: 16 on a CPU, else 128]"
-)
-@click.option("--workers", default=0, help="Threads. [default: one per core]")
-@click.option("--memory-gb", type=float, help="For pictures and shards. [default: 1/4 of the free]")
-@click.option(
-    "--image-timeout",
-    default=60.0,
-    show_default=True,
-    help="Seconds until an image that hangs is given up, in reading or in decoding.",
-)
-@click.option("--shard-faces", default=1024, show_default=True, help="Faces in a shard, at most.")
-@click.option("--rehash", is_flag=True, help="Read every image again, whatever its date says.")
+@config_options(ExtractConfig, "config", _OPTIONS)
 @console_options
-def extract(
-    console: Console,
-    workspace: Workspace,
-    backbone: str,
-    layers: tuple[str, ...],
-    weights: str | None,
-    choice: FeatureChoice,
-    device: str,
-    devices: str | None,
-    compiling: str,
-    batch_size: int | None,
-    workers: int,
-    memory_gb: float | None,
-    image_timeout: float,
-    shard_faces: int,
-    rehash: bool,
-) -> None:
+def extract(console: Console, workspace: Workspace, config: ExtractConfig) -> None:
     """Stage one: run every face once through a frozen backbone and store its features.
 
-    Resumes where an earlier run ended, and tries faces again that failed.
+    Resumes where an earlier run ended, and retries faces that failed.
     """
-    from fec_cache.extraction.devices import device_names
-    from fec_cache.extraction.run import ExtractOptions
-    from fec_cache.workflows.extract import ExtractRequest
     from fec_cache.workflows.extract import extract as run_extract
 
-    names = device_names(devices or device)
-    options = ExtractOptions(
-        names[0], batch_size, workers, shard_faces, compiling, memory_gb, image_timeout
-    )
-    asked = dataclasses.asdict(choice)
-    request = ExtractRequest(
-        backbone, layers, weights, options=options, rehash=rehash, devices=names, **asked
-    )
-    outcome = run_extract(workspace, request, console)
+    outcome = run_extract(workspace, config, console)
     console.result(outcome.in_words(), outcome.to_dict())

@@ -39,8 +39,8 @@ def test_exactly_the_unused_faces_go(cache, faces, images_dir, kept):
     assert report.num_faces == 10 - len(stored)
     assert (report.size_bytes > 0) == bool(report.num_faces)
     fresh = FeatureCache.open(cache.folder)
-    assert fresh.standing()[0] == ids(faces, stored)
-    assert fresh.standing()[1] == ids(faces, set(kept) & {5, 9})
+    assert fresh.stored_and_failed()[0] == ids(faces, stored)
+    assert fresh.stored_and_failed()[1] == ids(faces, set(kept) & {5, 9})
     if stored:
         assert sorted(toy.numbers_of(cache.folder.parent, faces)) == sorted(stored)
     assert (verify_cache(cache.folder).problems, verify_cache(cache.folder).remarks) == ((), ())

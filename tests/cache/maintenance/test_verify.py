@@ -103,7 +103,7 @@ def test_a_face_in_two_shards_is_named_and_the_second_struck(folder):
     write_manifest(folder, dataclasses.replace(manifest, shards=(*manifest.shards, twin)))
     report = verify_cache(folder)
     assert [(p.file, p.what) for p in report.problems] == [
-        ("shards/00003.h5", "repeats faces that stand in shards/00001.h5")
+        ("shards/00003.h5", "repeats faces that are in shards/00001.h5")
     ]
     assert repair_cache(folder).num_faces == 11
     assert problems(folder) == []

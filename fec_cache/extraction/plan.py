@@ -1,8 +1,8 @@
 """Faces -> pieces of work, each of which becomes one shard.
 
-A piece depends only on the faces in their order and on what the cache holds, never on where a
-killed run stood inside a piece, so that resuming, repairing and retrying are one operation and a
-redone shard has the same bytes.
+A piece depends only on the order of the faces and on what the cache holds, never on how far a
+killed run got inside a piece. So resuming, repairing and retrying are one operation, and a
+recomputed shard has the same bytes.
 """
 
 import hashlib
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from fec_cache.faces.table import Face
 
+# A kill loses the shard in progress: 1,024 faces are under a minute of work on two cores.
 SHARD_FACES = 1024
 _SHARD_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """The faces of one shard to be; `plan` is the digest of their ids in order.
+    """The faces of one future shard; `plan` is the digest of their ids in order.
 
     A retry holds faces that failed in an earlier run.
     """
@@ -28,7 +29,13 @@ class WorkItem:
 
 
 def faces_per_shard(width: int, itemsize: int, wanted: int = SHARD_FACES) -> int:
-    """How many faces a shard may hold so that it stays under 64 MiB, at least one."""
+    """Number of faces per shard so that its features stay under 64 MiB; at least one.
+
+    Args:
+        width: D, numbers per face.
+        itemsize: bytes per number.
+        wanted: maximum number of faces.
+    """
     return max(1, min(wanted, _SHARD_BYTES // (width * itemsize)))
 
 
@@ -38,16 +45,16 @@ def plan_work(
     failed: Collection[str],
     shard_faces: int,
 ) -> tuple[WorkItem, ...]:
-    """Part the faces that have no feature yet into pieces of work.
+    """Split the faces that have no feature yet into pieces of work.
 
     Args:
-        faces: all unique faces in stable order, those with a feature too.
+        faces: all unique faces in stable order, including those with a feature.
         stored: ids of faces with a feature.
         failed: ids of faces that failed before.
-        shard_faces: faces in a piece, at most.
+        shard_faces: maximum number of faces per piece.
 
     Returns:
-        Untouched pieces first, then faces added since to pieces begun, then the retries.
+        Untouched pieces first, then faces added later to pieces already begun, then the retries.
     """
     whole: list[WorkItem] = []
     rest: list[Face] = []
@@ -59,12 +66,12 @@ def plan_work(
             rest.extend(open_faces)
     retries = [f for f in faces if f.face_id in failed and f.face_id not in stored]
     added = [_item(chunk) for chunk in _chunks(rest, shard_faces)]
-    again = [_item(chunk, is_retry=True) for chunk in _chunks(retries, shard_faces)]
-    return (*whole, *added, *again)
+    retried = [_item(chunk, is_retry=True) for chunk in _chunks(retries, shard_faces)]
+    return (*whole, *added, *retried)
 
 
 def _item(faces: Sequence[Face], is_retry: bool = False) -> WorkItem:
-    # A retry of a whole piece holds the same faces; it must not pass for the piece itself.
+    # A retry of a whole piece holds the same faces, but must not be mistaken for the piece.
     text = "\n".join(["retry"] * is_retry + [face.face_id for face in faces])
     return WorkItem(tuple(faces), hashlib.sha256(text.encode()).hexdigest()[:32], is_retry)
 

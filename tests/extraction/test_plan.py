@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fec_cache.cache.plan import faces_per_shard, plan_work
 from fec_cache.datasets.annotations import FaceRef
+from fec_cache.extraction.plan import faces_per_shard, plan_work
 from fec_cache.faces.table import Face
 
 
