@@ -15,7 +15,7 @@ import torch
 
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
-from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.closed_form import fit_closed_form
 
 FEC_FACES, FEC_TRIPLETS = 130_516, 449_142
 
@@ -44,7 +44,7 @@ def main() -> None:
     seconds = []
     for _ in range(options.rounds):
         started = time.perf_counter()
-        fit_scatter(stored, train, validation, HeadConfig("scatter"))
+        fit_closed_form(stored, train, validation, HeadConfig("scatter"))
         seconds.append(time.perf_counter() - started)
     print(
         f"{options.faces} faces, {options.triplets} triplets, {options.width} features, "

@@ -20,7 +20,7 @@ from PIL import Image
 
 from fec_cache.cli.console import Console
 from fec_cache.pairs.config import PairConfig
-from fec_cache.runs.checkpoint import load_config
+from fec_cache.runs.config import load_config
 from fec_cache.search.space import Point
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.report import run_report

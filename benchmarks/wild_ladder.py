@@ -21,7 +21,6 @@ import torch
 from fec_cache.backbones.load import load_backbone
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.labelled.import_folder import FolderConfig, import_folder
-from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import crop_face, read_image
@@ -30,6 +29,7 @@ from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.inference.network import Network
 from fec_cache.pairs.build import build_triplets
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.pairs.split import split_triplets
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit

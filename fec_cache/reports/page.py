@@ -36,7 +36,7 @@ from fec_cache.reports.verdict import (
 from fec_cache.runs.config import RunConfig
 from fec_cache.search.results import FIGURES
 from fec_cache.system.wording import counted
-from fec_cache.training.fit import Epoch
+from fec_cache.training.history import Epoch
 from fec_cache.workflows.baseline import Baseline, recipe_name
 from fec_cache.workflows.seed_group import SeedGroup
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.system.wording import counted
-from fec_cache.training.fit import Epoch
+from fec_cache.training.history import Epoch
 
 _VARIABLES = ("ink", "muted", "rule", "head", "baseline", "raters", "similar", "different", "page")
 STAND_INS = {name: f"#0{number}0a0{number}" for number, name in enumerate(_VARIABLES)}

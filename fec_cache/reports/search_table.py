@@ -11,7 +11,7 @@ import click
 from fec_cache.cli.console import Console
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank
-from fec_cache.search.space import UNREAD
+from fec_cache.search.space import unread_options
 from fec_cache.system.wording import counted, duration, percent
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _differs(name: str, settings: Sequence[Mapping[str, object]]) -> bool:
 
 
 def _is_unread(name: str, settings: Mapping[str, object]) -> bool:
-    return name in UNREAD.get(str(settings.get("head")), ())
+    return name in unread_options(str(settings.get("head")))
 
 
 def _drawn(ranked: Sequence[Ranked], line: str) -> "RenderableType":

@@ -13,7 +13,8 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from fec_cache.errors import BadOption, StorageFailed
-from fec_cache.heads.config import HEADS, PREPARATIONS
+from fec_cache.heads.config import PREPARATIONS
+from fec_cache.heads.kinds import head_names
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
 from fec_cache.search.results import Ranked
 from fec_cache.training.config import LOSSES, OPTIMIZERS
@@ -22,7 +23,7 @@ _SETTING = "setting"
 _STATES = {DONE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 DEFAULT = "default"
 _CHOICES = {
-    "head": HEADS,
+    "head": head_names(),
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
     "prepare": (DEFAULT, *(words.partition(":")[0] for words in PREPARATIONS)),

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
 from fec_cache.training.backends.planning import plan_stacks
-from fec_cache.training.backends.process_pool import Crew, DoneCallback, StackPlan
-from fec_cache.training.batched.stack import Job, stack_key
-from fec_cache.training.closed_form import ScatterBench, fit_scatter
+from fec_cache.training.backends.process_pool import DoneCallback, JobPool, StackPlan
+from fec_cache.training.batched.stack import TrainingJob, stack_key
+from fec_cache.training.closed_form import SharedStatistics, fit_closed_form
 from fec_cache.training.fit import seconds_per_epoch
 from fec_cache.training.history import Epoch, TrainResult
 
@@ -24,7 +24,7 @@ EpochCallback = Callable[[int, Epoch], None]
 
 
 class Training(Protocol):
-    """Heads in training, side by side; see `heads.crew.Crew`."""
+    """Heads in training, side by side; see `training.backends.process_pool.JobPool`."""
 
     @property
     def histories(self) -> tuple[tuple[Epoch, ...], ...]:
@@ -59,7 +59,7 @@ class Engine:
     plan: StackPlan
     device: str = "cpu"
     group_points: int = GROUP_POINTS
-    bench: ScatterBench = field(default_factory=ScatterBench, compare=False, repr=False)
+    shared: SharedStatistics = field(default_factory=SharedStatistics, compare=False, repr=False)
 
     def groups(self, points: Sequence[Point]) -> list[tuple[Point, ...]]:
         """Points that are trained together, in an order that depends on points and plan only."""
@@ -84,7 +84,7 @@ class Engine:
             return ClosedTraining(self, points)
         train, validation = self.split.train, self.split.validation
         jobs = [_job(point) for point in points]
-        return Crew(self.features, train, validation, jobs, self.plan, self.device)
+        return JobPool(self.features, train, validation, jobs, self.plan, self.device)
 
     def shape(self, point: Point) -> Hashable:
         """Points of one shape can stand in one stack, and take about as long an epoch."""
@@ -123,8 +123,8 @@ class ClosedTraining:
         train, validation = engine.split.train, engine.split.validation
         for place in range(len(self._results), len(self._points)):
             point = self._points[place]
-            result = fit_scatter(
-                engine.features, train, validation, point.head, engine.device, bench=engine.bench
+            result = fit_closed_form(
+                engine.features, train, validation, point.head, engine.device, shared=engine.shared
             )
             self._results.append(result)
             if on_epoch is not None:
@@ -164,5 +164,5 @@ def _parted(points: Sequence[Point], size: int) -> list[tuple[Point, ...]]:
     return [tuple(points[start : start + size]) for start in range(0, len(points), size)]
 
 
-def _job(point: Point) -> Job:
-    return Job(point.head, point.train)
+def _job(point: Point) -> TrainingJob:
+    return TrainingJob(point.head, point.train)

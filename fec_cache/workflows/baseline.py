@@ -20,8 +20,9 @@ from fec_cache.evaluation.report import Evaluation, evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable
-from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_seen_faces
-from fec_cache.runs.config import RunConfig
+from fec_cache.runs.checkpoint import load_head, load_seen_faces
+from fec_cache.runs.config import RunConfig, load_config
+from fec_cache.runs.files import CONFIG_NAME
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.labelled import Labelled, load_labelled

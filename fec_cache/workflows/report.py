@@ -22,21 +22,21 @@ from fec_cache.errors import (
 from fec_cache.evaluation.face_map import FaceMap, map_faces
 from fec_cache.faces.images import load_face
 from fec_cache.reports.page import MARKER, Picture, ReportData, render_report
-from fec_cache.runs.checkpoint import load_config, load_head, load_history
-from fec_cache.runs.config import RunConfig
+from fec_cache.runs.checkpoint import load_head
+from fec_cache.runs.config import RunConfig, load_config
+from fec_cache.runs.files import REPORT_NAME, RESULTS_NAME
+from fec_cache.runs.find import find_run, find_runs
+from fec_cache.runs.history import load_history
 from fec_cache.search.results import by_setting
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.baseline import Baseline, check_seeds, measure_baseline, named_rivals
-from fec_cache.workflows.compare import find_runs
-from fec_cache.workflows.evaluate import find_run, run_evaluate
+from fec_cache.workflows.evaluate import run_evaluate
 from fec_cache.workflows.evaluate_outcome import EvaluateOutcome
 from fec_cache.workflows.labelled import random_weights_notes
-from fec_cache.workflows.search_keeper import RESULTS_NAME
 from fec_cache.workflows.seed_group import SeedGroup, find_seeds, measure_seeds
 
-REPORT_NAME = "report.html"
 _MARKER_WITHIN = 4096
 _NUM_REASONS = 3
 

@@ -9,6 +9,7 @@ from typing import Any
 from fec_cache.cli.console import Console, table
 from fec_cache.inference.network import choose_device
 from fec_cache.reports.search_table import rate_in_words, shown_search, table_of
+from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.group import FAILURES
 from fec_cache.search.ledger import Ledger, Outcome
@@ -24,7 +25,7 @@ from fec_cache.system.workspace import Workspace
 from fec_cache.training.backends.process_pool import StackPlan
 from fec_cache.training.version import TRAINER_VERSION
 from fec_cache.workflows.labelled import load_training
-from fec_cache.workflows.search_keeper import RESULTS_NAME, Keeper
+from fec_cache.workflows.search_keeper import Keeper
 from fec_cache.workflows.train import HeadRequest, digest_of, unread_note
 
 

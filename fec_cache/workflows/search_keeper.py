@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.errors import FecError, NothingToTrain
-from fec_cache.heads.base import build_head
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.split import Split
 from fec_cache.runs.checkpoint import load_head
+from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.search.choice import choose
 from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
@@ -21,8 +22,6 @@ from fec_cache.system.workspace import Workspace
 from fec_cache.training.history import TrainResult
 from fec_cache.workflows.labelled import Labelled
 from fec_cache.workflows.train import save_head
-
-RESULTS_NAME = "results.csv"
 
 
 @dataclass

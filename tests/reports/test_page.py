@@ -18,21 +18,21 @@ from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.bootstrap import FaceBootstrap
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
-from fec_cache.evaluation.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.faces.crop import CropConfig
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 from fec_cache.pairs.config import PairConfig
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.reports.page import ReportData, render_report
 from fec_cache.reports.plots import jpeg_uri, percent, roc_points
 from fec_cache.reports.truth_plots import confusion_plot, heatmap_plot
 from fec_cache.runs.config import RunConfig
 from fec_cache.training.config import TrainConfig
-from fec_cache.training.fit import Epoch
+from fec_cache.training.history import Epoch
 from fec_cache.workflows.baseline import Baseline
 from fec_cache.workflows.seed_group import Seed, SeedGroup
 

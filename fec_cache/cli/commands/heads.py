@@ -18,7 +18,8 @@ from fec_cache.cli.options import (
     run_option,
     workspace_options,
 )
-from fec_cache.heads.config import HEADS, INITS, HeadConfig
+from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import head_names, start_names
 from fec_cache.pairs.config import PairConfig
 from fec_cache.search.space import Point
 from fec_cache.system.wording import counted
@@ -28,7 +29,7 @@ from fec_cache.training.config import LOSSES, OPTIMIZERS, TrainConfig
 _HEAD = (
     click.option(
         "--head",
-        type=click.Choice(HEADS),
+        type=click.Choice(head_names()),
         default=HeadConfig.head,
         show_default=True,
         help=FIELD_HELP["head"],
@@ -61,7 +62,7 @@ _HEAD = (
     ),
     click.option(
         "--init",
-        type=click.Choice(INITS),
+        type=click.Choice(start_names()),
         default=HeadConfig.init,
         show_default=True,
         help=FIELD_HELP["init"],
@@ -171,7 +172,8 @@ def evaluate(
     allow_overlap: bool,
 ) -> None:
     """Measure a trained head on the test split: triplet accuracy by type, with intervals."""
-    from fec_cache.workflows.evaluate import find_run, run_evaluate
+    from fec_cache.runs.find import find_run
+    from fec_cache.workflows.evaluate import run_evaluate
 
     folder = find_run(workspace, run_name)
     outcome = run_evaluate(workspace, folder, allow_overlap, console)
@@ -211,7 +213,7 @@ def predict(
     device: str,
 ) -> None:
     """Say whether two pictures show similar or different expressions."""
-    from fec_cache.workflows.evaluate import find_run
+    from fec_cache.runs.find import find_run
     from fec_cache.workflows.predict import boxes_of_pictures, open_pictures, run_predict
 
     if len(boxes) > 2:
