@@ -17,8 +17,9 @@ import torch
 from peak_memory import peak_gb
 
 from fec_cache.evaluation.report import evaluate_head
-from fec_cache.heads.base import build_head
-from fec_cache.heads.config import HEADS, HeadConfig
+from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import head_names, kind_of
+from fec_cache.heads.registry import build_head
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletTable
 
@@ -35,7 +36,7 @@ def measure(name: str, num_triplets: int, num_faces: int, width: int) -> tuple[f
     votes = np.eye(3, dtype=np.int64)[odd] * 4 + 1
     table = TripletTable(rows, odd, rng.integers(0, 3, num_triplets), votes)
     head = build_head(HeadConfig(name), width)
-    if name == "scatter":
+    if kind_of(name).is_closed_form:
         head.projection.normal_()
     head.fit_preparation(torch.from_numpy(features).float())
     wall, processor = time.perf_counter(), time.process_time()
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--triplets", type=int, default=51_060)
     parser.add_argument("--faces", type=int, default=25_427)
     parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--heads", default=",".join(HEADS), help="comma-separated list")
+    parser.add_argument("--heads", default=",".join(head_names()), help="comma-separated list")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     for name in options.heads.split(","):

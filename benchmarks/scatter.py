@@ -16,7 +16,7 @@ import torch
 
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
-from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.closed_form import fit_closed_form
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 
@@ -47,7 +47,7 @@ def main() -> None:
     epoch = TrainConfig(epochs=1, batch_size=1024, loss="odd-one-out")
     jobs = {
         "one epoch": lambda: fit(stored, train, validation, HeadConfig("embedding"), epoch),
-        "scatter": lambda: fit_scatter(stored, train, validation, HeadConfig("scatter")),
+        "scatter": lambda: fit_closed_form(stored, train, validation, HeadConfig("scatter")),
     }
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(options.rounds):

@@ -32,8 +32,8 @@ from fec_cache.extraction.extract import extract
 from fec_cache.extraction.recipes import recipes_of
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable, identify_faces, unique_refs
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.inference.network import Network
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.training.config import TrainConfig

@@ -30,8 +30,8 @@ import torch
 from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, Dataset
 
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.pairs.split import Split
@@ -44,7 +44,7 @@ from fec_cache.search.space import Space
 from fec_cache.search.trainer import ONE_BY_ONE, SearchTrainer
 from fec_cache.search.values import parse_axis
 from fec_cache.training.backends.planning import plan_stacks
-from fec_cache.training.batched.stack import Job, Stack
+from fec_cache.training.batched.stack import Stack, TrainingJob
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 
@@ -187,7 +187,7 @@ def show(title: str, seconds: dict[str, float], limit: float) -> None:
         print(f"  {name:<34}{spent:>9.2f} s{reference / spent:>8.2f} x{limit / spent:>8.0%}")
 
 
-def one_epoch(bench: Bench, jobs: Sequence[Job], device: str) -> float:
+def one_epoch(bench: Bench, jobs: Sequence[TrainingJob], device: str) -> float:
     """Seconds of one epoch of jobs side by side, without the setup."""
     stack = Stack(bench.features, bench.train, bench.validation, jobs, device)
     return _seconds(lambda: stack.advance(1))
@@ -196,7 +196,7 @@ def one_epoch(bench: Bench, jobs: Sequence[Job], device: str) -> float:
 def single(bench: Bench, options: argparse.Namespace) -> None:
     """One head of the original recipe."""
     for batch_size in options.batch_sizes:
-        job = Job(HeadConfig(), TrainConfig(batch_size=batch_size))
+        job = TrainingJob(HeadConfig(), TrainConfig(batch_size=batch_size))
         jobs: dict[str, Callable[[], float | None]] = {
             "DataLoader loop": lambda b=batch_size: dataloader_loop(bench, b),
             "fec train-head": lambda job=job: one_epoch(bench, [job], options.device),
@@ -221,7 +221,9 @@ def stacked(bench: Bench, options: argparse.Namespace) -> None:
         reference = medians(loop, options.rounds)[""]
         print(f"  DataLoader loop   {reference:>8.2f} s")
         for num_heads in options.heads:
-            jobs = [Job(HeadConfig(), replace(plain, seed=seed)) for seed in range(num_heads)]
+            jobs = [
+                TrainingJob(HeadConfig(), replace(plain, seed=seed)) for seed in range(num_heads)
+            ]
             one_in = max(1, num_heads // _WHOLE_HEADS) if options.device == "cpu" else 1
             some = bench.part(one_in)
             spent = one_epoch(some, jobs, options.device) / num_heads
@@ -247,7 +249,7 @@ def searched(
             ledger=Ledger(Path(folder)),
             pruner=halving,
         )
-        jobs = [Job(point.head, point.train) for point in space.points()]
+        jobs = [TrainingJob(point.head, point.train) for point in space.points()]
         plan = plan_stacks(bench.features, bench.train, bench.validation, jobs, device)
         search.trainer = replace(search.trainer, plan=plan)
         search.run()

@@ -20,8 +20,8 @@ from wild_ladder import EMBEDDING, GRID, ODD, SEEDS, Rung, Workspace
 
 from fec_cache.search.pruners.halving import Halving
 from fec_cache.system.cores import usable_cores
-from fec_cache.training.backends.process_pool import Crew, StackPlan
-from fec_cache.training.batched.stack import Job
+from fec_cache.training.backends.process_pool import JobPool, StackPlan
+from fec_cache.training.batched.stack import TrainingJob
 
 ETAS = (2, 3, 4)
 RATES, DECAYS, DROPOUTS = (1e-4, 3.107e-4, 9.655e-4, 3e-3), (0.0, 0.1), (0.0, 0.5)
@@ -41,11 +41,11 @@ def learning_curves(
                 names.append(f"dropout {dropout:g}, lr {lr:g}, decay {decay:g}")
                 config = replace(plain, lr=lr, weight_decay=decay)
                 head = replace(EMBEDDING, dropout=dropout)
-                jobs += [Job(head, replace(config, seed=seed)) for seed in range(num_seeds)]
-    crew = Crew(features, train, validation, jobs, StackPlan(1, usable_cores(), math.nan, ""))
-    crew.advance(epochs)
-    accuracy = np.array([[e.val_triplet_accuracy for e in history] for history in crew.histories])
-    crew.close()
+                jobs += [TrainingJob(head, replace(config, seed=seed)) for seed in range(num_seeds)]
+    pool = JobPool(features, train, validation, jobs, StackPlan(1, usable_cores(), math.nan, ""))
+    pool.advance(epochs)
+    accuracy = np.array([[e.val_triplet_accuracy for e in history] for history in pool.histories])
+    pool.close()
     best = np.maximum.accumulate(accuracy, axis=1).reshape(len(names), num_seeds, epochs)
     return dict(zip(names, best, strict=True))
 

@@ -28,13 +28,15 @@ from sklearn.preprocessing import StandardScaler
 from fec_cache.datasets.synthetic.raters import count_votes, judge, pair_distances, tied_rows
 from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
-from fec_cache.evaluation.measures.metrics import odd_probabilities, triplet_credit
+from fec_cache.evaluation.measures.metrics import odd_probabilities
 from fec_cache.evaluation.measures.reliability import reliability
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import PairHead
-from fec_cache.heads.config import HEADS, HeadConfig
+from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import head_names
 from fec_cache.pairs.build import TripletTable
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from fec_cache.training.history import TrainResult
@@ -162,7 +164,7 @@ def heads_of() -> dict[str, tuple[HeadConfig, TrainConfig]]:
     heads["embedding 16-d, odd-one-out"] = (dataclasses.replace(metric, embedding_dim=16), train)
     symmetric = HeadConfig("symmetric", (128,), dropout=0.2)
     heads["symmetric"] = (symmetric, dataclasses.replace(train, lr=1e-3, loss="bce"))
-    if "scatter" in HEADS:
+    if "scatter" in head_names():
         heads["scatter"] = (HeadConfig("scatter", embedding_dim=EXPRESSION), TrainConfig())
     return heads
 

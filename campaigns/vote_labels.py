@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from planted_truth import EXPRESSION, Planted, make_set, make_world
 
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletTable
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 

@@ -23,7 +23,6 @@ from fec_cache.backbones.load import load_backbone
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.labelled.config import FolderConfig
 from fec_cache.datasets.labelled.import_folder import import_folder
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.images import read_image
@@ -33,6 +32,7 @@ from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.inference.network import Network
 from fec_cache.pairs.build import build_triplets
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.pairs.split import split_triplets
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit

@@ -19,7 +19,7 @@ from browser import Browser
 from PIL import Image
 
 from fec_cache.pairs.config import PairConfig
-from fec_cache.runs.checkpoint import load_config
+from fec_cache.runs.config import load_config
 from fec_cache.search.space import Point
 from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace

@@ -20,7 +20,6 @@ from fec_cache.evaluation.measures.metrics import (
     pair_balanced_accuracy,
     pair_brier,
     rater_accuracy,
-    triplet_credit,
     vote_agreement,
     vote_log_losses,
 )
@@ -30,6 +29,7 @@ from fec_cache.evaluation.people import IdentityFigures, RowLabels, identity_fig
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.system.wording import counted
 
 __all__ = ["DECISION_THRESHOLD", "Evaluation", "GroupAccuracy", "PairFigures", "evaluate_head"]

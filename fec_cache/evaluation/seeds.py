@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fec_cache.evaluation.compare import add_seeds
 from fec_cache.evaluation.figures import Evaluation, type_masks
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.pairs.build import TripletTable
+from fec_cache.pairs.credit import triplet_credit
 
 Doubles = npt.NDArray[np.float64]
 

@@ -1,37 +1,45 @@
-"""`PairHead(a, b) -> logits`: the trained part, on two faces' features."""
+"""`PairHead(a, b) -> logits`: what every head is, from the features of two faces."""
 
-import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from fec_cache.errors import BadOption, HeadMismatch
+from fec_cache.errors import HeadMismatch
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import HeadKind
 from fec_cache.heads.preparation import Preparation
-from fec_cache.system.wording import counted
+from fec_cache.pairs.build import TripletTable
 
-# How many directions the scatter head may choose.
-COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-# In how many places the line from logits to log odds may change its slope.
+# At how many logits the calibrated line may change its slope.
 NUM_BENDS = 5
 
 
 class PairHead(nn.Module):
     """Says how similar two faces are from their features.
 
-    `forward` gives logits; their sigmoid after calibration is P(similar). The preparation of the
-    features and the calibration are buffers, saved with the weights: `calibration` is slope and
-    offset, and each row of `bends` a logit from which the slope is so many times the first.
+    A head is a subclass in a file of its own, with a `KIND` and the decorator `registry.register`;
+    it has to define `compare`. `forward` gives logits; their sigmoid after calibration is
+    P(similar). The preparation of the features and the calibration are buffers, saved with the
+    weights: `calibration` is slope and offset, and each row of `bends` a logit from which on the
+    slope is that multiple of the first slope.
     """
 
+    kind: ClassVar[HeadKind]
     calibration: Tensor
     bends: Tensor
-    # Whether `roles` gives the same unit vector for both places: a space to find neighbours in.
-    has_embedding = False
 
     def __init__(self, config: HeadConfig, width: int) -> None:
+        """Make a head that is not trained yet.
+
+        Args:
+            config: the shape.
+            width: D, the number of features per face.
+
+        Raises:
+            HeadMismatch: `config.blocks` do not add up to `width`.
+        """
         super().__init__()
         if config.blocks and sum(config.blocks) != width:
             raise HeadMismatch(
@@ -51,13 +59,16 @@ class PairHead(nn.Module):
             features: [N, D] floating point, each training face once.
 
         Raises:
-            NothingToTrain: not one feature varies.
+            NothingToTrain: no feature varies.
         """
         self.preparation.fit(features)
 
     def prepare(self, features: Tensor) -> Tensor:
-        """What the first layer sees of features [B, D]: [B, K] float32."""
-        prepared: Tensor = self.preparation(features)
+        """What `compare` takes for features [B, D]: [B, K] float32."""
+        return self.project(self.preparation(features))
+
+    def project(self, prepared: Tensor) -> Tensor:
+        """What a closed-form head adds to the preparation, computed once per face: [B, K]."""
         return prepared
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -66,187 +77,80 @@ class PairHead(nn.Module):
 
     @abstractmethod
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits [B] of prepared features."""
+        """Logits [B] of prepared features a and b, both [B, K]."""
 
     def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
-        """What a face brings to any pair as its first and as its second face, [N, ...] each.
+        """What a face contributes to a pair as its first and as its second face, [N, ...] each.
 
-        Worked out once a face, it is shared by all pairs that the face stands in.
+        It is computed once per face and shared by all pairs of that face.
         """
         return prepared, prepared
 
     def meet(self, first: Tensor, second: Tensor) -> Tensor:
-        """Logits [B] of what `roles` gave for the first and for the second faces: [B, ...]."""
+        """Logits [B] from the two results of `roles`, [B, ...] each."""
         return self.compare(first, second)
 
     def distance(self, logits: Tensor) -> Tensor:
         """Distance in [0, 1] for the triplet loss: P(different) before calibration."""
         return torch.sigmoid(-logits)
 
+    def start(self, prepared: Tensor, train: TripletTable, validation: TripletTable) -> None:
+        """Move the random initial weights to the start that `config.init` names.
+
+        Called before the first step, only if that is not the random one.
+
+        Args:
+            prepared: [N, K] float32, all faces, as `prepare` gives them.
+            train: triplets to learn from.
+            validation: triplets to choose by.
+        """
+        raise NotImplementedError(f"{self.kind.name} has no start but the random one")
+
     def probability(self, logits: Tensor) -> Tensor:
         """Calibrated P(similar) of logits, in [0, 1]."""
-        # The last few of many are not computed by vectors and round otherwise; in float64 both
-        # round to the same float32, so that a pair's place in a batch does not show.
+        # Vectorised kernels round the last few elements of a batch differently. In float64 both
+        # round to the same float32, so the result does not depend on a pair's place in a batch.
         return torch.sigmoid(self.log_odds(logits.double())).to(logits.dtype)
 
     def log_odds(self, logits: Tensor) -> Tensor:
         """Calibrated log odds of P(similar), of logits' shape and dtype."""
         slope, offset = self.calibration.to(logits.dtype)
         knots, ratios = self.bends.to(logits.dtype).T
-        last = torch.ones_like(ratios[:1])
-        found: Tensor = slope * logits + offset
-        for knot, change in zip(knots, slope * torch.diff(ratios, prepend=last), strict=True):
-            found = found + change * (logits - knot).clamp(min=0.0)
-        return found
+        first = torch.ones_like(ratios[:1])
+        odds: Tensor = slope * logits + offset
+        for knot, change in zip(knots, slope * torch.diff(ratios, prepend=first), strict=True):
+            odds = odds + change * (logits - knot).clamp(min=0.0)
+        return odds
 
 
-class ConcatHead(PairHead):
-    """[a; b] -> Linear -> ReLU -> ... -> Linear: the original recipe.
+class ClosedFormHead(PairHead):
+    """A head that is solved at once; its `KIND` says `is_closed_form=True`."""
 
-    Not symmetric, unless `both_orders`: then it answers the mean of the logits of (a, b) and
-    (b, a), outside of training, where the batches hold both orders.
-    """
+    @abstractmethod
+    def statistics(self, prepared: Tensor, train: TripletTable) -> object:
+        """What heads of this kind with the same preparation share, whatever their other options.
 
-    def __init__(self, config: HeadConfig, width: int) -> None:
-        super().__init__(config, width)
-        self.layers = _mlp(2 * self.preparation.width, config.hidden, 1, config.dropout)
+        Args:
+            prepared: [N, K] float32, features by the preparation alone.
+            train: triplets to learn from.
+        """
 
-    def compare(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits [B] of prepared features [B, D]."""
-        if self.config.both_orders and not self.training:
-            return (self._in_order(a, b) + self._in_order(b, a)) / 2.0
-        return self._in_order(a, b)
+    @abstractmethod
+    def solve(
+        self,
+        prepared: Tensor,
+        statistics: object,
+        train: TripletTable,
+        validation: TripletTable,
+    ) -> float:
+        """Set the weights.
 
-    def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
-        """Products with both halves of the first layer, [N, H] each; [N, 2H] for both orders."""
-        weight, bias = self.layers[0].parameters()
-        left, right = weight.chunk(2, dim=1)
-        first = functional.linear(prepared, left)
-        second = functional.linear(prepared, right, bias)
-        if not self.config.both_orders:
-            return first, second
-        return torch.cat([first, second], dim=-1), torch.cat([second, first], dim=-1)
+        Args:
+            prepared: [N, K] float32, features by the preparation alone.
+            statistics: what `statistics` gave for them.
+            train: triplets to learn from.
+            validation: triplets to choose options by that the configuration leaves open.
 
-    def meet(self, first: Tensor, second: Tensor) -> Tensor:
-        """Logits [B]: the products' sum goes through the other layers."""
-        layers, mixed = self.layers[1:], first + second
-        if not self.config.both_orders:
-            logits: Tensor = layers(mixed)
-            return logits.squeeze(-1)
-        one, other = mixed.chunk(2, dim=-1)
-        mean: Tensor = (layers(one) + layers(other)) / 2.0
-        return mean.squeeze(-1)
-
-    def _in_order(self, a: Tensor, b: Tensor) -> Tensor:
-        logits: Tensor = self.layers(torch.cat([a, b], dim=-1))
-        return logits.squeeze(-1)
-
-
-class SymmetricHead(PairHead):
-    """MLP on [abs(a - b), a * b]: exactly symmetric."""
-
-    def __init__(self, config: HeadConfig, width: int) -> None:
-        super().__init__(config, width)
-        self.layers = _mlp(2 * self.preparation.width, config.hidden, 1, config.dropout)
-
-    def compare(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits [B] of prepared features [B, D]."""
-        logits: Tensor = self.layers(torch.cat([(a - b).abs(), a * b], dim=-1))
-        return logits.squeeze(-1)
-
-
-class EmbeddingHead(PairHead):
-    """Projection to unit vectors; logit = scale * (threshold - squared distance).
-
-    Exactly symmetric. 16 dimensions are FECNet's (arXiv:1811.11283).
-    """
-
-    has_embedding = True
-
-    def __init__(self, config: HeadConfig, width: int) -> None:
-        super().__init__(config, width)
-        self.layers = _mlp(
-            self.preparation.width, config.hidden, config.embedding_dim, config.dropout
-        )
-        self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
-        self.threshold = nn.Parameter(torch.tensor(1.0))
-
-    def embed(self, features: Tensor) -> Tensor:
-        """Embedding [B, E] of unit length of features [B, D]."""
-        return self._embed_prepared(self.prepare(features))
-
-    def compare(self, a: Tensor, b: Tensor) -> Tensor:
-        """Logits [B] of prepared features [B, D]."""
-        return self.meet(self._embed_prepared(a), self._embed_prepared(b))
-
-    def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding, [N, E], whichever place the face has."""
-        embedding = self._embed_prepared(prepared)
-        return embedding, embedding
-
-    def meet(self, first: Tensor, second: Tensor) -> Tensor:
-        """Logits [B] of embeddings [B, E]."""
-        gap = first - second
-        return self.log_scale.exp() * (self.threshold - gap.square().sum(dim=-1))
-
-    def distance(self, logits: Tensor) -> Tensor:
-        """Squared distance of the embeddings, in [0, 4]."""
-        return self.threshold - logits / self.log_scale.exp()
-
-    def _embed_prepared(self, prepared: Tensor) -> Tensor:
-        return functional.normalize(self.layers(prepared), dim=-1)
-
-
-class ScatterHead(PairHead):
-    """Cosine of a linear projection in closed form (`heads.scatter`); nothing is learned by steps.
-
-    The projection belongs to the preparation, so a face is projected once. It has room for the most
-    directions that may be chosen; those that were not are zero.
-    """
-
-    has_embedding = True
-    projection: Tensor
-
-    def __init__(self, config: HeadConfig, width: int) -> None:
-        super().__init__(config, width)
-        inner = self.preparation.width
-        num_kept = config.components or min(COMPONENTS[-1], inner)
-        if num_kept > inner:
-            raise BadOption(
-                f"components is {num_kept}, but prepared features have only "
-                f"{counted(inner, 'number')}. Ask for {inner} or fewer."
-            )
-        self.register_buffer("projection", torch.zeros(inner, num_kept))
-
-    def prepare(self, features: Tensor) -> Tensor:
-        """Projected features of unit length: [B, k] float32."""
-        return functional.normalize(super().prepare(features) @ self.projection, dim=-1)
-
-    def compare(self, a: Tensor, b: Tensor) -> Tensor:
-        """Cosines [B] of prepared features [B, k]."""
-        return (a * b).sum(dim=-1)
-
-    def distance(self, logits: Tensor) -> Tensor:
-        """One minus the cosine, in [0, 2]."""
-        return 1.0 - logits
-
-
-def build_head(config: HeadConfig, width: int) -> PairHead:
-    """A fresh head for features of `width` numbers, initialised from torch's random state."""
-    kinds: dict[str, type[PairHead]] = {
-        "concat": ConcatHead,
-        "symmetric": SymmetricHead,
-        "embedding": EmbeddingHead,
-        "scatter": ScatterHead,
-    }
-    return kinds[config.head](config, width)
-
-
-def _mlp(width: int, hidden: tuple[int, ...], out: int, dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for num_units in hidden:
-        layers += [nn.Linear(width, num_units), nn.ReLU()]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-        width = num_units
-    return nn.Sequential(*layers, nn.Linear(width, out))
+        Returns:
+            Triplet accuracy on `validation`.
+        """

@@ -2,31 +2,37 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fec_cache.errors import BadOption
+from fec_cache.heads.kinds import (
+    RANDOM_START,
+    HeadKind,
+    head_kinds,
+    kind_of,
+    start_names,
+    summaries,
+)
 from fec_cache.system.checks import check_choice, check_range
 
 WIDEST_SCATTER, SCATTER_DIRECTIONS = 1024, 512
 MOST_COMPONENTS = 512
-HEADS = ("concat", "symmetric", "embedding", "scatter")
-INITS = ("random", "scatter")
 PREPARATIONS = ("none", "l2", "standardize", "pca:K", "whiten:K")
 
 
-def split_preparation(words: str) -> tuple[str, int | None]:
+def split_preparation(text: str) -> tuple[str, int | None]:
     """`pca:128` -> ("pca", 128), `l2` -> ("l2", None).
 
     Raises:
         BadOption: not one of `PREPARATIONS`.
     """
-    kind, colon, number = words.partition(":")
+    kind, colon, number = text.partition(":")
     if colon and f"{kind}:K" in PREPARATIONS and re.fullmatch("[1-9][0-9]{0,8}", number):
         return kind, int(number)
-    check_choice("prepare", words, PREPARATIONS)
-    if words.endswith(":K"):
-        raise BadOption(f"prepare is {words!r}: K stands for a number, as in {kind}:128.")
-    return words, None
+    check_choice("prepare", text, PREPARATIONS)
+    if text.endswith(":K"):
+        raise BadOption(f"prepare is {text!r}: K stands for a number, as in {kind}:128.")
+    return text, None
 
 
 @dataclass(frozen=True)
@@ -35,32 +41,51 @@ class HeadConfig:
 
     `prepare` is what happens to features before the first layer: `none`, `l2` (unit length),
     `standardize` (mean 0 and variance 1 per feature), `pca:K` (then the K directions of largest
-    variance) or `whiten:K` (with variance 1 in each), all fitted on training faces and then brought
-    to one length. None means: the head's own default. `blocks` are the widths of several caches'
-    features side by side, empty for one cache: each block gets the same share of that length, so
-    that a wide grid does not drown a pool.
+    variance) or `whiten:K` (with variance 1 in each). All but `none` and `l2` are fitted on the
+    training faces, and all but `none` scale each face to one length. None means the head's own
+    default. `blocks` are the widths of several caches' features side by side, empty for one cache:
+    each block gets the same share of the length, so that a wide grid does not drown a pool.
 
-    `init` is where the `embedding` head starts: `random`, or `scatter` for the first
-    `embedding_dim` directions of the `scatter` head. `both_orders` makes `concat` symmetric: it is
-    trained on both orders of each pair and answers the mean of both. `shrinkage` and `components`
-    are the `scatter` head's; None means: chosen by validation triplet accuracy.
+    Which head reads which field, and which `init` it accepts, is in its `KIND`.
     """
 
-    head: str = "concat"
-    hidden: tuple[int, ...] = (256,)
-    dropout: float = 0.0
-    embedding_dim: int = 16
-    prepare: str | None = None
-    blocks: tuple[int, ...] = ()
-    init: str = "random"
-    both_orders: bool = False
-    shrinkage: float | None = None
-    components: int | None = None
+    head: str = field(default="concat", metadata={"help": f"Pair classifier. {summaries()}"})
+    hidden: tuple[int, ...] = field(
+        default=(256,), metadata={"help": "Hidden layer widths, e.g. 512-128, or none"}
+    )
+    dropout: float = field(
+        default=0.0, metadata={"help": "Dropout probability after each hidden layer"}
+    )
+    embedding_dim: int = field(
+        default=16, metadata={"help": "Embedding size (embedding head only)"}
+    )
+    prepare: str | None = field(
+        default=None,
+        metadata={"help": "Feature preparation: none, l2, standardize, pca:K or whiten:K"},
+    )
+    blocks: tuple[int, ...] = field(
+        default=(), metadata={"help": "Widths of the caches whose features are side by side"}
+    )
+    init: str = field(
+        default=RANDOM_START,
+        metadata={"help": "Initial weights: random, or the scatter head's (embedding head only)"},
+    )
+    both_orders: bool = field(
+        default=False,
+        metadata={"help": "Train on both orders of each pair; concat then averages both logits"},
+    )
+    shrinkage: float | None = field(
+        default=None,
+        metadata={"help": "Shrinkage of the scatter matrix towards the identity, 0 to 1"},
+    )
+    components: int | None = field(
+        default=None, metadata={"help": "Number of directions (scatter head only)"}
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("head", self.head, HEADS)
-        check_choice("init", self.init, INITS)
+        kind = self.kind
+        check_choice("init", self.init, start_names())
         if self.shrinkage is not None:
             check_range("shrinkage", self.shrinkage, 0.0, 1.0)
         if self.components is not None:
@@ -73,29 +98,45 @@ class HeadConfig:
         check_range("embedding dim", self.embedding_dim, 1, 4096)
         if self.prepare is not None:
             split_preparation(self.prepare)
-        self._check_start()
+        self._check_start(kind)
+
+    @property
+    def kind(self) -> HeadKind:
+        """The description of the head.
+
+        Raises:
+            BadOption: there is no such head.
+        """
+        return kind_of(self.head)
+
+    @property
+    def has_random_start(self) -> bool:
+        """Whether training starts from random weights."""
+        return self.init == RANDOM_START
 
     def preparation_for(self, width: int) -> str:
-        """The preparation in force for D = `width`: what was asked for, or the head's default."""
+        """The preparation of features [N, width]: the requested one, or else the default."""
         if self.prepare is not None:
             return self.prepare
-        if self.head == "concat" and not self.blocks:
-            return "none"
-        is_closed = self.head == "scatter" or self.init == "scatter"
-        # Scatters of many features are slow to decompose and badly known.
-        wide = is_closed and width > WIDEST_SCATTER
-        return f"pca:{SCATTER_DIRECTIONS}" if wide else "standardize"
+        if self.blocks or self.kind.default_preparation == "standardize":
+            is_solved = self.kind.is_closed_form or not self.has_random_start
+            # Scatters of many features are slow to decompose and poorly estimated.
+            is_wide = is_solved and width > WIDEST_SCATTER
+            return f"pca:{SCATTER_DIRECTIONS}" if is_wide else "standardize"
+        return self.kind.default_preparation
 
-    def _check_start(self) -> None:
-        if self.init == "scatter":
-            if self.head != "embedding":
-                raise BadOption(
-                    f"init scatter is where the embedding head can start, not {self.head}. Add "
-                    "--head embedding."
-                )
-            if self.hidden and min(self.hidden) < 2 * self.embedding_dim:
-                raise BadOption(
-                    f"hidden is {'-'.join(map(str, self.hidden))}, but to start from scatter every "
-                    f"hidden layer must hold twice the embedding's {self.embedding_dim} numbers: "
-                    f"at least {2 * self.embedding_dim}. Widen it, or take --hidden none."
-                )
+    def _check_start(self, kind: HeadKind) -> None:
+        if self.init not in kind.starts:
+            others = [other.name for other in head_kinds() if self.init in other.starts]
+            raise BadOption(
+                f"init {self.init} is a start for the head {' or '.join(others)}, not "
+                f"{self.head}. Add --head {others[0]}."
+            )
+        per_dimension = kind.starts[self.init]
+        needed = per_dimension * self.embedding_dim
+        if self.hidden and min(self.hidden) < needed:
+            raise BadOption(
+                f"hidden is {'-'.join(map(str, self.hidden))}, but to start from {self.init} every "
+                f"hidden layer needs {per_dimension} units per dimension of the embedding "
+                f"({self.embedding_dim}): at least {needed}. Widen it, or take --hidden none."
+            )

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from fec_cache.heads.base import PairHead
-from fec_cache.pairs.build import PAIRS_OF_TRIPLET
+from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
+from fec_cache.pairs.credit import triplet_credit
 
 _BATCH = 4096
+_SAMPLE = 65536
 
 
 def triplet_logits(head: PairHead, prepared: Tensor, rows: Tensor) -> Tensor:
@@ -34,11 +36,36 @@ def triplet_logits(head: PairHead, prepared: Tensor, rows: Tensor) -> Tensor:
     return torch.cat(parts) if parts else torch.empty((0, 3))
 
 
-def odd_accuracy(logits: Tensor, odd: Tensor) -> float:
-    """Share of triplets whose most similar pair is the raters'; k equal pairs count 1/k each."""
-    best = logits == logits.max(dim=1, keepdim=True).values
-    hit = best.gather(1, odd[:, None]).squeeze(1).double()
-    return float((hit / best.sum(dim=1).clamp(min=1)).mean())
+def triplet_accuracy(logits: Tensor, odd: Tensor) -> float:
+    """Share of triplets whose most similar pair is the raters'; k equal pairs count 1/k each.
+
+    Args:
+        logits: [T, 3], pair j is the pair without face j.
+        odd: [T] int64, the odd faces.
+    """
+    credit = triplet_credit(logits.cpu().numpy(), odd.cpu().numpy())
+    return float(torch.from_numpy(credit).mean())
+
+
+def similar_pairs(table: TripletTable) -> Tensor:
+    """Which of the three pairs of each triplet is the similar one: [T, 3] bool."""
+    return torch.from_numpy(table.odd)[:, None] == torch.arange(3)
+
+
+def sample_triplets(table: TripletTable) -> TripletTable:
+    """Evenly spaced triplets, enough to estimate a loss."""
+    return table.take(np.arange(0, len(table), -(-len(table) // _SAMPLE)))
+
+
+def table_logits(head: PairHead, prepared: Tensor, table: TripletTable) -> Tensor:
+    """Logits [T, 3] of a table's triplets, on the CPU.
+
+    Args:
+        head: in evaluation mode.
+        prepared: [N, K] float32, features as `head.prepare` gives them.
+        table: T triplets, whose rows are rows of `prepared`.
+    """
+    return triplet_logits(head, prepared, torch.from_numpy(table.rows).to(prepared.device)).cpu()
 
 
 def similarity_of(

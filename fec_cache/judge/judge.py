@@ -150,7 +150,7 @@ class Judge:
             HeadMismatch: the head has no such space.
             BadImage: a picture cannot be used.
         """
-        if not self.head.has_embedding:
+        if not self.config.head.kind.has_embedding:
             raise HeadMismatch(
                 f"The head {self.name or self.config.head.head} has no space of its own to place "
                 "faces in. Train one with --head embedding or --head scatter."

@@ -6,7 +6,6 @@ from pathlib import Path
 from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.reports.evaluation_tables import identity_lines, pair_markdown, triplet_markdown
 
-CARD_NAME = "model_card.md"
 _SURVIVORS = "survivors.json"
 
 _USES = """## Meant for

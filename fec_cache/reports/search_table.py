@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from fec_cache.search.progress import SearchProgress
 from fec_cache.search.results import Ranked, rank
-from fec_cache.search.space import UNREAD
+from fec_cache.search.space import unread_options
 from fec_cache.system.reporter import Snapshot, Table
 from fec_cache.system.wording import counted, duration, percent
 
@@ -80,7 +80,7 @@ def _differs(name: str, settings: Sequence[Mapping[str, object]]) -> bool:
 
 
 def _is_unread(name: str, settings: Mapping[str, object]) -> bool:
-    return name in UNREAD.get(str(settings.get("head")), ())
+    return name in unread_options(str(settings.get("head")))
 
 
 def _epochs(entry: Ranked) -> str:

@@ -1,10 +1,7 @@
 """A trained head on disk: safetensors for the weights, JSON for the rest. No pickles."""
 
-import csv
 import dataclasses
-import io
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +10,20 @@ import safetensors
 import safetensors.torch
 
 from fec_cache.errors import HeadMismatch, MissingData
-from fec_cache.heads.base import PairHead, build_head
-from fec_cache.runs.config import RunConfig, digest_of_bytes
+from fec_cache.heads.base import PairHead
+from fec_cache.heads.registry import build_head
+from fec_cache.runs.config import RunConfig, digest_of_bytes, load_config
+from fec_cache.runs.files import (
+    CONFIG_NAME,
+    FACES_NAME,
+    HISTORY_NAME,
+    METRICS_NAME,
+    STALE_NAMES,
+    WEIGHTS_NAME,
+)
+from fec_cache.runs.history import history_csv
 from fec_cache.system.atomic import remove_quietly, write_atomically
 from fec_cache.training.history import Epoch
-
-WEIGHTS_NAME = "head.safetensors"
-CONFIG_NAME = "config.json"
-HISTORY_NAME = "history.csv"
-METRICS_NAME = "metrics.json"
-FACES_NAME = "train_faces.txt"
-# What is said of a head and would be wrong of the next one in the same folder.
-STALE_NAMES = ("evaluation.json", "model_card.md", "report.html")
 
 
 def save_run(
@@ -35,21 +34,22 @@ def save_run(
     metrics: Mapping[str, Any],
     face_ids: frozenset[str] = frozenset(),
 ) -> None:
-    """Write a run: the configuration goes first and comes back last, since it makes the run.
+    """Write a run. Its configuration is removed first and written last.
 
-    A kill on the way leaves a folder that is no run, never a head under another's configuration.
-    What was measured of an earlier head in this folder is removed, unless the head is the same.
+    A folder without a configuration is no run, so a kill never leaves a head under another one's
+    configuration. Measurements of an earlier head in this folder are removed, unless the head is
+    the same.
 
     Args:
         folder: of the run.
         head: the trained head.
-        config: how it came about; its `files` are filled in here.
+        config: how it was trained; its `files` are filled in here.
         history: its epochs.
         metrics: figures on validation.
-        face_ids: every face the head has seen, training and validation.
+        face_ids: faces that the head has seen in training or validation.
 
     Raises:
-        StorageFailed: the disk would not take it.
+        StorageFailed: a file cannot be written.
     """
     weights = safetensors.torch.save(head.state_dict())
     faces = "".join(f"{face_id}\n" for face_id in sorted(face_ids)).encode()
@@ -62,33 +62,13 @@ def save_run(
         remove_quietly(folder / name)
     for name, content in files.items():
         write_atomically(folder / name, content)
-    write_atomically(folder / HISTORY_NAME, _history_csv(history))
+    write_atomically(folder / HISTORY_NAME, history_csv(history))
     write_atomically(folder / METRICS_NAME, (json.dumps(metrics, indent=1) + "\n").encode())
     write_atomically(folder / CONFIG_NAME, text)
 
 
-def load_config(folder: Path) -> RunConfig:
-    """The configuration of a run.
-
-    Raises:
-        MissingData: the folder is no run.
-        HeadMismatch: its configuration cannot be read.
-    """
-    path = folder / CONFIG_NAME
-    try:
-        return RunConfig.from_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingData(
-            f"{folder} is not a run: it has no {CONFIG_NAME}. Run: fec train-head"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise HeadMismatch(
-            f"{path} cannot be read as a run's configuration ({error}). Train the head again."
-        ) from error
-
-
 def load_head(folder: Path) -> tuple[PairHead, RunConfig]:
-    """A trained head and how it came about.
+    """A trained head and how it was trained.
 
     Raises:
         MissingData: the folder is no run.
@@ -98,7 +78,7 @@ def load_head(folder: Path) -> tuple[PairHead, RunConfig]:
     weights = _read_file(folder, config, WEIGHTS_NAME)
     try:
         head = build_head(config.head, config.width)
-        # Heads of earlier versions are calibrated without bends.
+        # Heads saved before calibration had bends lack the buffer.
         head.load_state_dict({"bends": head.bends, **safetensors.torch.load(weights)})
     except (RuntimeError, ValueError, MemoryError, safetensors.SafetensorError) as error:
         raise _does_not_fit(folder / WEIGHTS_NAME, str(error).splitlines()[0]) from error
@@ -107,40 +87,19 @@ def load_head(folder: Path) -> tuple[PairHead, RunConfig]:
 
 
 def load_seen_faces(folder: Path, config: RunConfig) -> frozenset[str]:
-    """Ids of every face that a head has seen, in training or for validation.
+    """Ids of the faces that a head has seen in training or validation.
 
     Raises:
-        MissingData: the list is not there or empty.
-        HeadMismatch: it is not the one that was written with the head.
+        MissingData: the list is missing or empty.
+        HeadMismatch: it was not written with this head.
     """
     seen = frozenset(_read_file(folder, config, FACES_NAME).decode("ascii", "replace").split())
     if not seen:
         raise MissingData(
-            f"{folder / FACES_NAME} is empty: without it nobody can say whether test faces were "
-            "seen in training. Train the head again."
+            f"{folder / FACES_NAME} is empty, so overlap between test faces and training faces "
+            "cannot be checked. Train the head again."
         )
     return seen
-
-
-def load_history(folder: Path) -> tuple[Epoch, ...]:
-    """The epochs of a run; none where its history is missing or unreadable."""
-    try:
-        with (folder / HISTORY_NAME).open(encoding="utf-8", newline="") as file:
-            return tuple(_epoch(row) for row in csv.DictReader(file, strict=True))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error):
-        return ()
-
-
-def newest_run(runs_dir: Path) -> Path:
-    """The run whose configuration was written last.
-
-    Raises:
-        MissingData: there is no run.
-    """
-    configs = sorted(runs_dir.glob(f"*/{CONFIG_NAME}"), key=lambda p: (p.stat().st_mtime_ns, p))
-    if not configs:
-        raise MissingData(f"{runs_dir} has no trained head. Run: fec train-head")
-    return configs[-1].parent
 
 
 def _is_same(folder: Path, config: bytes) -> bool:
@@ -157,30 +116,15 @@ def _read_file(folder: Path, config: RunConfig, name: str) -> bytes:
     except FileNotFoundError as error:
         raise MissingData(f"{path} is missing. Train the head again.") from error
     except OSError as error:
+        reason = error.strerror or str(error)
         raise HeadMismatch(
-            f"{path} cannot be read: {error.strerror or error}. Mend its permissions or the disk."
+            f"{path} cannot be read: {reason}. Check file permissions and the disk."
         ) from error
-    # Runs of format version 1 do not name their files' digests.
+    # Runs of format version 1 have no digests.
     if name in config.files and digest_of_bytes(content) != config.files[name]:
-        raise _does_not_fit(path, "its bytes are not the ones that were saved with it")
+        raise _does_not_fit(path, "its sha256 differs")
     return content
 
 
 def _does_not_fit(path: Path, reason: str) -> HeadMismatch:
     return HeadMismatch(f"{path} does not fit its {CONFIG_NAME} ({reason}). Train the head again.")
-
-
-def _epoch(row: dict[str, str]) -> Epoch:
-    number = int(row.pop("epoch"))
-    epoch = Epoch(number, **{name: float(value) for name, value in row.items()})
-    if not math.isfinite(epoch.val_triplet_accuracy):
-        raise ValueError(f"epoch {number} has no accuracy")
-    return epoch
-
-
-def _history_csv(history: tuple[Epoch, ...]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(Epoch)])
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(epoch) for epoch in history)
-    return text.getvalue().encode()

@@ -1,4 +1,4 @@
-"""`config.json` of a run: how a head came about, written once and read with suspicion."""
+"""`config.json` of a run: how a head was trained; checked field by field when it is read."""
 
 import dataclasses
 import hashlib
@@ -7,13 +7,15 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fec_cache.cache.joined import blocks_of, label_of
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, HeadMismatch, MissingData
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.config import PairConfig
+from fec_cache.runs.files import CONFIG_NAME
 from fec_cache.training.config import TrainConfig
 
 FORMAT_VERSION = 2
@@ -24,10 +26,10 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How a head came about: enough to train it again and to refuse features that do not fit.
+    """How a head was trained: enough to train it again and to refuse other features.
 
-    `recipes` are those of the caches side by side, in order. `files` holds the sha256 of the run's
-    other files that must belong to this configuration, by name.
+    `recipes` are those of the caches side by side, in order. `files` maps the names of the run's
+    other files that belong to this configuration to their sha256.
     """
 
     recipes: tuple[FeatureRecipe, ...]
@@ -39,17 +41,17 @@ class RunConfig:
 
     @property
     def recipe(self) -> FeatureRecipe:
-        """The first cache's recipe, by whose crop a face is shown."""
+        """The first cache's recipe, whose crop is used to show faces."""
         return self.recipes[0]
 
     @property
     def features(self) -> str:
-        """Backbones and layers in the words of the command line."""
+        """Backbones and layers as the command line names them."""
         return label_of(self.recipes)
 
     @property
     def width(self) -> int:
-        """D: how many numbers one face has in all caches together."""
+        """D: number of features per face in all caches together."""
         return sum(recipe.width for recipe in self.recipes)
 
     @property
@@ -78,7 +80,7 @@ class RunConfig:
         """Read it back; configurations of version 1, with a single recipe, too.
 
         Raises:
-            ValueError: not a run's configuration, in words.
+            ValueError: the text is not a run's configuration.
         """
         fields = _mapping(json.loads(text), "the file")
         version = fields.get("format_version")
@@ -104,6 +106,26 @@ class RunConfig:
         if self.head.blocks != blocks_of(self.recipes):
             raise ValueError(f"blocks {self.head.blocks} are not the widths of the recipes")
         return self
+
+
+def load_config(folder: Path) -> RunConfig:
+    """The configuration of a run.
+
+    Raises:
+        MissingData: the folder is not a run.
+        HeadMismatch: its configuration cannot be read.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        return RunConfig.from_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingData(
+            f"{folder} is not a run: it has no {CONFIG_NAME}. Run: fec train-head"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise HeadMismatch(
+            f"{path} cannot be read as a run's configuration ({error}). Train the head again."
+        ) from error
 
 
 def digest_of_bytes(content: bytes) -> str:

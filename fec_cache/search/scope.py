@@ -8,10 +8,9 @@ from pathlib import Path
 from fec_cache.errors import OutputExists
 from fec_cache.pairs.build import TripletTable
 from fec_cache.pairs.split import Split
+from fec_cache.runs.files import CONFIG_NAME, SEARCH_NAME
 from fec_cache.system.atomic import write_atomically
 
-SCOPE_NAME = "search.json"
-_RUN_NAME = "config.json"
 _WORDS = {
     "features": "features",
     "triplets": "triplets",
@@ -49,12 +48,12 @@ class Scope:
             OutputExists: the folder holds another search, or a run that no search made.
             StorageFailed: the search file cannot be written.
         """
-        path = folder / SCOPE_NAME
+        path = folder / SEARCH_NAME
         text = json.dumps(asdict(self), indent=1) + "\n"
         try:
             stored = Scope(**json.loads(path.read_bytes()))
         except FileNotFoundError:
-            if (folder / _RUN_NAME).exists():
+            if (folder / CONFIG_NAME).exists():
                 raise OutputExists(
                     f"{folder} holds a trained head that was not made by a search, and a search "
                     "saves its best head there. Choose another --name."

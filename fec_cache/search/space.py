@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from fec_cache.errors import BadOption
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import head_kinds, head_names, kind_of
 from fec_cache.search.values import HEAD_FIELDS, Axis
 from fec_cache.training.config import TrainConfig
 
 # The grid of a search without options: twelve points that take seconds each.
 DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
-    "head": ("concat", "symmetric", "embedding"),
+    "head": tuple(kind.name for kind in head_kinds() if kind.in_default_grid),
     "hidden": ((128,),),
     "dropout": (0.5,),
     "embedding_dim": (16,),
@@ -28,15 +29,6 @@ DEFAULT_GRID: Mapping[str, tuple[object, ...]] = {
     "weight_decay": (0.1,),
     "patience": (0,),
     "seed": (0,),
-}
-_OF_SCATTER = ("shrinkage", "components")
-_OF_STEPS = tuple(field.name for field in dataclasses.fields(TrainConfig))
-# Options that a head never reads: settings that differ in nothing else are one head.
-UNREAD: Mapping[str, tuple[str, ...]] = {
-    "concat": ("embedding_dim", "init", *_OF_SCATTER),
-    "symmetric": ("embedding_dim", "init", *_OF_SCATTER),
-    "embedding": ("components",),
-    "scatter": ("hidden", "dropout", "embedding_dim", "init", "both_orders", *_OF_STEPS),
 }
 
 
@@ -62,8 +54,8 @@ class Point:
         fields = unread_defaults(head.head)
         if head.prepare is not None and {head.prepare} == _own_preparations(head):
             fields["prepare"] = None
-        if head.init != "scatter" and head.head == "embedding":
-            fields["shrinkage"] = None
+        if head.has_random_start:
+            fields |= {name: _default(name) for name in head.kind.start_reads}
         if not head.hidden:  # dropout follows hidden layers only
             fields["dropout"] = _default("dropout")
         if train.patience >= train.epochs:
@@ -97,7 +89,7 @@ class Point:
     @property
     def is_closed(self) -> bool:
         """Whether the head is solved in closed form rather than trained by gradient steps."""
-        return self.head.head == "scatter"
+        return self.head.kind.is_closed_form
 
     def with_seed(self, seed: int) -> "Point":
         """The same setting with another seed."""
@@ -176,7 +168,7 @@ class Space:
             if own != tuple(DEFAULT_GRID.get(name, (_default(name),)))
         }
         heads = map(str, values.get("head", (HeadConfig.head,)))
-        found = {head: tuple(n for n in UNREAD.get(head, ()) if n in asked) for head in heads}
+        found = {head: tuple(n for n in unread_options(head) if n in asked) for head in heads}
         return {head: names for head, names in found.items() if names}
 
     def point(self, values: Mapping[str, object]) -> Point:
@@ -245,9 +237,24 @@ def grid(values: Mapping[str, Sequence[object]]) -> tuple[Point, ...]:
     return space_of(values).points()
 
 
+def unread_options(head: str) -> tuple[str, ...]:
+    """Options that a head never reads: settings that differ in nothing else are one head.
+
+    Args:
+        head: a name; a head that is not known, as in an old ledger, counts as reading everything.
+    """
+    if head not in head_names():
+        return ()
+    kind = kind_of(head)
+    names = tuple(f.name for f in dataclasses.fields(HeadConfig) if not kind.does_read(f.name))
+    if kind.is_closed_form:
+        return names + tuple(f.name for f in dataclasses.fields(TrainConfig))
+    return names
+
+
 def unread_defaults(head: str) -> dict[str, object]:
     """The default of every option that a head does not read."""
-    return {name: _default(name) for name in UNREAD.get(head, ())}
+    return {name: _default(name) for name in unread_options(head)}
 
 
 def _own_preparations(head: HeadConfig) -> set[str]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fec_cache.errors import BadOption, StorageFailed
-from fec_cache.heads.config import HEADS, PREPARATIONS
+from fec_cache.heads.config import PREPARATIONS
+from fec_cache.heads.kinds import head_names
 from fec_cache.search.ledger import DONE, FAILED, PRUNED
 from fec_cache.search.results import Ranked
 from fec_cache.search.samplers.optuna_sampler import load_optuna
@@ -19,7 +20,7 @@ _SETTING = "setting"
 _STATES = {DONE: "COMPLETE", PRUNED: "PRUNED", FAILED: "FAIL"}
 DEFAULT = "default"
 _CHOICES = {
-    "head": HEADS,
+    "head": head_names(),
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
     "prepare": (DEFAULT, *(words.partition(":")[0] for words in PREPARATIONS)),

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from fec_cache.pairs.split import Split
 from fec_cache.search.space import Point
 from fec_cache.training.backends.planning import plan_stacks
-from fec_cache.training.backends.process_pool import Crew, DoneCallback, StackPlan
-from fec_cache.training.batched.stack import Job, stack_key
-from fec_cache.training.closed_form import ScatterBench, fit_scatter
+from fec_cache.training.backends.process_pool import DoneCallback, JobPool, StackPlan
+from fec_cache.training.batched.stack import TrainingJob, stack_key
+from fec_cache.training.closed_form import SharedStatistics, fit_closed_form
 from fec_cache.training.fit import seconds_per_epoch
 from fec_cache.training.history import Epoch, TrainResult
 
@@ -64,7 +64,7 @@ class SearchTrainer:
     plan: StackPlan
     device: str = "cpu"
     group_points: int = GROUP_POINTS
-    bench: ScatterBench = field(default_factory=ScatterBench, compare=False, repr=False)
+    shared: SharedStatistics = field(default_factory=SharedStatistics, compare=False, repr=False)
 
     def groups(self, points: Sequence[Point]) -> list[tuple[Point, ...]]:
         """Points that are trained together, in an order that depends only on points and plan."""
@@ -89,7 +89,7 @@ class SearchTrainer:
             return ClosedTraining(self, points)
         train, validation = self.split.train, self.split.validation
         jobs = [_job(point) for point in points]
-        return Crew(self.features, train, validation, jobs, self.plan, self.device)
+        return JobPool(self.features, train, validation, jobs, self.plan, self.device)
 
     def shape(self, point: Point) -> Hashable:
         """Points of one shape can be stacked, and take about the same time per epoch."""
@@ -128,8 +128,13 @@ class ClosedTraining:
         train, validation = trainer.split.train, trainer.split.validation
         for index in range(len(self._results), len(self._points)):
             point = self._points[index]
-            result = fit_scatter(
-                trainer.features, train, validation, point.head, trainer.device, bench=trainer.bench
+            result = fit_closed_form(
+                trainer.features,
+                train,
+                validation,
+                point.head,
+                trainer.device,
+                shared=trainer.shared,
             )
             self._results.append(result)
             if on_epoch is not None:
@@ -169,5 +174,5 @@ def _chunks(points: Sequence[Point], size: int) -> list[tuple[Point, ...]]:
     return [tuple(points[start : start + size]) for start in range(0, len(points), size)]
 
 
-def _job(point: Point) -> Job:
-    return Job(point.head, point.train)
+def _job(point: Point) -> TrainingJob:
+    return TrainingJob(point.head, point.train)

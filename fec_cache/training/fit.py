@@ -9,12 +9,10 @@ import numpy.typing as npt
 from fec_cache.errors import FecError
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
-from fec_cache.training.batched.stack import Job, Stack
-from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.batched.stack import Stack, TrainingJob
+from fec_cache.training.closed_form import fit_closed_form
 from fec_cache.training.config import TrainConfig
-from fec_cache.training.history import Epoch, EpochCallback, TrainResult
-
-__all__ = ["Epoch", "EpochCallback", "TrainResult", "fit", "seconds_per_epoch"]
+from fec_cache.training.history import EpochCallback, TrainResult
 
 
 def fit(
@@ -45,10 +43,10 @@ def fit(
         TrainingDiverged: the loss is no number in the first epoch; later, training just ends.
         OutOfMemory: the device has too little of it.
     """
-    if head_config.head == "scatter":
-        return fit_scatter(features, train, validation, head_config, device, on_epoch)
+    if head_config.kind.is_closed_form:
+        return fit_closed_form(features, train, validation, head_config, device, on_epoch)
     started = time.perf_counter()
-    stack = Stack(features, train, validation, [Job(head_config, config)], device)
+    stack = Stack(features, train, validation, [TrainingJob(head_config, config)], device)
     is_interrupted = _is_interrupted(stack, config.epochs, on_epoch)
     (result,) = stack.finish()
     if isinstance(result, FecError):
@@ -77,5 +75,5 @@ def seconds_per_epoch(
     device: str = "cpu",
 ) -> float:
     """About how long one epoch will take, from a few batches on a fresh head."""
-    stack = Stack(features, train, validation, [Job(head_config, config)], device)
+    stack = Stack(features, train, validation, [TrainingJob(head_config, config)], device)
     return stack.seconds_per_epoch()

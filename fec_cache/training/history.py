@@ -1,14 +1,16 @@
-"""What training leaves behind: one line an epoch, and the trained head."""
+"""What training gives: a record per epoch, and the trained head. Loads without torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fec_cache.heads.base import PairHead
+if TYPE_CHECKING:
+    from fec_cache.heads.base import PairHead
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the history. Accuracies are shares; losses are means."""
+    """One line of the history. Accuracies are in [0, 1]; losses are means."""
 
     epoch: int
     train_loss: float
@@ -19,12 +21,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained head (on the CPU, best epoch), how it came about, and how long it took.
+    """A trained head (on the CPU, of its best epoch), its history, and how long it took.
 
-    `interrupted` says that Ctrl-C ended the training: the head is the best one until then.
+    `interrupted` says that Ctrl-C ended the training; the head is the best one until then.
     """
 
-    head: PairHead
+    head: "PairHead"
     history: tuple[Epoch, ...]
     best: Epoch
     duration_s: float

@@ -9,8 +9,9 @@ from fec_cache.errors import BadOption, FecError
 from fec_cache.evaluation.baseline import NAME, Rivals, recipe_key, recipe_name
 from fec_cache.heads.base import PairHead
 from fec_cache.pairs.labelled import Labelled
-from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_seen_faces
-from fec_cache.runs.config import RunConfig
+from fec_cache.runs.checkpoint import load_head, load_seen_faces
+from fec_cache.runs.config import RunConfig, load_config
+from fec_cache.runs.files import CONFIG_NAME
 from fec_cache.system.reporter import SILENT, Reporter
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.labelled import load_labelled

@@ -1,6 +1,5 @@
 """`fec compare` as one call: two heads, or two groups of seeds, on the same test triplets."""
 
-import fnmatch
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,22 @@ import numpy.typing as npt
 from fec_cache.cache.joined import caches_of_recipes
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
-from fec_cache.errors import BadOption, MissingData
+from fec_cache.errors import BadOption
 from fec_cache.evaluation.checks import check_finite, check_logits
 from fec_cache.evaluation.compare import Comparison, compare_by_type
 from fec_cache.evaluation.figures import plain
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import units_of
 from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletCounts, TripletTable
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.pairs.labelled import Labelled
-from fec_cache.runs.checkpoint import CONFIG_NAME, load_head, load_seen_faces
+from fec_cache.runs.checkpoint import load_head, load_seen_faces
 from fec_cache.runs.config import RunConfig
+from fec_cache.runs.find import find_runs
 from fec_cache.system.reporter import LOGGING, SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.evaluate import find_run
 from fec_cache.workflows.labelled import load_labelled
 from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
 
@@ -154,28 +153,6 @@ def _outcome(
         overlap=warned,
         origin=origin_of(workspace.data_dir).note,
     )
-
-
-def find_runs(workspace: Workspace, words: str) -> tuple[Path, ...]:
-    """Folders of runs, named one by one or by patterns, parted by commas.
-
-    Raises:
-        MissingData: a name or a pattern fits no run.
-    """
-    found: dict[Path, None] = {}
-    known = sorted(path.parent for path in workspace.runs_dir.glob(f"*/{CONFIG_NAME}"))
-    for word in (part.strip() for part in words.split(",")):
-        if set(word) & set("*?["):
-            fitting = [folder for folder in known if fnmatch.fnmatchcase(folder.name, word)]
-            if not fitting:
-                raise MissingData(
-                    f"No run in {workspace.runs_dir} fits {word!r}. There are: "
-                    f"{', '.join(folder.name for folder in known) or 'none'}."
-                )
-            found.update(dict.fromkeys(fitting))
-        else:
-            found[find_run(workspace, word)] = None
-    return tuple(found)
 
 
 class _Measuring:

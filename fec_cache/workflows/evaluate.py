@@ -7,17 +7,13 @@ from fec_cache.cache.joined import caches_of_recipes
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.datasets.survivors import read_survivors
-from fec_cache.errors import MissingData
 from fec_cache.evaluation.baseline import measure_baseline
 from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.report import evaluate_head
-from fec_cache.reports.model_card import CARD_NAME, model_card
-from fec_cache.runs.checkpoint import (
-    CONFIG_NAME,
-    load_head,
-    load_seen_faces,
-    newest_run,
-)
+from fec_cache.reports.model_card import model_card
+from fec_cache.runs.checkpoint import load_head, load_seen_faces
+from fec_cache.runs.files import CARD_NAME, EVALUATION_NAME
+from fec_cache.runs.find import find_run
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.workspace import Workspace
@@ -27,28 +23,6 @@ from fec_cache.workflows.labelled import (
     warn_of_random_weights,
 )
 from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
-
-EVALUATION_NAME = "evaluation.json"
-
-
-def find_run(workspace: Workspace, name: str | None) -> Path:
-    """The folder of a run by its name, or the newest one.
-
-    Raises:
-        MissingData: there is no such run.
-    """
-    if name is None:
-        return newest_run(workspace.runs_dir)
-    for folder in (workspace.runs_dir / name, Path(name)):
-        if (folder / CONFIG_NAME).is_file():
-            return folder
-    known = sorted(path.parent.name for path in workspace.runs_dir.glob(f"*/{CONFIG_NAME}"))
-    if not known:
-        raise MissingData(f"{workspace.runs_dir} has no trained head. Run: fec train-head")
-    raise MissingData(
-        f"There is no run {name!r} in {workspace.runs_dir}. Name one of those there: "
-        f"{', '.join(known)}."
-    )
 
 
 def evaluate(

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.errors import BadOption, FecError, MissingData
-from fec_cache.runs.checkpoint import CONFIG_NAME, METRICS_NAME, load_config
-from fec_cache.search.space import UNREAD
+from fec_cache.runs.config import load_config
+from fec_cache.runs.files import CONFIG_NAME, EVALUATION_NAME, METRICS_NAME
+from fec_cache.search.space import unread_options
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.reporter import Parts, Reporter, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.evaluate import EVALUATION_NAME
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _standing(folder: Path) -> Standing:
     metrics, evaluation = _read(folder / METRICS_NAME), _read(folder / EVALUATION_NAME)
     overall = _part(_part(evaluation, "triplets"), "all")
     head = config.head
-    unread = UNREAD.get(head.head, ())
+    unread = unread_options(head.head)
     notes = []
     if any(recipe.has_random_weights for recipe in config.recipes):
         notes.append("random weights")

@@ -25,20 +25,20 @@ from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.seed_group import SeedGroup
 from fec_cache.faces.images import load_face
 from fec_cache.reports.page import MARKER, Picture, ReportData, render_report
-from fec_cache.runs.checkpoint import load_config, load_head, load_history
-from fec_cache.runs.config import RunConfig
+from fec_cache.runs.checkpoint import load_head
+from fec_cache.runs.config import RunConfig, load_config
+from fec_cache.runs.files import REPORT_NAME, RESULTS_NAME
+from fec_cache.runs.find import find_run, find_runs
+from fec_cache.runs.history import load_history
 from fec_cache.search.results import by_setting
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.baseline import check_seeds, named_rivals
-from fec_cache.workflows.compare import find_runs
-from fec_cache.workflows.evaluate import evaluate, find_run
-from fec_cache.workflows.search_keeper import RESULTS_NAME
+from fec_cache.workflows.evaluate import evaluate
 from fec_cache.workflows.seed_group import find_seeds, measure_seeds
 
-REPORT_NAME = "report.html"
 _MARKER_WITHIN = 4096
 _NUM_REASONS = 3
 

@@ -13,6 +13,7 @@ from fec_cache.inference.network import choose_device
 from fec_cache.pairs.annotated import AnnotatedPairs
 from fec_cache.pairs.config import PairConfig
 from fec_cache.reports.search_table import SearchBoard, rate_in_words, table_of
+from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.search.choice import BEST, check_rule
 from fec_cache.search.group import FAILURES
 from fec_cache.search.ledger import Ledger, Outcome
@@ -34,7 +35,7 @@ from fec_cache.workflows.labelled import (
     split_labelled,
     warn_of_random_weights,
 )
-from fec_cache.workflows.search_keeper import RESULTS_NAME, Keeper, SearchMaterial
+from fec_cache.workflows.search_keeper import Keeper, SearchMaterial
 from fec_cache.workflows.train import HeadRequest, digest_of, unread_note
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fec_cache.errors import FecError, NothingToTrain
-from fec_cache.heads.base import build_head
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
 from fec_cache.runs.checkpoint import load_head
+from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.search.choice import choose
 from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
@@ -22,8 +23,6 @@ from fec_cache.system.wording import counted
 from fec_cache.training.history import TrainResult
 from fec_cache.training.version import TRAINER_VERSION
 from fec_cache.workflows.train import trained_head
-
-RESULTS_NAME = "results.csv"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.seed_group import Seed, SeedGroup
 from fec_cache.evaluation.seeds import mean_over_seeds
-from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_history
-from fec_cache.runs.config import RunConfig
+from fec_cache.runs.checkpoint import load_head
+from fec_cache.runs.config import RunConfig, load_config
+from fec_cache.runs.files import CONFIG_NAME
+from fec_cache.runs.history import load_history
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.workspace import Workspace
 

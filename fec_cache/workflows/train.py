@@ -21,8 +21,8 @@ from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
 from fec_cache.runs.config import RunConfig
+from fec_cache.runs.files import RESULTS_NAME, SEARCH_NAME
 from fec_cache.runs.trained import TrainedHead
-from fec_cache.search.scope import SCOPE_NAME
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
 from fec_cache.system.reporter import LOGGING, Reporter
@@ -38,7 +38,6 @@ from fec_cache.workflows.labelled import (
     warn_of_random_weights,
 )
 
-RESULTS_NAME = "results.csv"
 _LONGEST_NAME = 200
 
 
@@ -182,7 +181,7 @@ def unread_note(head: str, names: Sequence[str]) -> str:
 
 def _check_folder(folder: Path) -> None:
     """Raise `OutputExists` where a search keeps its best head."""
-    if (folder / SCOPE_NAME).exists():
+    if (folder / SEARCH_NAME).exists():
         raise OutputExists(
             f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
             "remove the folder."

@@ -156,7 +156,7 @@ def test_an_image_that_cannot_be_read_in_time_is_given_up_in_the_time_asked_for(
 
 def test_unknown_run_lists_the_known_ones(place):
     line = place.fails("evaluate", "--run", "nope")
-    assert "There is no run 'nope' in runs. Name one of those there: first." in line
+    assert "There is no run 'nope' in runs. Choose one of: first." in line
     assert "runs has no trained head. Run: fec train-head" in place.fails(
         *("evaluate", "--run", "nope", "--runs", "elsewhere")
     ).replace("elsewhere", "runs")

@@ -46,11 +46,11 @@ def test_a_cache_that_is_not_there(place):
 
 def test_a_run_that_is_not_there(place):
     shutil.copytree(place.folder / "runs" / "first", place.folder / "runs" / "second")
-    there = "Name one of those there: first, second."
+    there = "Choose one of: first, second."
     assert place.fails("compare", "first", "nope").endswith(there)
     assert place.fails("report", "--against", "nope").endswith(there)
     line = place.fails("compare", "first", "x*")
-    assert line.endswith("No run in runs fits 'x*'. There are: first, second.")
+    assert line.endswith("No run in runs matches 'x*'. There are: first, second.")
 
 
 def test_a_demo_that_cannot_be_is_refused_before_anything_is_made(empty):

@@ -9,8 +9,9 @@ import torch
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
 from fec_cache.evaluation.measures.neighbours import RANKS, nearest_figures
 from fec_cache.evaluation.people import RowLabels, identity_figures, people_on_both_sides
-from fec_cache.heads.base import PairHead, build_head
+from fec_cache.heads.base import PairHead
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
 

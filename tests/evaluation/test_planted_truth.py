@@ -13,10 +13,10 @@ from campaigns.planted_truth import (
     probe_identity,
     true_shares,
 )
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 

@@ -10,12 +10,12 @@ from scipy.stats import t as student
 
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.build import TripletTable
+from fec_cache.pairs.credit import triplet_credit
 
 NUM_FACES, NUM_TRIPLETS = 60, 300
 

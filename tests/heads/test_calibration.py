@@ -9,9 +9,10 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from fec_cache.evaluation.measures.reliability import reliability
-from fec_cache.heads.base import NUM_BENDS, build_head
+from fec_cache.heads.base import NUM_BENDS
 from fec_cache.heads.calibration import fit_calibration, fit_platt
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 
 
 class TestCalibration:

@@ -8,12 +8,14 @@ from sklearn.preprocessing import StandardScaler
 
 from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.heads import preparation
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig, split_preparation
 from fec_cache.heads.preparation import Preparation, principal_directions, symmetric_eigen
+from fec_cache.heads.registry import build_head
 from fec_cache.testing.planted import planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
+
+WIDTH = 24
 
 
 def correlated(num_faces, width, seed=0, rank=None):
@@ -167,3 +169,21 @@ def test_eigenvectors_where_torch_gives_up(monkeypatch):
     assert values.dtype == vectors.dtype == torch.float32
     torch.testing.assert_close(values, expected[0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(vectors @ values.diag() @ vectors.T, matrix, rtol=1e-4, atol=1e-4)
+
+
+def test_standardize_by_hand():
+    torch.manual_seed(0)
+    features = np.random.default_rng(0).normal(2, 5, (40, WIDTH)).astype(np.float32)
+    features[:, 3] = 7.0
+    model = build_head(HeadConfig(head="symmetric", prepare="standardize"), WIDTH)
+    model.fit_preparation(torch.from_numpy(features))
+    centred = (features - features.mean(0)) / np.where(features.std(0) > 1e-6, features.std(0), 1)
+    centred[:, 3] = 0.0
+    wanted = centred / np.linalg.norm(centred, axis=1, keepdims=True) * np.sqrt(WIDTH)
+    prepared = model.prepare(torch.from_numpy(features)).numpy()
+    np.testing.assert_allclose(prepared, wanted, atol=2e-5)
+
+
+def test_l2_gives_length_sqrt_of_width():
+    lengths = Preparation("l2", WIDTH)(torch.randn(9, WIDTH)).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full((9,), WIDTH**0.5))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.heads.scoring import pair_logits, similarity_of
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET
 

@@ -20,16 +20,16 @@ from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
 from fec_cache.evaluation.figures import GroupAccuracy
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
-from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seed_group import Seed, SeedGroup
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.faces.crop import CropConfig
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 from fec_cache.pairs.config import PairConfig
+from fec_cache.pairs.credit import triplet_credit
 from fec_cache.reports.page import ReportData, render_report
 from fec_cache.reports.plots import jpeg_uri, percent, roc_points
 from fec_cache.reports.truth_plots import confusion_plot, heatmap_plot

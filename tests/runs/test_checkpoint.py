@@ -7,32 +7,19 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import HeadMismatch, MissingData
-from fec_cache.faces.crop import CropConfig
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.config import PairConfig
-from fec_cache.runs.checkpoint import (
-    load_config,
-    load_head,
-    load_history,
-    newest_run,
-    save_run,
-)
-from fec_cache.runs.config import RunConfig
+from fec_cache.runs.checkpoint import load_head, save_run
+from fec_cache.runs.config import RunConfig, load_config
+from fec_cache.runs.find import newest_run
+from fec_cache.runs.history import load_history
 from fec_cache.testing.planted import planted_split
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
+from tests.recipes import toy_recipe
 
-RECIPE = FeatureRecipe(
-    backbone="toy",
-    weights="sha256:" + "0" * 64,
-    layer="avgpool",
-    shape=(12,),
-    crop=CropConfig(),
-    mean=(0.5, 0.5, 0.5),
-    std=(0.2, 0.2, 0.2),
-)
+RECIPE = toy_recipe(12)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from fec_cache.errors import OutputExists
 from fec_cache.pairs.build import TripletTable
 from fec_cache.pairs.split import Split
-from fec_cache.search.scope import SCOPE_NAME, Scope, split_digest
+from fec_cache.runs.files import SEARCH_NAME
+from fec_cache.search.scope import Scope, split_digest
 
 SCOPE = Scope("f", "t", "s", "v")
 
@@ -22,9 +23,9 @@ def table(odd):
 
 def test_a_folder_is_reserved_once_and_then_reused(tmp_path):
     assert SCOPE.claim(tmp_path) is False
-    before = (tmp_path / SCOPE_NAME).read_bytes()
+    before = (tmp_path / SEARCH_NAME).read_bytes()
     assert SCOPE.claim(tmp_path) is False
-    assert (tmp_path / SCOPE_NAME).read_bytes() == before
+    assert (tmp_path / SEARCH_NAME).read_bytes() == before
 
 
 def test_another_scope_is_refused_and_named(tmp_path):
@@ -43,7 +44,7 @@ def test_a_run_that_was_not_made_by_a_search_is_refused(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff"])
 def test_a_damaged_file_is_rewritten(tmp_path, content):
-    (tmp_path / SCOPE_NAME).write_bytes(content)
+    (tmp_path / SEARCH_NAME).write_bytes(content)
     assert SCOPE.claim(tmp_path) is True
     assert SCOPE.claim(tmp_path) is False
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fec_cache.errors import NothingToTrain, TrainingDiverged
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
-from fec_cache.heads.scoring import odd_accuracy, similarity_of
+from fec_cache.heads.registry import build_head
+from fec_cache.heads.scoring import similarity_of, triplet_accuracy
 from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.testing.planted import planted_set, planted_split
 from fec_cache.training.config import TrainConfig
@@ -120,7 +120,7 @@ def test_the_best_epoch_is_kept_and_patience_stops():
     assert result.best.epoch == accuracies.index(max(accuracies)) + 1
     assert len(accuracies) == result.best.epoch + 3 < 60
     again = similarity_of(result.head, features, validation.rows)
-    measured = odd_accuracy(torch.from_numpy(again), torch.from_numpy(validation.odd))
+    measured = triplet_accuracy(torch.from_numpy(again), torch.from_numpy(validation.odd))
     assert measured == pytest.approx(result.best.val_triplet_accuracy, abs=1e-6)
 
 
@@ -167,7 +167,7 @@ def test_divergence_is_named_or_the_best_epoch_before_it_kept(caplog):
 def test_odd_accuracy_shares_ties():
     logits = torch.tensor([[1.0, 1.0, 1.0], [2.0, 2.0, 0.0], [0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
     odd = torch.tensor([0, 1, 2, 0])
-    assert odd_accuracy(logits, odd) == pytest.approx((1 / 3 + 1 / 2 + 1 + 0) / 4)
+    assert triplet_accuracy(logits, odd) == pytest.approx((1 / 3 + 1 / 2 + 1 + 0) / 4)
 
 
 def test_expected_time_is_near_the_real_one():

@@ -1,5 +1,7 @@
 """Losses against slow loops and other libraries."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from pytorch_metric_learning.reducers import MeanReducer
 from sklearn.metrics import log_loss
 from torch.func import functional_call, grad, vmap
 
-from fec_cache.heads.base import build_head
 from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.registry import build_head
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 from fec_cache.testing.planted import planted_set
 from fec_cache.training.config import LOSSES
@@ -171,3 +173,34 @@ def test_losses_of_stacked_heads_equal_each_heads_own(kind, loss):
         for name, weight in head.named_parameters():
             alone = torch.zeros_like(weight) if weight.grad is None else weight.grad
             torch.testing.assert_close(together[name][number], alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_both_orders_are_both_trained_on(loss):
+    """The doubled items hold every pair of every triplet in its other order, with its answer."""
+    _, table = planted_set(30, 20)
+    table = dataclasses.replace(table, votes=np.random.default_rng(0).integers(1, 6, (20, 3)))
+    plain, both = training_columns(loss, table), training_columns(loss, table, both_orders=True)
+    assert len(both[0]) == 2 * len(plain[0])
+    for column, doubled in zip(plain, both, strict=True):
+        np.testing.assert_array_equal(doubled[: len(column)], column)
+    if both[0].shape[1] == 2:
+        turned = {(b, a, y) for a, b, y in np.column_stack(plain).tolist()}
+        assert turned == {tuple(line) for line in np.column_stack(both).tolist()[len(plain[0]) :]}
+    else:
+        model = build_head(HeadConfig("concat", both_orders=True), 24)
+        faces = torch.randn(30, 24)
+        swapped = [torch.from_numpy(np.ascontiguousarray(c[20:])) for c in both]
+        here = batch_loss(loss, model, faces[swapped[0]], tuple(swapped[1:]))
+        pairs = [
+            model.compare(faces[table.rows[:, j]], faces[table.rows[:, i]])
+            for i, j in PAIRS_OF_TRIPLET
+        ]
+        logits = torch.stack(pairs, 1)
+        first = [torch.from_numpy(column) for column in plain]
+        wanted = (
+            triplet_loss(model, logits, first[1], first[2])
+            if loss == "triplet"
+            else odd_one_out_loss(logits, first[1])
+        )
+        torch.testing.assert_close(here, wanted)

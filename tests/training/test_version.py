@@ -6,7 +6,7 @@ import pytest
 
 from fec_cache.heads.config import HeadConfig
 from fec_cache.testing.planted import planted_split
-from fec_cache.training.closed_form import fit_scatter
+from fec_cache.training.closed_form import fit_closed_form
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 from fec_cache.training.version import TRAINER_VERSION
@@ -59,6 +59,6 @@ def test_steps_give_what_this_version_gave(case):
 
 
 def test_the_closed_form_gives_what_this_version_gave():
-    result = fit_scatter(*planted_split(), HeadConfig("scatter"))
+    result = fit_closed_form(*planted_split(), HeadConfig("scatter"))
     found = [*losses(result), result.best.val_triplet_accuracy]
     assert found == pytest.approx(KNOWN[TRAINER_VERSION]["scatter"], rel=1e-3)

@@ -214,7 +214,7 @@ def test_a_head_compared_with_itself_and_with_none(place):
     assert found["triplets"]["all"]["num_triplets"] <= NUM_TRIPLETS
     assert "no difference on" in place.ok("compare", "first", "first").output
     assert "There is no run 'nope'" in place.fails("compare", "first", "nope")
-    assert "No run in runs fits 'best-*'" in place.fails("compare", "first", "best-*")
+    assert "No run in runs matches 'best-*'" in place.fails("compare", "first", "best-*")
     place.ok("train-head", "--epochs", "1", "--name", "second")
     wrong = place.run("compare", "first,second", "second")
     assert wrong.exit_code == 2

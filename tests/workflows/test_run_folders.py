@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from fec_cache.runs.checkpoint import load_config
+from fec_cache.runs.config import load_config
 
 
 def names(folder):

@@ -58,7 +58,7 @@ def test_other_recipes_are_no_seeds(three):
     assert "small-0 and other differ by more than their seed" in line
     line = three.misused("report", "--run", "small-0", "--against", "other,first")
     assert "other and first differ by more than their seed" in line
-    assert "No run in runs fits 'no-*'" in three.fails("report", "--against", "no-*")
+    assert "No run in runs matches 'no-*'" in three.fails("report", "--against", "no-*")
 
 
 def test_the_original_recipe_on_the_pool_is_the_measure_of_heads_on_other_layers(place):

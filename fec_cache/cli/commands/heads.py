@@ -19,7 +19,8 @@ from fec_cache.cli.options import (
     workspace_options,
 )
 from fec_cache.datasets.boxes import Box
-from fec_cache.heads.config import HEADS, INITS, HeadConfig
+from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import head_names, start_names
 from fec_cache.pairs.config import PairConfig
 from fec_cache.search.space import Point
 from fec_cache.system.wording import counted
@@ -29,7 +30,7 @@ from fec_cache.training.config import LOSSES, OPTIMIZERS, TrainConfig
 _HEAD = (
     click.option(
         "--head",
-        type=click.Choice(HEADS),
+        type=click.Choice(head_names()),
         default=HeadConfig.head,
         show_default=True,
         help=FIELD_HELP["head"],
@@ -62,7 +63,7 @@ _HEAD = (
     ),
     click.option(
         "--init",
-        type=click.Choice(INITS),
+        type=click.Choice(start_names()),
         default=HeadConfig.init,
         show_default=True,
         help=FIELD_HELP["init"],
@@ -174,8 +175,8 @@ def evaluate(
 ) -> None:
     """Measure a trained head on the test split: triplet accuracy by type, with intervals."""
     from fec_cache.reports.evaluation_tables import evaluation_parts
+    from fec_cache.runs.find import find_run
     from fec_cache.workflows.evaluate import evaluate as run_evaluate
-    from fec_cache.workflows.evaluate import find_run
 
     folder = find_run(workspace, run_name)
     outcome = run_evaluate(workspace, folder, allow_overlap, console)
@@ -215,7 +216,7 @@ def predict(
     device: str,
 ) -> None:
     """Say whether two pictures show similar or different expressions."""
-    from fec_cache.workflows.evaluate import find_run
+    from fec_cache.runs.find import find_run
     from fec_cache.workflows.predict import predict as predict_pair
 
     if len(boxes) > 2:

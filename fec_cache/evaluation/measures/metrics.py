@@ -17,24 +17,6 @@ CHANCE = 1.0 / 3.0
 PAIR_FLOOR = 2.0 / 3.0
 
 
-def triplet_credit(similarity: Floats, odd: Ints) -> npt.NDArray[np.float64]:
-    """How right each triplet is: 1, 0, or 1/k where k pairs are equally the most similar.
-
-    Args:
-        similarity: [T, 3], higher is more alike; pair j is the pair without face j.
-        odd: [T], the odd face by the raters' majority, and so the similar pair.
-
-    Returns:
-        [T] float64 in [0, 1]; its mean is the triplet accuracy, chance 1/3. A head that always
-        answers the same scores exactly chance, whatever the order of the faces.
-
-    Source: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283, section 5.
-    """
-    best = similarity == similarity.max(axis=1, keepdims=True)
-    hit = np.take_along_axis(best, odd[:, None], axis=1)[:, 0]
-    return np.asarray(hit / np.maximum(best.sum(axis=1), 1), np.float64)
-
-
 def odd_probabilities(logits: Floats) -> npt.NDArray[np.float64]:
     """Probability of each face to be the odd one, given that exactly one pair is similar.
 

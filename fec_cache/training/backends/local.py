@@ -1,12 +1,12 @@
-"""Where stacks live: here, in this process; `processes` has those of one thread each."""
+"""Where stacks are trained: in this process, or in the forked ones of `processes`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from fec_cache.errors import TrainingDiverged
-from fec_cache.training.batched.shared_data import Ground
-from fec_cache.training.batched.stack import Job, Stack
+from fec_cache.training.batched.shared_data import SharedData
+from fec_cache.training.batched.stack import Stack, TrainingJob
 from fec_cache.training.history import Epoch, TrainResult
 
 Results = list[TrainResult | TrainingDiverged]
@@ -14,22 +14,32 @@ StackCallback = Callable[[int, int, Epoch], None]
 ResultsCallback = Callable[[int, Results], None]
 
 
-class Host(ABC):
-    """Holds stacks, known by their numbers."""
+class Backend(ABC):
+    """Trains stacks, which are identified by their numbers."""
 
     @abstractmethod
-    def advance(self, numbers: Sequence[int], num_epochs: int, tell: StackCallback) -> None:
-        """Train stacks on; `tell` hears the stack's number, the seat in it, and the epoch."""
+    def advance(self, numbers: Sequence[int], num_epochs: int, on_epoch: StackCallback) -> None:
+        """Train stacks further.
+
+        Args:
+            numbers: of the stacks.
+            num_epochs: how many at most.
+            on_epoch: called with the stack's number, the job's index in it, and the epoch.
+        """
 
     @abstractmethod
     def complete(
-        self, numbers: Sequence[int], num_epochs: int, tell: StackCallback, done: ResultsCallback
+        self,
+        numbers: Sequence[int],
+        num_epochs: int,
+        on_epoch: StackCallback,
+        on_results: ResultsCallback,
     ) -> None:
-        """Train stacks on to their end and let them go; `done` gets the results of each at once."""
+        """Train stacks to their end and free them; each one's results are passed on at once."""
 
     @abstractmethod
-    def keep(self, number: int, seats: Sequence[int]) -> None:
-        """Go on with some seats of a stack, or with none."""
+    def keep(self, number: int, indices: Sequence[int]) -> None:
+        """Continue with some jobs of a stack, or with none."""
 
     @abstractmethod
     def finish(self, numbers: Sequence[int]) -> list[Results]:
@@ -37,33 +47,37 @@ class Host(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let all stacks go."""
+        """Free all stacks."""
 
 
-class LocalHost(Host):
+class LocalBackend(Backend):
     """Stacks in this process, one after the other."""
 
-    def __init__(self, ground: Ground, stacks: Sequence[Sequence[Job]]) -> None:
-        self._ground, self._jobs = ground, stacks
+    def __init__(self, shared: SharedData, stacks: Sequence[Sequence[TrainingJob]]) -> None:
+        self._shared, self._jobs = shared, stacks
         self._stacks: dict[int, Stack] = {}
 
-    def advance(self, numbers: Sequence[int], num_epochs: int, tell: StackCallback) -> None:
-        """Train stacks on."""
+    def advance(self, numbers: Sequence[int], num_epochs: int, on_epoch: StackCallback) -> None:
+        """Train stacks further."""
         for number in numbers:
-            self._stack(number).advance(num_epochs, partial(tell, number))
+            self._stack(number).advance(num_epochs, partial(on_epoch, number))
 
     def complete(
-        self, numbers: Sequence[int], num_epochs: int, tell: StackCallback, done: ResultsCallback
+        self,
+        numbers: Sequence[int],
+        num_epochs: int,
+        on_epoch: StackCallback,
+        on_results: ResultsCallback,
     ) -> None:
-        """Train stacks on to their end."""
+        """Train stacks to their end."""
         for number in numbers:
-            self.advance([number], num_epochs, tell)
-            done(number, self._stacks.pop(number).finish())
+            self.advance([number], num_epochs, on_epoch)
+            on_results(number, self._stacks.pop(number).finish())
 
-    def keep(self, number: int, seats: Sequence[int]) -> None:
-        """Go on with some seats of a stack, or with none."""
-        if seats:
-            self._stack(number).keep(seats)
+    def keep(self, number: int, indices: Sequence[int]) -> None:
+        """Continue with some jobs of a stack, or with none."""
+        if indices:
+            self._stack(number).keep(indices)
         else:
             self._stacks.pop(number, None)
 
@@ -72,18 +86,20 @@ class LocalHost(Host):
         return [self._stack(number).finish() for number in numbers]
 
     def seconds_per_epoch(self, number: int) -> float:
-        """About how long an epoch of a stack takes; its heads move on."""
+        """About how long an epoch of a stack takes; measuring it trains the heads too."""
         return self._stack(number).seconds_per_epoch()
 
     def close(self) -> None:
-        """Let all stacks go."""
+        """Free all stacks."""
         self._stacks = {}
 
     def _stack(self, number: int) -> Stack:
-        """Made when it is first needed: stacks that wait hold no memory."""
+        # Made when first needed: stacks that wait must not take memory.
         if number not in self._stacks:
-            ground, jobs = self._ground, self._jobs[number]
-            self._stacks[number] = Stack(
-                ground.features, ground.train, ground.validation, jobs, str(ground.device), ground
-            )
+            self._stacks[number] = stack_on(self._shared, self._jobs[number])
         return self._stacks[number]
+
+
+def stack_on(shared: SharedData, jobs: Sequence[TrainingJob]) -> Stack:
+    """A stack of jobs on features and triplets that are on the device already."""
+    return Stack(shared.features, shared.train, shared.validation, jobs, str(shared.device), shared)

@@ -12,13 +12,14 @@ from fec_cache.errors import OutOfMemory
 from fec_cache.pairs.build import TripletTable
 from fec_cache.system.cores import usable_cores
 from fec_cache.system.wording import counted
+from fec_cache.training.backends.local import stack_on
 from fec_cache.training.backends.process_pool import StackPlan
 from fec_cache.training.backends.processes import can_fork, timed_in_processes
-from fec_cache.training.batched.shared_data import Ground
-from fec_cache.training.batched.stack import Job, Stack, stack_key
+from fec_cache.training.batched.shared_data import SharedData
+from fec_cache.training.batched.stack import TrainingJob, stack_key
 
 WIDTHS = (8, 32, 128)
-# Starting processes takes about as long as this much training.
+# Starting the processes takes about this long.
 _WORTH_PROCESSES_S = 1.0
 
 
@@ -31,7 +32,7 @@ class _Trial:
     seconds: float
 
     def in_words(self) -> str:
-        """For people."""
+        """A phrase for the log."""
         if self.num_processes > 1:
             return f"in {counted(self.num_processes, 'process', 'processes')} {self.seconds:.3g} s"
         return f"{self.width} side by side {self.seconds:.3g} s"
@@ -41,45 +42,45 @@ def plan_stacks(
     features: npt.NDArray[np.floating],
     train: TripletTable,
     validation: TripletTable,
-    jobs: Sequence[Job],
+    jobs: Sequence[TrainingJob],
     device: str = "cpu",
 ) -> StackPlan:
-    """Measure some steps of the most frequent key in each way, and choose the quickest.
+    """Time some steps of the most frequent key in each way, and choose the fastest.
 
     Args:
         features: [N, D], any float dtype.
         train: triplets to learn from.
-        validation: triplets to judge by.
-        jobs: what is to be trained.
-        device: in torch's words.
+        validation: triplets to validation_set by.
+        jobs: all jobs to train.
+        device: as torch names it.
 
     Raises:
         NothingToTrain: a side is empty, or the features are not finite.
-        OutOfMemory: not even one head fits.
+        OutOfMemory: a single head does not fit.
     """
     ((key, _),) = Counter(map(stack_key, jobs)).most_common(1)
     alike = [job for job in jobs if stack_key(job) == key]
-    ground = Ground(features, train, validation, torch.device(device))
-    trials = _stacked_trials(ground, alike)
+    shared = SharedData(features, train, validation, torch.device(device))
+    trials = _stacked_trials(shared, alike)
     alone = trials[0]
     epochs = sum(job.train.epochs for job in jobs)
     num_processes = min(usable_cores(), len(jobs))
     worth = alone.seconds * epochs > _WORTH_PROCESSES_S
-    if num_processes > 1 and device == "cpu" and can_fork() and worth:
-        seconds = timed_in_processes(ground, alike[0], num_processes) / num_processes
+    if num_processes > 1 and device == "cpu" and can_fork(jobs) and worth:
+        seconds = timed_in_processes(shared, alike[0], num_processes) / num_processes
         trials.append(_Trial(1, num_processes, seconds))
     best = min(trials, key=lambda trial: trial.seconds)
     return StackPlan(best.width, best.num_processes, best.seconds, _sentence(trials, best))
 
 
-def _stacked_trials(ground: Ground, alike: Sequence[Job]) -> list[_Trial]:
-    """One head alone, then wider and wider stacks as long as they may be worth it."""
-    trials = [_Trial(1, 1, _stack(ground, alike[:1]).seconds_per_epoch())]
+def _stacked_trials(shared: SharedData, alike: Sequence[TrainingJob]) -> list[_Trial]:
+    """One head alone, then wider stacks until they get slower or do not fit."""
+    trials = [_Trial(1, 1, stack_on(shared, alike[:1]).seconds_per_epoch())]
     for width in WIDTHS:
         if len(alike) < width:
             break
         try:
-            seconds = _stack(ground, alike[:width]).seconds_per_epoch() / width
+            seconds = stack_on(shared, alike[:width]).seconds_per_epoch() / width
         except OutOfMemory:
             break
         trials.append(_Trial(width, 1, seconds))
@@ -88,13 +89,9 @@ def _stacked_trials(ground: Ground, alike: Sequence[Job]) -> list[_Trial]:
     return trials
 
 
-def _stack(ground: Ground, jobs: Sequence[Job]) -> Stack:
-    return Stack(ground.features, ground.train, ground.validation, jobs, str(ground.device), ground)
-
-
 def _sentence(trials: Sequence[_Trial], best: _Trial) -> str:
-    alone = f"one head alone {trials[0].seconds:.3g} s an epoch"
-    told = ", ".join([alone, *(trial.in_words() for trial in trials[1:])])
+    alone = f"one head alone {trials[0].seconds:.3g} s per epoch"
+    measured = ", ".join([alone, *(trial.in_words() for trial in trials[1:])])
     if best.num_processes > 1:
         choice = counted(best.num_processes, "process", "processes")
         choice += " of one thread, one head at a time each"
@@ -102,4 +99,4 @@ def _sentence(trials: Sequence[_Trial], best: _Trial) -> str:
         choice = f"{counted(best.width, 'head')} side by side"
     else:
         choice = "one head at a time"
-    return f"Calibration, per head: {told}. Chosen: {choice}."
+    return f"Calibration, per head: {measured}. Chosen: {choice}."

@@ -1,4 +1,4 @@
-"""Jobs of any keys, parted into stacks and trained together: what a search hands its points to."""
+"""Training jobs of any shape, grouped into stacks and trained together."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import torch
 
 from fec_cache.errors import TrainingDiverged
 from fec_cache.pairs.build import TripletTable
-from fec_cache.training.backends.local import Host, LocalHost, StackCallback
-from fec_cache.training.backends.processes import ProcessHost, can_fork
-from fec_cache.training.batched.shared_data import Ground
-from fec_cache.training.batched.stack import Job, JobCallback, stack_key
+from fec_cache.training.backends.local import Backend, LocalBackend, StackCallback
+from fec_cache.training.backends.processes import ProcessBackend, can_fork
+from fec_cache.training.batched.shared_data import SharedData
+from fec_cache.training.batched.stack import JobCallback, TrainingJob, stack_key
 from fec_cache.training.history import Epoch, TrainResult
 
 DoneCallback = Callable[[Sequence[int], Sequence[TrainResult | TrainingDiverged]], None]
@@ -20,10 +20,10 @@ DoneCallback = Callable[[Sequence[int], Sequence[TrainResult | TrainingDiverged]
 
 @dataclass(frozen=True)
 class StackPlan:
-    """How jobs are shared out: heads in one stack, and processes of one thread each (CPU).
+    """How to distribute jobs: heads per stack, and processes of one thread each (CPU only).
 
-    `seconds_per_epoch` is the expected time of one epoch of one job in such a plan, all processes
-    together; `sentence` says in words what was measured and chosen.
+    `seconds_per_epoch` is the expected time of one epoch of one job in this plan, all processes
+    together; `sentence` says what was measured and chosen.
     """
 
     width: int
@@ -32,10 +32,10 @@ class StackPlan:
     sentence: str
 
 
-class Crew:
-    """Trains jobs like a `Stack`, whatever their keys; same interface, jobs in the given order.
+class JobPool:
+    """Trains jobs like a `Stack`, but of any keys; the interface is the same.
 
-    After an interrupt there is no going on: only `histories` and `close` make sense then.
+    After an interrupt training cannot continue: only `histories` and `close` are valid then.
     """
 
     def __init__(
@@ -43,28 +43,29 @@ class Crew:
         features: npt.NDArray[np.floating],
         train: TripletTable,
         validation: TripletTable,
-        jobs: Sequence[Job],
+        jobs: Sequence[TrainingJob],
         plan: StackPlan,
         device: str = "cpu",
     ) -> None:
-        """Part the jobs into stacks of equal keys, at most `plan.width` jobs each.
+        """Group the jobs into stacks of equal keys, at most `plan.width` jobs each.
 
         Raises:
             NothingToTrain: a side is empty, or the features are not finite.
         """
         self.jobs = tuple(jobs)
-        parts = _parted(jobs, plan.width)
-        self._seats = [(0, 0)] * len(jobs)
-        for number, places in enumerate(parts):
-            for seat, place in enumerate(places):
-                self._seats[place] = (number, seat)
+        groups = _grouped(jobs, plan.width)
+        # Where each kept job is trained: the number of its stack, and its index in that stack.
+        self._slots = [(0, 0)] * len(jobs)
+        for number, members in enumerate(groups):
+            for index, job_index in enumerate(members):
+                self._slots[job_index] = (number, index)
         self._histories: list[list[Epoch]] = [[] for _ in jobs]
-        ground = Ground(features, train, validation, torch.device(device))
-        stacks = [[jobs[place] for place in places] for places in parts]
+        shared = SharedData(features, train, validation, torch.device(device))
+        stacks = [[jobs[index] for index in members] for members in groups]
         num_processes = min(plan.num_processes, len(stacks))
-        self._host: Host = LocalHost(ground, stacks)
-        if num_processes > 1 and device == "cpu" and can_fork():
-            self._host = ProcessHost(ground, stacks, num_processes)
+        self._backend: Backend = LocalBackend(shared, stacks)
+        if num_processes > 1 and device == "cpu" and can_fork(jobs):
+            self._backend = ProcessBackend(shared, stacks, num_processes)
 
     @property
     def histories(self) -> tuple[tuple[Epoch, ...], ...]:
@@ -72,95 +73,96 @@ class Crew:
         return tuple(tuple(history) for history in self._histories)
 
     def advance(self, num_epochs: int, on_epoch: JobCallback | None = None) -> None:
-        """Train every kept job on for some epochs, but not beyond its own last one.
+        """Train every kept job for some more epochs, but not beyond its own last one.
 
         Args:
             num_epochs: how many at most.
-            on_epoch: told the place of the job among the kept ones, and its new epoch.
+            on_epoch: called with the index of the job among the kept ones, and its new epoch.
 
         Raises:
             OutOfMemory: a batch is too large for the device, or a process was ended.
         """
-        self._host.advance(self._numbers(), num_epochs, self._teller(on_epoch))
+        self._backend.advance(self._numbers(), num_epochs, self._recorder(on_epoch))
 
     def complete(
         self, num_epochs: int, on_epoch: JobCallback | None, on_done: DoneCallback
     ) -> None:
-        """Advance, and give results as they come: those of a stack's jobs together.
+        """Advance, and pass results on as they come: those of a stack's jobs together.
 
         Args:
             num_epochs: how many at most.
             on_epoch: as in `advance`.
-            on_done: told the places of jobs among the kept ones, and their results as by `finish`.
+            on_done: called with indices of kept jobs, and their results as `finish` gives them.
 
         Raises:
             OutOfMemory: a batch is too large for the device, or a process was ended.
         """
 
-        def done(number: int, results: Sequence[TrainResult | TrainingDiverged]) -> None:
-            """Turn the stack's number into its jobs' places."""
-            own = [place for place, (owner, _) in enumerate(self._seats) if owner == number]
-            on_done(own, [results[self._seats[place][1]] for place in own])
+        def on_results(number: int, results: Sequence[TrainResult | TrainingDiverged]) -> None:
+            """Translate the stack's number into its jobs' indices."""
+            own = [index for index, (owner, _) in enumerate(self._slots) if owner == number]
+            on_done(own, [results[self._slots[index][1]] for index in own])
 
-        self._host.complete(self._numbers(), num_epochs, self._teller(on_epoch), done)
+        recorder = self._recorder(on_epoch)
+        self._backend.complete(self._numbers(), num_epochs, recorder, on_results)
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with some jobs only; what the others held on the device is given back.
+    def keep(self, indices: Sequence[int]) -> None:
+        """Continue with some jobs only and free the device memory of the others.
 
         Args:
-            places: of the kept jobs, in their new order.
+            indices: of the kept jobs, in their new order.
         """
-        kept = [self._seats[place] for place in places]
+        kept = [self._slots[index] for index in indices]
         for number in self._numbers():
-            seats = sorted(seat for owner, seat in kept if owner == number)
-            num_seats = sum(owner == number for owner, _ in self._seats)
-            if len(seats) == num_seats:
+            members = sorted(member for owner, member in kept if owner == number)
+            num_members = sum(owner == number for owner, _ in self._slots)
+            if len(members) == num_members:
                 continue
-            self._host.keep(number, seats)
-            # The seats that are left move up.
-            kept = [(o, seats.index(s)) if o == number else (o, s) for o, s in kept]
-        self.jobs = tuple(self.jobs[place] for place in places)
-        self._histories = [self._histories[place] for place in places]
-        self._seats = kept
+            self._backend.keep(number, members)
+            # The stack numbers its remaining jobs from 0 again.
+            kept = [(o, members.index(m)) if o == number else (o, m) for o, m in kept]
+        self.jobs = tuple(self.jobs[index] for index in indices)
+        self._histories = [self._histories[index] for index in indices]
+        self._slots = kept
 
     def finish(self) -> list[TrainResult | TrainingDiverged]:
         """The result of each kept job: its best epoch so far, calibrated on validation.
 
-        A job whose loss was no number in its first epoch gives its error instead.
+        A job whose loss was not finite in its first epoch gives its error instead.
         """
         numbers = self._numbers()
-        results = dict(zip(numbers, self._host.finish(numbers), strict=True))
-        return [results[number][seat] for number, seat in self._seats]
+        results = dict(zip(numbers, self._backend.finish(numbers), strict=True))
+        return [results[number][index] for number, index in self._slots]
 
     def close(self) -> None:
-        """Let processes and memory go."""
-        self._host.close()
+        """Free processes and memory."""
+        self._backend.close()
 
-    def _teller(self, on_epoch: JobCallback | None) -> StackCallback:
-        """Keeps histories, and turns seats in stacks into the jobs' places."""
-        places = {seat: place for place, seat in enumerate(self._seats)}
+    def _recorder(self, on_epoch: JobCallback | None) -> StackCallback:
+        """Keeps histories, and translates slots into the jobs' indices."""
+        indices = {slot: index for index, slot in enumerate(self._slots)}
 
-        def tell(number: int, seat: int, epoch: Epoch) -> None:
-            """Hear of one epoch."""
-            place = places[number, seat]
-            self._histories[place].append(epoch)
+        def record(number: int, member: int, epoch: Epoch) -> None:
+            """Keep one epoch."""
+            index = indices[number, member]
+            self._histories[index].append(epoch)
             if on_epoch is not None:
-                on_epoch(place, epoch)
+                on_epoch(index, epoch)
 
-        return tell
+        return record
 
     def _numbers(self) -> list[int]:
         """The stacks that have a kept job."""
-        return sorted({number for number, _ in self._seats})
+        return sorted({number for number, _ in self._slots})
 
 
-def _parted(jobs: Sequence[Job], width: int) -> list[list[int]]:
-    """Places of the jobs of each stack."""
-    alike: dict[Hashable, list[int]] = {}
-    for place, job in enumerate(jobs):
-        alike.setdefault(stack_key(job), []).append(place)
+def _grouped(jobs: Sequence[TrainingJob], width: int) -> list[list[int]]:
+    """Indices of the jobs of each stack."""
+    by_key: dict[Hashable, list[int]] = {}
+    for index, job in enumerate(jobs):
+        by_key.setdefault(stack_key(job), []).append(index)
     return [
-        places[start : start + width]
-        for places in alike.values()
-        for start in range(0, len(places), width)
+        indices[start : start + width]
+        for indices in by_key.values()
+        for start in range(0, len(indices), width)
     ]

@@ -16,42 +16,44 @@ import torch
 
 from fec_cache.errors import FecError, OutOfMemory
 from fec_cache.training.backends.local import (
-    Host,
-    LocalHost,
+    Backend,
+    LocalBackend,
     Results,
     ResultsCallback,
     StackCallback,
 )
-from fec_cache.training.batched.shared_data import Ground
-from fec_cache.training.batched.stack import Job
+from fec_cache.training.batched.shared_data import SharedData
+from fec_cache.training.batched.stack import TrainingJob
 from fec_cache.training.history import Epoch
 
 log = logging.getLogger(__name__)
 
 
-class ProcessHost(Host):
+class ProcessBackend(Backend):
     """Stacks in forked processes of one thread each, which share the prepared features.
 
-    A stack goes to the first idle process and stays there.
+    A stack goes to the first idle process and stays in it.
     """
 
-    def __init__(self, ground: Ground, stacks: Sequence[Sequence[Job]], num_processes: int) -> None:
+    def __init__(
+        self, shared: SharedData, stacks: Sequence[Sequence[TrainingJob]], num_processes: int
+    ) -> None:
         """Prepare the features for all stacks and start the processes.
 
         Raises:
             FecError: a preparation cannot be fitted.
         """
         for jobs in stacks:
-            ground.prepare(jobs[0].head)
-            ground.items(jobs[0].train.loss, jobs[0].head)
+            shared.prepare(jobs[0].head)
+            shared.items(jobs[0].train.loss, jobs[0].head)
         context = multiprocessing.get_context("fork")
         self._owners: dict[int, Connection] = {}
         self._workers: dict[Connection, Any] = {}
         for _ in range(num_processes):
             ours, theirs = context.Pipe()
-            # A process must not hold its siblings' ends, or it would outlive this one.
+            # A process that held its siblings' ends would not notice that this one is gone.
             others = [ours, *self._workers]
-            process = context.Process(target=_serve, args=(theirs, others, ground, stacks))
+            process = context.Process(target=_serve, args=(theirs, others, shared, stacks))
             with warnings.catch_warnings():
                 # Forking beside threads is safe here: processes touch torch on one thread only.
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -59,61 +61,65 @@ class ProcessHost(Host):
             theirs.close()
             self._workers[ours] = process
 
-    def advance(self, numbers: Sequence[int], num_epochs: int, tell: StackCallback) -> None:
-        """Train stacks on, as many at a time as there are processes."""
-        self._share_out("advance", numbers, num_epochs, tell)
+    def advance(self, numbers: Sequence[int], num_epochs: int, on_epoch: StackCallback) -> None:
+        """Train stacks further, as many at a time as there are processes."""
+        self._distribute("advance", numbers, num_epochs, on_epoch)
 
     def complete(
-        self, numbers: Sequence[int], num_epochs: int, tell: StackCallback, done: ResultsCallback
+        self,
+        numbers: Sequence[int],
+        num_epochs: int,
+        on_epoch: StackCallback,
+        on_results: ResultsCallback,
     ) -> None:
-        """Train stacks on to their end."""
-        self._share_out("complete", numbers, num_epochs, tell, done)
+        """Train stacks to their end."""
+        self._distribute("complete", numbers, num_epochs, on_epoch, on_results)
 
-    def keep(self, number: int, seats: Sequence[int]) -> None:
-        """Go on with some seats of a stack, or with none."""
-        self._share_out("keep", [number], list(seats), _nobody)
+    def keep(self, number: int, indices: Sequence[int]) -> None:
+        """Continue with some jobs of a stack, or with none."""
+        self._distribute("keep", [number], list(indices), _ignore)
 
     def finish(self, numbers: Sequence[int]) -> list[Results]:
         """The results of stacks."""
-        answers = self._share_out("finish", numbers, None, _nobody)
+        answers = self._distribute("finish", numbers, None, _ignore)
         return [answers[number] for number in numbers]
 
     def seconds_per_epoch(self, numbers: Sequence[int]) -> list[float]:
         """About how long an epoch of each stack takes while the others run too."""
-        answers = self._share_out("time", numbers, None, _nobody)
+        answers = self._distribute("time", numbers, None, _ignore)
         return [answers[number] for number in numbers]
 
     def close(self) -> None:
-        """End the processes, whatever they are doing."""
+        """Terminate the processes."""
         for connection, process in self._workers.items():
             process.terminate()
             process.join()
             connection.close()
         self._workers = {}
 
-    def _share_out(
+    def _distribute(
         self,
-        verb: str,
+        command: str,
         numbers: Sequence[int],
         argument: object,
-        tell: StackCallback,
-        done: Callable[[int, Any], None] | None = None,
+        on_epoch: StackCallback,
+        on_answer: Callable[[int, Any], None] | None = None,
     ) -> dict[int, Any]:
-        """Let the processes do something with each stack; their answers by the stacks' numbers."""
-        open_numbers, busy = list(numbers), dict[Connection, int]()
+        """Send the processes a command for each stack; their answers by the stacks' numbers."""
+        waiting, busy = list(numbers), dict[Connection, int]()
         answers: dict[int, Any] = {}
-        while open_numbers or busy:
+        while waiting or busy:
             for connection in [c for c in self._workers if c not in busy]:
-                number = self._next_for(connection, open_numbers)
+                number = self._next_for(connection, waiting)
                 if number is not None:
                     busy[connection] = number
                     self._owners[number] = connection
-                    connection.send_bytes(pickle.dumps((verb, number, argument)))
+                    connection.send_bytes(pickle.dumps((command, number, argument)))
             for ready in wait(list(busy)):
                 connection = next(c for c in busy if c is ready)
                 kind, content = self._receive(connection)
                 if kind == "epoch":
-                    tell(busy[connection], *content)
+                    on_epoch(busy[connection], *content)
                 elif kind == "log":
                     log.log(*content)
                 elif kind == "failed":
@@ -121,16 +127,16 @@ class ProcessHost(Host):
                 else:
                     number = busy.pop(connection)
                     answers[number] = content
-                    if done is not None:
-                        done(number, content)
+                    if on_answer is not None:
+                        on_answer(number, content)
         return answers
 
-    def _next_for(self, connection: Connection, open_numbers: list[int]) -> int | None:
-        """Take the next stack that a process has, or else one that nobody has."""
+    def _next_for(self, connection: Connection, waiting: list[int]) -> int | None:
+        """Take the next stack that this process has, or else one that no process has."""
         for owner in (connection, None):
-            for number in open_numbers:
+            for number in waiting:
                 if self._owners.get(number) is owner:
-                    open_numbers.remove(number)
+                    waiting.remove(number)
                     return number
         return None
 
@@ -147,8 +153,8 @@ class ProcessHost(Host):
         return kind, content
 
 
-class _Teller(logging.Handler):
-    """Hands log lines on: a process must not touch the console of the one that forked it."""
+class _LogSender(logging.Handler):
+    """Sends log lines to the parent: a process must not write to the console of its parent."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
@@ -160,63 +166,66 @@ class _Teller(logging.Handler):
         self._connection.send_bytes(pickle.dumps(("log", content)))
 
 
-def timed_in_processes(ground: Ground, job: Job, num_processes: int) -> float:
-    """Seconds an epoch of one job takes while all processes train one like it."""
-    host = ProcessHost(ground, [[job]] * num_processes, num_processes)
+def timed_in_processes(shared: SharedData, job: TrainingJob, num_processes: int) -> float:
+    """Seconds that an epoch of one job takes while every process trains such a job."""
+    backend = ProcessBackend(shared, [[job]] * num_processes, num_processes)
     try:
-        return max(host.seconds_per_epoch(range(num_processes)))
+        return max(backend.seconds_per_epoch(range(num_processes)))
     finally:
-        host.close()
+        backend.close()
 
 
-def can_fork() -> bool:
-    """Whether processes can share what this one holds."""
-    return sys.platform == "linux"
+def can_fork(jobs: Sequence[TrainingJob]) -> bool:
+    """Whether forked processes can share this one's memory to train these jobs."""
+    # Where there is a GPU, autograd starts a thread for it, and a process forked after that cannot
+    # use autograd. Steps by hand do not use it.
+    needs_autograd = any(job.head.kind.steps == "autograd" for job in jobs)
+    return sys.platform == "linux" and not (needs_autograd and torch.cuda.is_available())
 
 
 def _serve(
     connection: Connection,
     others: Sequence[Connection],
-    ground: Ground,
-    stacks: Sequence[Sequence[Job]],
+    shared: SharedData,
+    stacks: Sequence[Sequence[TrainingJob]],
 ) -> None:
-    """A process's life: do what is asked until the asking end is closed."""
+    """Main loop of a process: run commands until the other end of the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    logging.getLogger().handlers = [_Teller(connection)]
+    logging.getLogger().handlers = [_LogSender(connection)]
     for other in others:
         other.close()
-    parent, host = os.getppid(), LocalHost(ground, stacks)
+    parent, backend = os.getppid(), LocalBackend(shared, stacks)
 
-    def tell(_: int, seat: int, epoch: Epoch) -> None:
-        """Send an epoch, or end where nobody is left to hear it."""
+    def send(_: int, index: int, epoch: Epoch) -> None:
+        """Send an epoch, or exit if the parent process is gone."""
         if os.getppid() != parent:
             os._exit(1)
-        connection.send_bytes(pickle.dumps(("epoch", (seat, epoch))))
+        connection.send_bytes(pickle.dumps(("epoch", (index, epoch))))
 
     with contextlib.suppress(EOFError, OSError):
         while True:
-            verb, number, argument = pickle.loads(connection.recv_bytes())
-            answer = _answer(host, verb, number, argument, tell)
+            command, number, argument = pickle.loads(connection.recv_bytes())
+            answer = _answer(backend, command, number, argument, send)
             connection.send_bytes(pickle.dumps(answer))
 
 
 def _answer(
-    host: LocalHost, verb: str, number: int, argument: Any, tell: StackCallback
+    backend: LocalBackend, command: str, number: int, argument: Any, on_epoch: StackCallback
 ) -> tuple[str, object]:
     try:
-        if verb == "advance":
-            host.advance([number], argument, tell)
-        elif verb == "complete":
-            found: list[Results] = []
-            host.complete([number], argument, tell, lambda _, results: found.append(results))
-            return "done", found[0]
-        elif verb == "keep":
-            host.keep(number, argument)
-        elif verb == "time":
-            return "done", host.seconds_per_epoch(number)
+        if command == "advance":
+            backend.advance([number], argument, on_epoch)
+        elif command == "complete":
+            collected: list[Results] = []
+            backend.complete([number], argument, on_epoch, lambda _, r: collected.append(r))
+            return "done", collected[0]
+        elif command == "keep":
+            backend.keep(number, argument)
+        elif command == "time":
+            return "done", backend.seconds_per_epoch(number)
         else:
-            return "done", host.finish([number])[0]
+            return "done", backend.finish([number])[0]
     except FecError as error:
         return "failed", error
     except Exception as error:
@@ -224,5 +233,5 @@ def _answer(
     return "done", None
 
 
-def _nobody(number: int, seat: int, epoch: Epoch) -> None:
-    """Hears nothing."""
+def _ignore(number: int, index: int, epoch: Epoch) -> None:
+    """Do nothing with an epoch."""

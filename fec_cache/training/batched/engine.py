@@ -9,20 +9,28 @@ from torch import Tensor
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.build import TripletTable
+from fec_cache.training.batched.autograd import StackedByAutograd
+from fec_cache.training.batched.embeddings import StackedEmbeddings
 from fec_cache.training.batched.gradients import GRADIENTS
 from fec_cache.training.batched.kernels import GraphedSteps
 from fec_cache.training.batched.optimisers import make_optimiser
-from fec_cache.training.batched.pairings import WIRINGS, Space
+from fec_cache.training.batched.pairings import BatchBuffers, StackedHeads, StackedPairMlps
 from fec_cache.training.batched.resident import Resident
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.losses import training_columns
 
-# Rows and answers are put into the epoch's order for so many steps at a time.
+# What `HeadKind.steps` can name.
+STEPS: dict[str, type[StackedHeads]] = {
+    "pair-mlp": StackedPairMlps,
+    "embedding": StackedEmbeddings,
+    "autograd": StackedByAutograd,
+}
+# Rows and answers are put into the epoch's order for this many steps at a time: one CUDA graph.
 _CHUNK_STEPS = 64
 
 
 class Items:
-    """What batches are made of, on the device: rows of faces and answers, one entry an item."""
+    """Rows of faces and their answers on the device, one entry per item."""
 
     def __init__(
         self, loss: str, head: HeadConfig, train: TripletTable, device: torch.device
@@ -30,7 +38,7 @@ class Items:
         rows, *answers = training_columns(loss, train, head.both_orders)
         faces = torch.from_numpy(np.ascontiguousarray(rows))
         self.num_faces = faces.shape[1]
-        self.rows = WIRINGS[head.head].columns(faces).to(device)
+        self.rows = STEPS[head.kind.steps].columns(faces).to(device)
         columns = [torch.from_numpy(column).to(device) for column in answers]
         self.answers = tuple(c if c.dim() == 2 else c[:, None] for c in columns)
 
@@ -61,13 +69,13 @@ class Engine:
         """
         self._items, self._batch_size = items, configs[0].batch_size
         self._loss = GRADIENTS[configs[0].loss]
-        self.wiring = WIRINGS[heads[0].config.head](heads, noise, resident)
-        self._optimiser = make_optimiser(self.wiring.parameters, configs)
-        self._lead = self.wiring.lead
+        self.stacked = STEPS[heads[0].kind.steps](heads, noise, resident)
+        self._optimiser = make_optimiser(self.stacked.parameters, configs)
+        self._lead = self.stacked.lead
         self._num_pairs = 1 if items.num_faces == 2 else 3
         self._noise = tuple(noise)
         self._graph: GraphedSteps | None = None
-        self._spaces: dict[int, Space] = {}
+        self._buffers: dict[int, BatchBuffers] = {}
         self._device = resident.device
 
     def epoch(self, orders: Sequence[Tensor], num_steps: int | None = None) -> Tensor:
@@ -94,22 +102,22 @@ class Engine:
             total += self._loss.per_item(values, answers).sum(dim=-1)
         return (total / num_items).view(-1)
 
-    def state_of(self, places: Sequence[int]) -> list[Tensor]:
-        """What the optimiser remembers of some heads, for an engine that goes on with them."""
-        return self._optimiser.state_of(places)
+    def state_of(self, indices: Sequence[int]) -> list[Tensor]:
+        """The optimiser's state of some heads, for an engine that continues with them."""
+        return self._optimiser.state_of(indices)
 
-    def take_up(self, state: Sequence[Tensor]) -> None:
-        """Go on from what `state_of` gave."""
-        self._optimiser.take_up(state)
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Continue from what `state_of` gave."""
+        self._optimiser.restore(state)
 
     def _steps(self, rows: Tensor, answers: tuple[Tensor, ...]) -> Tensor:
         """Steps over items in order; the logits or distances that the loss saw: [*k, n, P]."""
         values = torch.empty(*rows.shape[:-1], self._num_pairs, device=self._device)
         chunk = (rows, values, *answers)
         is_whole = values.shape[-2] == _CHUNK_STEPS * self._batch_size
-        if self._device.type == "cuda" and is_whole:
+        if self._device.type == "cuda" and is_whole and self.stacked.is_graphable:
             if self._graph is None:
-                kept = [*self.wiring.parameters.swept, *self._optimiser.remembered()]
+                kept = [*self.stacked.parameters.swept, *self._optimiser.tensors()]
                 self._graph = GraphedSteps(self._run, chunk, kept, self._noise)
             self._graph(*chunk)
         else:
@@ -126,21 +134,20 @@ class Engine:
 
     def _step(self, rows: Tensor, values: Tensor, answers: tuple[Tensor, ...]) -> None:
         num_items = values.shape[-2]
-        space = self._spaces.get(num_items)
-        if space is None:
-            space = self.wiring.space(num_items, self._items.num_faces)
-            self._spaces[num_items] = space
-        logits = self.wiring.forward(rows, space)
-        loss, share, out = self._loss, space.share, space.logit_grads
+        buffers = self._buffers.get(num_items)
+        if buffers is None:
+            buffers = self.stacked.buffers(num_items, self._items.num_faces)
+            self._buffers[num_items] = buffers
+        logits = self.stacked.forward(rows, buffers)
+        loss, share, out = self._loss, buffers.share, buffers.logit_grads
         if loss.of_distances:
-            distances = self.wiring.distances(logits)
+            distances = self.stacked.distances(logits)
             values.copy_(distances)
-            self.wiring.backward_from(
-                loss.gradient(distances, answers, share, out), distances, space
-            )
+            gradient = loss.gradient(distances, answers, share, out)
+            self.stacked.backward_from(gradient, distances, buffers)
         else:
             values.copy_(logits)
-            self.wiring.backward(loss.gradient(logits, answers, share, out), space)
+            self.stacked.backward(loss.gradient(logits, answers, share, out), buffers)
             if loss.ignores_shift:
-                self.wiring.offset_grad.zero_()
+                self.stacked.hold_offset()
         self._optimiser.step()

@@ -127,7 +127,7 @@ def _margins(device: torch.device) -> Tensor:
     return _MARGINS[device]
 
 
-# Made once: a copy from the host would not fit into a CUDA graph.
+# Made once: a copy from the backend would not fit into a CUDA graph.
 _MARGINS: dict[torch.device, Tensor] = {}
 
 GRADIENTS: dict[str, LossGradient] = {

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from fec_cache.errors import TrainingDiverged
-from fec_cache.heads.base import PairHead, build_head
+from fec_cache.heads.base import PairHead
 from fec_cache.heads.calibration import fit_calibration
 from fec_cache.heads.config import HeadConfig
-from fec_cache.heads.scoring import odd_accuracy, triplet_logits
+from fec_cache.heads.registry import build_head
+from fec_cache.heads.scoring import triplet_accuracy, triplet_logits
 from fec_cache.pairs.build import TripletTable
 from fec_cache.training.batched.resident import Resident
-from fec_cache.training.closed_form import start_from_scatter
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.history import Epoch, TrainResult
 from fec_cache.training.losses import bce_loss
@@ -23,14 +23,14 @@ from fec_cache.training.losses import bce_loss
 log = logging.getLogger(__name__)
 
 
-class Judge:
+class ValidationSet:
     """Validation triplets on the device, with the prepared features of their faces only."""
 
     def __init__(self, validation: TripletTable, resident: Resident) -> None:
         device = resident.device
         rows = torch.from_numpy(validation.rows).to(device)
-        faces, places = torch.unique(rows, return_inverse=True)
-        self._prepared, self._rows = resident.take(faces), places.view(-1, 3)
+        faces, positions = torch.unique(rows, return_inverse=True)
+        self._prepared, self._rows = resident.take(faces), positions.view(-1, 3)
         self._odd = torch.from_numpy(validation.odd).to(device)
         self.similar = self._odd[:, None] == torch.arange(3, device=device)
 
@@ -42,11 +42,11 @@ class Judge:
         """BCE of all pairs, and triplet accuracy."""
         logits = self.logits(head)
         loss = float(bce_loss(logits.flatten(), self.similar.flatten()))
-        return loss, odd_accuracy(logits, self._odd)
+        return loss, triplet_accuracy(logits, self._odd)
 
 
-class Lane:
-    """What one job keeps from its first epoch to its last, whoever computes its steps.
+class JobState:
+    """What one job keeps from its first epoch to its last, however its steps are computed.
 
     `noise` is where its dropout masks come from: torch's random state as the initial weights left
     it, which is what a plain loop would draw from.
@@ -71,22 +71,26 @@ class Lane:
         self._ended = ""
 
     def start(
-        self, resident: Resident, train: TripletTable, validation: TripletTable, judge: Judge
+        self,
+        resident: Resident,
+        train: TripletTable,
+        validation: TripletTable,
+        validation_set: ValidationSet,
     ) -> None:
-        """Go to where training starts, once the preparation is fitted.
+        """Move the head to its start, once the preparation is fitted.
 
-        A start from the scatter head counts as epoch 0: training may not get beyond it.
+        A start that is not random counts as epoch 0, since training may not improve on it.
         """
-        if self.head.config.init == "scatter":
-            start_from_scatter(self.head, resident.all(), train, validation)
+        if not self.head.config.has_random_start:
+            self.head.start(resident.all(), train, validation)
             self.head.eval()
-            loss, accuracy = judge.figures(self.head)
+            loss, accuracy = validation_set.figures(self.head)
             self._best = Epoch(0, math.nan, loss, accuracy, 0.0)
             self._best_state = copy.deepcopy(self.head.state_dict())
 
     @property
     def is_over(self) -> bool:
-        """Whether the job's epochs or its patience are used up, or its loss is no number."""
+        """Whether the job's epochs or its patience are used up, or its loss is not finite."""
         done, config = len(self.history), self.config
         best_epoch = self._best.epoch if self._best else done
         is_stale = bool(config.patience) and done - best_epoch >= config.patience
@@ -96,17 +100,19 @@ class Lane:
         """The next epoch's order of items: [num_items] int64."""
         return torch.randperm(num_items, generator=self._shuffler)
 
-    def record(self, train_loss: float, judge: Judge, seconds: float) -> Epoch | None:
-        """Judge the head as it stands after an epoch; None where its loss is no number.
+    def record(
+        self, train_loss: float, validation_set: ValidationSet, seconds: float
+    ) -> Epoch | None:
+        """Validate the head after an epoch; None if its loss is not finite.
 
         Args:
             train_loss: mean over the epoch.
-            judge: says how good the head is.
-            seconds: what the epoch's steps took.
+            validation_set: what to validate on.
+            seconds: duration of the epoch's steps.
         """
         started = time.perf_counter()
         self.head.eval()
-        val_loss, accuracy = judge.figures(self.head)
+        val_loss, accuracy = validation_set.figures(self.head)
         seconds += time.perf_counter() - started
         epoch = Epoch(len(self.history) + 1, train_loss, val_loss, accuracy, seconds)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
@@ -114,19 +120,24 @@ class Lane:
             return None
         self.history.append(epoch)
         if self._best is None or accuracy > self._best.val_triplet_accuracy:
-            # The weights first: an interrupt between the two lines must not part them.
+            # The weights first: an interrupt between the two lines must not leave an epoch
+            # without its weights.
             self._best_state = copy.deepcopy(self.head.state_dict())
             self._best = epoch
         return epoch
 
-    def finish(self, judge: Judge, setup_s: float) -> TrainResult | TrainingDiverged:
-        """The best epoch's head on the CPU, calibrated; an error where there is no epoch."""
+    def finish(
+        self, validation_set: ValidationSet, setup_s: float
+    ) -> TrainResult | TrainingDiverged:
+        """The best epoch's head on the CPU, calibrated; an error if no epoch was finite."""
         if self._best is None:
             return TrainingDiverged(f"{self._ended or 'No epoch was trained'}. Try a smaller --lr.")
         head = copy.deepcopy(self.head)
         head.load_state_dict(self._best_state)
         head.eval()
-        fit_calibration(head, judge.logits(head).flatten(), judge.similar.flatten())
+        fit_calibration(
+            head, validation_set.logits(head).flatten(), validation_set.similar.flatten()
+        )
         duration_s = setup_s + sum(epoch.seconds for epoch in self.history)
         return TrainResult(head.cpu(), tuple(self.history), self._best, duration_s)
 

@@ -1,7 +1,7 @@
 """The layers of K heads side by side, forward and backward by hand and in place.
 
-Autograd would spend more time on its own records than a batch of 32 takes to multiply, and it
-would write each gradient to fresh memory. Shapes: `*k` is (K,), or () for one head.
+Autograd spends more time on its bookkeeping than the products of a batch of 32 take, and it
+allocates memory for each gradient. Shapes: `*k` is (K,), or () for one head.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from fec_cache.errors import HeadMismatch
 from fec_cache.heads.base import PairHead
-from fec_cache.training.batched.parameters import place_of, side_by_side
+from fec_cache.training.batched.parameters import side_by_side, slice_of
 
 
-class TrunkSpace:
-    """Where one batch size writes its activations and their gradients: [*k, n, width] each."""
+class MlpBuffers:
+    """The activations and their gradients of one batch size: [*k, n, width] each."""
 
-    def __init__(self, trunk: "Trunk", inputs: Tensor) -> None:
+    def __init__(self, mlp: "StackedMlp", inputs: Tensor) -> None:
         device = inputs.device
-        shapes = [(*inputs.shape[:-1], weight.shape[-1]) for weight in trunk.weights]
+        shapes = [(*inputs.shape[:-1], weight.shape[-1]) for weight in mlp.weights]
         self.inputs = inputs
         self.outputs = [torch.empty(shape, device=device) for shape in shapes]
         self.grads = [torch.empty(shape, device=device) for shape in shapes]
@@ -27,15 +27,15 @@ class TrunkSpace:
         self.below = [inputs, *self.outputs[:-1]]
         self.turned = [tensor.mT for tensor in self.below]
         self.noise = [
-            torch.ones(shape, device=device) if any(trunk.dropout) else inputs
+            torch.ones(shape, device=device) if any(mlp.dropout) else inputs
             for shape in shapes[:-1]
         ]
 
 
-class Trunk:
+class StackedMlp:
     """Linear, ReLU and dropout layers of K heads.
 
-    Weights are [*k, in, out], the other way round than torch's own, which is faster for small
+    Weights are [*k, in, out], transposed against torch's own, which is faster for small
     batches; biases are [*k, 1, out].
     """
 
@@ -63,7 +63,7 @@ class Trunk:
         self._is_dropping = any(dropout)
         self._is_single = self.num_heads == 1
 
-    def forward(self, space: TrunkSpace) -> Tensor:
+    def forward(self, space: MlpBuffers) -> Tensor:
         """Outputs [*k, n, out] of the inputs in the space, with dropout."""
         affine = torch.addmm if self._is_single else torch.baddbmm
         last = len(self.weights) - 1
@@ -75,7 +75,7 @@ class Trunk:
                     self._drop(outputs, space.noise[layer])
         return space.outputs[-1]
 
-    def backward(self, space: TrunkSpace) -> None:
+    def backward(self, space: MlpBuffers) -> None:
         """Fill the gradients of weights and biases from `space.grads[-1]`, the outputs' own.
 
         The features have nothing to learn: no gradient reaches the inputs.
@@ -95,16 +95,16 @@ class Trunk:
                     reaching, space.below[layer], 0.0, grad_input=reaching
                 )
 
-    def write_to(self, head: PairHead, place: int) -> None:
+    def write_to(self, head: PairHead, index: int) -> None:
         """Copy the weights of one head into its module."""
         for layer, weight, bias in zip(linear_layers(head), self.weights, self.biases, strict=True):
-            layer.weight.data.copy_(place_of(weight, place, self.num_heads).t())
-            layer.bias.data.copy_(place_of(bias, place, self.num_heads)[0])
+            layer.weight.data.copy_(slice_of(weight, index, self.num_heads).t())
+            layer.bias.data.copy_(slice_of(bias, index, self.num_heads)[0])
 
     def _drop(self, outputs: Tensor, noise: Tensor) -> None:
-        for place, (rate, generator) in enumerate(zip(self.dropout, self._noise, strict=True)):
+        for index, (rate, generator) in enumerate(zip(self.dropout, self._noise, strict=True)):
             if rate:
-                mask = place_of(noise, place, self.num_heads)
+                mask = slice_of(noise, index, self.num_heads)
                 mask.bernoulli_(1.0 - rate, generator=generator).div_(1.0 - rate)
         outputs.mul_(noise)
 

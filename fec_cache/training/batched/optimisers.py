@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fec_cache.training.batched.kernels import Compiled
-from fec_cache.training.batched.parameters import Parameters, laid_out, place_of, side_by_side
+from fec_cache.training.batched.parameters import Parameters, laid_out, side_by_side, slice_of
 from fec_cache.training.config import TrainConfig
 
 SGD_MOMENTUM = 0.9
@@ -29,7 +29,7 @@ class Optimiser(ABC):
     """Moves parameters [*k, ...] along their gradients, in place."""
 
     def __init__(self, parameters: Parameters, configs: Sequence[TrainConfig]) -> None:
-        """Start from nothing remembered.
+        """Start with moments of zero.
 
         Args:
             parameters: of K heads.
@@ -46,40 +46,40 @@ class Optimiser(ABC):
     def step(self) -> None:
         """One step with the gradients as they are."""
 
-    def state_of(self, places: Sequence[int]) -> list[Tensor]:
-        """Copies of what is remembered of some heads, and the number of steps last."""
-        if not places:
+    def state_of(self, indices: Sequence[int]) -> list[Tensor]:
+        """Copies of the moments of some heads, and the number of steps last."""
+        if not indices:
             return []
         state: list[Tensor] = []
         for tensors in self.moments:
             chosen = [
-                side_by_side([place_of(m, place, self.num_heads) for place in places])
+                side_by_side([slice_of(m, index, self.num_heads) for index in indices])
                 for m in tensors
             ]
             # One head alone is swept as a single vector.
-            state += [laid_out(chosen)[0]] if len(places) == 1 < self.num_heads else chosen
+            state += [laid_out(chosen)[0]] if len(indices) == 1 < self.num_heads else chosen
         return [*state, self.num_steps.clone()]
 
-    def remembered(self) -> list[Tensor]:
-        """What is remembered from step to step, itself."""
+    def tensors(self) -> list[Tensor]:
+        """The moments and the number of steps themselves, not copies."""
         return [*(tensor for tensors in self.moments for tensor in tensors), self.num_steps]
 
-    def take_up(self, state: Sequence[Tensor]) -> None:
-        """Go on from what `state_of` gave."""
-        for tensor, value in zip(self.remembered(), state, strict=True):
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Continue from what `state_of` gave."""
+        for tensor, value in zip(self.tensors(), state, strict=True):
             tensor.copy_(value)
 
 
 class FusedOptimiser(Optimiser):
-    """torch's fused kernels, one call a head."""
+    """torch's fused kernels, one call per head."""
 
     def __init__(self, parameters: Parameters, configs: Sequence[TrainConfig]) -> None:
         super().__init__(parameters, configs)
         self._is_first = True
         calls = []
-        for place, config in enumerate(configs):
+        for index, config in enumerate(configs):
             parts = [
-                [place_of(tensor, place, len(configs)) for tensor in tensors]
+                [slice_of(tensor, index, len(configs)) for tensor in tensors]
                 for tensors in (parameters.swept, parameters.swept_grads, *self.moments)
             ]
             calls.append(_fused_call(config, parts, self.num_steps))
@@ -92,9 +92,9 @@ class FusedOptimiser(Optimiser):
             call(self._is_first)
         self._is_first = False
 
-    def take_up(self, state: Sequence[Tensor]) -> None:
-        """Go on from what `state_of` gave."""
-        super().take_up(state)
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Continue from what `state_of` gave."""
+        super().restore(state)
         self._is_first = bool(self.num_steps == 0)
 
 
@@ -119,9 +119,9 @@ class WrittenOptimiser(Optimiser):
     def step(self) -> None:
         """One step of all heads."""
         self.num_steps.add_(self._one)
-        for place, (value, grad) in enumerate(zip(self._values, self._grads, strict=True)):
-            moments = [tensors[place] for tensors in self.moments]
-            self._move(value, grad, *self._rates[place], self.num_steps, *moments)
+        for index, (value, grad) in enumerate(zip(self._values, self._grads, strict=True)):
+            moments = [tensors[index] for tensors in self.moments]
+            self._move(value, grad, *self._rates[index], self.num_steps, *moments)
 
 
 def _sgd(
@@ -150,7 +150,7 @@ def _adam_move(
     one, two = _BETAS
     first.lerp_(grad, 1.0 - one)
     second.mul_(two).addcmul_(grad, grad, value=1.0 - two)
-    # 1 - beta ** steps without the cancellation that float32 would not bear.
+    # 1 - beta ** steps without the cancellation that float32 cannot represent.
     corrections = [-torch.expm1(steps * math.log(beta)) for beta in _BETAS]
     size = (second / corrections[1]).sqrt().add_(_EPS)
     value.sub_(lr / corrections[0] * first / size)

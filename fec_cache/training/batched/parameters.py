@@ -18,9 +18,9 @@ def side_by_side(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts)).contiguous() if len(parts) > 1 else parts[0].clone()
 
 
-def place_of(stacked: Tensor, place: int, num_heads: int) -> Tensor:
+def slice_of(stacked: Tensor, index: int, num_heads: int) -> Tensor:
     """The part [...] of one head in a tensor [*k, ...]."""
-    return stacked[place] if num_heads > 1 else stacked
+    return stacked[index] if num_heads > 1 else stacked
 
 
 class Parameters:

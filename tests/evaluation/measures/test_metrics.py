@@ -24,10 +24,10 @@ from fec_cache.evaluation.measures.metrics import (
     pair_balanced_accuracy,
     pair_brier,
     rater_accuracy,
-    triplet_credit,
     vote_agreement,
     vote_log_losses,
 )
+from fec_cache.pairs.credit import triplet_credit
 
 similarities = arrays(np.float64, (7, 3), elements=st.integers(-2, 2).map(float))
 odds = arrays(np.int64, 7, elements=st.integers(0, 2))

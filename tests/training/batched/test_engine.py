@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from fec_cache.heads.base import build_head
-from fec_cache.heads.config import HEADS, HeadConfig
+from fec_cache.heads.config import HeadConfig
+from fec_cache.heads.kinds import head_names
+from fec_cache.heads.registry import build_head
 from fec_cache.testing.planted import planted_set
 from fec_cache.training.batched.engine import Engine, Items
 from fec_cache.training.batched.gradients import GRADIENTS
-from fec_cache.training.batched.job_state import Lane
+from fec_cache.training.batched.job_state import JobState
 from fec_cache.training.batched.kernels import Compiled
 from fec_cache.training.batched.optimisers import FusedOptimiser, WrittenOptimiser
 from fec_cache.training.batched.parameters import Parameters
@@ -21,7 +22,7 @@ from fec_cache.training.config import LOSSES, OPTIMIZERS, TrainConfig
 from fec_cache.training.losses import training_columns
 from tests.training.plain_losses import batch_loss
 
-TRAINED = [head for head in HEADS if head != "scatter"]
+TRAINED = [head for head in head_names() if head != "scatter"]
 NUM_STEPS = 200
 CPU = torch.device("cpu")
 
@@ -78,23 +79,23 @@ def plain_loop(features, train, head_config, config, num_steps):
 
 def by_engine(features, train, head_configs, configs, num_steps, max_prepared_bytes=2**30, at=CPU):
     """The same steps by the engine, for one head or several side by side."""
-    lanes = [
-        Lane(head, config, features.shape[1], at)
+    states = [
+        JobState(head, config, features.shape[1], at)
         for head, config in zip(head_configs, configs, strict=True)
     ]
-    heads = [lane.head for lane in lanes]
+    heads = [state.head for state in states]
     resident = Resident(features, np.unique(train.rows), heads[0], at, max_prepared_bytes)
     for head in heads[1:]:
         share_preparation(heads[0], head)
     items = Items(configs[0].loss, head_configs[0], train, at)
-    engine = Engine(heads, configs, [lane.noise for lane in lanes], items, resident)
+    engine = Engine(heads, configs, [state.noise for state in states], items, resident)
     per_epoch = -(-len(items) // configs[0].batch_size)
     while num_steps > 0:
-        orders = [lane.order(len(items)).to(at) for lane in lanes]
+        orders = [state.order(len(items)).to(at) for state in states]
         engine.epoch(orders, min(num_steps, per_epoch))
         num_steps -= per_epoch
-    for place, head in enumerate(heads):
-        engine.wiring.write_to(head, place)
+    for index, head in enumerate(heads):
+        engine.stacked.write_to(head, index)
     return heads
 
 
@@ -219,16 +220,16 @@ def batch_loss_of(loss, head, logits, answers):
 @pytest.mark.parametrize("num_heads", [1, 3])
 def test_optimisers_equal_torchs(make, kind, num_heads):
     configs = [
-        TrainConfig(optimizer=kind, lr=10.0**-place, weight_decay=0.1 * place)
-        for place in range(1, num_heads + 1)
+        TrainConfig(optimizer=kind, lr=10.0**-index, weight_decay=0.1 * index)
+        for index in range(1, num_heads + 1)
     ]
     lead = (num_heads,) if num_heads > 1 else ()
     initial = [torch.randn(*lead, 5, 3), torch.randn(*lead, 1, 2)]
     parameters = Parameters(initial, num_heads)
     optimiser = make(parameters, configs)
     plain = [
-        [torch.nn.Parameter((t[place] if lead else t).clone()) for t in initial]
-        for place in range(num_heads)
+        [torch.nn.Parameter((t[index] if lead else t).clone()) for t in initial]
+        for index in range(num_heads)
     ]
     theirs = [
         torch_optimizer(torch.nn.ParameterList(own), config)
@@ -238,18 +239,18 @@ def test_optimisers_equal_torchs(make, kind, num_heads):
         if step == 4:  # a stack that goes on with some of its heads hands the memory over
             state = optimiser.state_of(range(num_heads))
             optimiser = make(parameters, configs)
-            optimiser.take_up(state)
+            optimiser.restore(state)
         for grad, initial_value in zip(parameters.grads, initial, strict=True):
             grad.copy_(torch.randn_like(initial_value))
-        for place, own in enumerate(plain):
+        for index, own in enumerate(plain):
             for parameter, grad in zip(own, parameters.grads, strict=True):
-                parameter.grad = (grad[place] if lead else grad).clone()
+                parameter.grad = (grad[index] if lead else grad).clone()
         optimiser.step()
         for optimizer in theirs:
             optimizer.step()
-    for place, own in enumerate(plain):
+    for index, own in enumerate(plain):
         for parameter, value in zip(own, parameters.values, strict=True):
-            ours = value[place] if lead else value
+            ours = value[index] if lead else value
             torch.testing.assert_close(ours, parameter.data, rtol=1e-5, atol=1e-7)
 
 

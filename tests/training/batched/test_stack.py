@@ -11,8 +11,8 @@ from fec_cache.errors import OutOfMemory, TrainingDiverged
 from fec_cache.heads.config import HeadConfig
 from fec_cache.testing.planted import planted_split
 from fec_cache.training.backends.planning import plan_stacks
-from fec_cache.training.backends.process_pool import Crew, StackPlan
-from fec_cache.training.batched.stack import Job, Stack, stack_key
+from fec_cache.training.backends.process_pool import JobPool, StackPlan
+from fec_cache.training.batched.stack import Stack, TrainingJob, stack_key
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
 
@@ -23,9 +23,9 @@ def variants(head="concat"):
     """Jobs of one key that differ in all that may differ."""
     shape = HeadConfig(head=head, hidden=(16,))
     return [
-        Job(shape, PLAIN),
-        Job(dataclasses.replace(shape, dropout=0.3), dataclasses.replace(PLAIN, seed=5)),
-        Job(shape, dataclasses.replace(PLAIN, lr=1e-2, weight_decay=0.1, seed=1)),
+        TrainingJob(shape, PLAIN),
+        TrainingJob(dataclasses.replace(shape, dropout=0.3), dataclasses.replace(PLAIN, seed=5)),
+        TrainingJob(shape, dataclasses.replace(PLAIN, lr=1e-2, weight_decay=0.1, seed=1)),
     ]
 
 
@@ -65,7 +65,7 @@ def test_the_last_one_goes_on_alone_as_it_was(head, optimizer):
     """A single head is swept as one vector, several as tensors: nothing remembered is lost."""
     data = planted_split()
     train = TrainConfig(epochs=3, batch_size=256, optimizer=optimizer)
-    jobs = [Job(HeadConfig(head, (8,)), dataclasses.replace(train, seed=n)) for n in (0, 1)]
+    jobs = [TrainingJob(HeadConfig(head, (8,)), dataclasses.replace(train, seed=n)) for n in (0, 1)]
     stack = Stack(*data, jobs)
     stack.advance(1)
     stack.keep([1])
@@ -79,7 +79,11 @@ def test_a_diverging_job_is_named_and_disturbs_nobody():
     features = features * 1e4
     wild = TrainConfig(lr=1e3, epochs=3, batch_size=64, optimizer="sgd")
     tame = dataclasses.replace(wild, lr=1e-12)
-    jobs = [Job(HeadConfig(), tame), Job(HeadConfig(), wild), Job(HeadConfig(), tame)]
+    jobs = [
+        TrainingJob(HeadConfig(), tame),
+        TrainingJob(HeadConfig(), wild),
+        TrainingJob(HeadConfig(), tame),
+    ]
     stack = Stack(features, train, validation, jobs)
     stack.advance(3)
     first, bad, last = stack.finish()
@@ -91,75 +95,79 @@ def test_a_diverging_job_is_named_and_disturbs_nobody():
 
 
 def test_jobs_of_other_shapes_have_other_keys():
-    job = Job(HeadConfig(), PLAIN)
+    job = TrainingJob(HeadConfig(), PLAIN)
     for head in (HeadConfig("symmetric"), HeadConfig(hidden=(8,)), HeadConfig(prepare="l2")):
-        assert stack_key(Job(head, PLAIN)) != stack_key(job)
+        assert stack_key(TrainingJob(head, PLAIN)) != stack_key(job)
     for change in ({"loss": "triplet"}, {"optimizer": "sgd"}, {"batch_size": 8}):
-        assert stack_key(Job(HeadConfig(), dataclasses.replace(PLAIN, **change))) != stack_key(job)
+        assert stack_key(
+            TrainingJob(HeadConfig(), dataclasses.replace(PLAIN, **change))
+        ) != stack_key(job)
     for change in ({"lr": 0.1}, {"weight_decay": 0.1}, {"seed": 3}, {"epochs": 9}):
-        assert stack_key(Job(HeadConfig(), dataclasses.replace(PLAIN, **change))) == stack_key(job)
-    assert stack_key(Job(HeadConfig(dropout=0.5), PLAIN)) == stack_key(job)
+        assert stack_key(
+            TrainingJob(HeadConfig(), dataclasses.replace(PLAIN, **change))
+        ) == stack_key(job)
+    assert stack_key(TrainingJob(HeadConfig(dropout=0.5), PLAIN)) == stack_key(job)
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_a_crew_trains_jobs_of_any_keys_in_their_order(num_processes):
     data = planted_split()
     jobs = [*variants(), *variants("embedding")]
-    mixed = [jobs[place] for place in (3, 0, 4, 1, 5, 2)]
-    crew = Crew(*data, mixed, StackPlan(2, num_processes, 0.0, ""))
+    mixed = [jobs[index] for index in (3, 0, 4, 1, 5, 2)]
+    pool = JobPool(*data, mixed, StackPlan(2, num_processes, 0.0, ""))
     seen = []
-    crew.advance(1, lambda place, epoch: seen.append((place, epoch.epoch)))
-    assert sorted(seen) == [(place, 1) for place in range(6)]
-    crew.keep([5, 2, 0])
-    crew.advance(99)
-    assert [len(history) for history in crew.histories] == [3, 3, 3]
-    for place, result in zip((5, 2, 0), crew.finish(), strict=True):
-        assert_same(result, fit(*data, mixed[place].head, mixed[place].train))
-    crew.close()
+    pool.advance(1, lambda index, epoch: seen.append((index, epoch.epoch)))
+    assert sorted(seen) == [(index, 1) for index in range(6)]
+    pool.keep([5, 2, 0])
+    pool.advance(99)
+    assert [len(history) for history in pool.histories] == [3, 3, 3]
+    for index, result in zip((5, 2, 0), pool.finish(), strict=True):
+        assert_same(result, fit(*data, mixed[index].head, mixed[index].train))
+    pool.close()
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_results_come_stack_by_stack(num_processes):
     data = planted_split()
     jobs = [*variants(), *variants("embedding")]
-    crew = Crew(*data, jobs, StackPlan(2, num_processes, 0.0, ""))
-    crew.advance(1)
-    crew.keep([5, 2, 0])
+    pool = JobPool(*data, jobs, StackPlan(2, num_processes, 0.0, ""))
+    pool.advance(1)
+    pool.keep([5, 2, 0])
     found, known = {}, []
 
-    def done(places, results):
-        known.append([len(history) for history in crew.histories])
-        found.update(zip(places, results, strict=True))
+    def done(indices, results):
+        known.append([len(history) for history in pool.histories])
+        found.update(zip(indices, results, strict=True))
 
-    crew.complete(99, None, done)
-    crew.close()
+    pool.complete(99, None, done)
+    pool.close()
     assert known[0] != [3, 3, 3]
     assert known[-1] == [3, 3, 3]
-    for place, job in enumerate(jobs[number] for number in (5, 2, 0)):
-        assert_same(found[place], fit(*data, job.head, job.train))
+    for index, job in enumerate(jobs[number] for number in (5, 2, 0)):
+        assert_same(found[index], fit(*data, job.head, job.train))
 
 
 def test_processes_hand_errors_and_divergence_on(caplog):
     features, train, validation = planted_split()
     wild = TrainConfig(lr=1e3, epochs=2, batch_size=64, optimizer="sgd")
-    jobs = [Job(HeadConfig(), wild), Job(HeadConfig(), PLAIN)]
-    crew = Crew(features * 1e4, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
-    crew.advance(2)
-    bad, good = crew.finish()
+    jobs = [TrainingJob(HeadConfig(), wild), TrainingJob(HeadConfig(), PLAIN)]
+    pool = JobPool(features * 1e4, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
+    pool.advance(2)
+    bad, good = pool.finish()
     assert isinstance(bad, TrainingDiverged)
     assert len(good.history) == 2
-    crew.close()
-    crew = Crew(features, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
-    for process in crew._host._workers.values():
+    pool.close()
+    pool = JobPool(features, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
+    for process in pool._backend._workers.values():
         process.kill()
     with pytest.raises(OutOfMemory, match="ended by itself"):
-        crew.advance(1)
-    crew.close()
+        pool.advance(1)
+    pool.close()
 
 
 def test_lack_of_memory_is_named():
     features, train, validation = planted_split()
-    huge = Job(HeadConfig(hidden=(65536, 65536, 65536)), TrainConfig(batch_size=64))
+    huge = TrainingJob(HeadConfig(hidden=(65536, 65536, 65536)), TrainConfig(batch_size=64))
     soft = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, soft[1]))
     try:
@@ -171,7 +179,9 @@ def test_lack_of_memory_is_named():
 
 def test_a_plan_says_what_it_measured():
     data = planted_split()
-    jobs = [Job(HeadConfig(hidden=(16,)), dataclasses.replace(PLAIN, seed=s)) for s in range(9)]
+    jobs = [
+        TrainingJob(HeadConfig(hidden=(16,)), dataclasses.replace(PLAIN, seed=s)) for s in range(9)
+    ]
     plan = plan_stacks(*data, jobs)
     assert plan.width in (1, 8)
     assert plan.seconds_per_epoch > 0

@@ -21,13 +21,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fec_cache.heads.base import COMPONENTS
 from fec_cache.heads.preparation import symmetric_eigen
-from fec_cache.heads.scoring import odd_accuracy
+from fec_cache.heads.scoring import triplet_accuracy
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 
+# Numbers of directions, and shrinkages, that are tried.
+COMPONENTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 SHRINKAGES = (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-# Of similar and of different pairs.
+# Scatters of similar and of different pairs, [K, K] float64 each.
 Scatters = tuple[Tensor, Tensor]
 _BATCH = 8192
 # Directions along which similar pairs never differ would get endless weight.
@@ -152,7 +153,7 @@ def _accuracies(
             for i, j in PAIRS_OF_TRIPLET
         ]
         cosines.append(torch.stack(pairs, dim=1))
-    return [odd_accuracy(similarity, odd) for similarity in torch.cat(cosines).unbind(dim=-1)]
+    return [triplet_accuracy(similarity, odd) for similarity in torch.cat(cosines).unbind(dim=-1)]
 
 
 def _running(terms: Tensor, counts: Sequence[int]) -> Tensor:

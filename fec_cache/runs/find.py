@@ -1,0 +1,71 @@
+"""Names -> folders of runs, without loading torch."""
+
+import fnmatch
+from pathlib import Path
+
+from fec_cache.errors import MissingData
+from fec_cache.runs.files import CONFIG_NAME
+from fec_cache.system.workspace import Workspace
+
+
+def all_runs(runs_dir: Path) -> tuple[Path, ...]:
+    """Folders of all runs, by name; a folder is a run once it has a configuration."""
+    return tuple(sorted(path.parent for path in runs_dir.glob(f"*/{CONFIG_NAME}")))
+
+
+def newest_run(runs_dir: Path) -> Path:
+    """The run whose configuration was written last.
+
+    Raises:
+        MissingData: there is no run.
+    """
+    configs = [folder / CONFIG_NAME for folder in all_runs(runs_dir)]
+    if not configs:
+        raise no_runs(runs_dir)
+    return max(configs, key=lambda path: (path.stat().st_mtime_ns, path)).parent
+
+
+def find_run(workspace: Workspace, name: str | None) -> Path:
+    """The folder of a run by its name or path, or the newest one.
+
+    Raises:
+        MissingData: there is no such run.
+    """
+    if name is None:
+        return newest_run(workspace.runs_dir)
+    for folder in (workspace.runs_dir / name, Path(name)):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    names = [folder.name for folder in all_runs(workspace.runs_dir)]
+    if not names:
+        raise no_runs(workspace.runs_dir)
+    raise MissingData(
+        f"There is no run {name!r} in {workspace.runs_dir}. Choose one of: {', '.join(names)}."
+    )
+
+
+def find_runs(workspace: Workspace, patterns: str) -> tuple[Path, ...]:
+    """Folders of runs from a comma-separated list of names and patterns such as `best-*`.
+
+    Raises:
+        MissingData: a name or a pattern matches no run.
+    """
+    matches: dict[Path, None] = {}
+    runs = all_runs(workspace.runs_dir)
+    for pattern in (part.strip() for part in patterns.split(",")):
+        if not set(pattern) & set("*?["):
+            matches[find_run(workspace, pattern)] = None
+            continue
+        fitting = [folder for folder in runs if fnmatch.fnmatchcase(folder.name, pattern)]
+        if not fitting:
+            raise MissingData(
+                f"No run in {workspace.runs_dir} matches {pattern!r}. There are: "
+                f"{', '.join(folder.name for folder in runs) or 'none'}."
+            )
+        matches.update(dict.fromkeys(fitting))
+    return tuple(matches)
+
+
+def no_runs(runs_dir: Path) -> MissingData:
+    """The error for a folder without runs."""
+    return MissingData(f"{runs_dir} has no trained head. Run: fec train-head")
