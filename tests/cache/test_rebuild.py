@@ -12,7 +12,7 @@ from fec_cache.cache.rebuild import (
     sound_manifest,
 )
 from fec_cache.cache.shards import write_shard
-from tests import toy
+from tests.cache.damage import flip_bit
 
 FINGERPRINT = "ab" * 32
 
@@ -40,7 +40,7 @@ def test_damaged_foreign_repeated_and_misnamed_shards_are_left_out(tmp_path, ent
     seal(tmp_path, "00002.h5", 9, fingerprint="cd" * 32)
     seal(tmp_path, "00003.h5", 4, 2)
     seal(tmp_path, "copy.h5", 7)
-    toy.flip_bit(tmp_path / "shards" / "00001.h5")
+    flip_bit(tmp_path / "shards" / "00001.h5")
     manifest, problems = manifest_from_shards(tmp_path, FINGERPRINT)
     assert manifest.shards == (entries[0],)
     words = ["00001.h5 does not match its own seal", "00002.h5 belongs to", "repeats a face"]

@@ -8,6 +8,7 @@ from fec_cache.cache.maintenance.repair import repair_cache, repair_index
 from fec_cache.cache.maintenance.verify import verify_cache, verify_index
 from fec_cache.errors import CacheDamaged
 from tests import toy
+from tests.cache.damage import flip_bit
 
 FILES = [
     "recipe.json",
@@ -25,7 +26,7 @@ def damaged(folder):
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", [toy.flip_bit, lambda p: os.truncate(p, p.stat().st_size - 1)])
+@pytest.mark.parametrize("damage", [flip_bit, lambda p: os.truncate(p, p.stat().st_size - 1)])
 def test_damage_is_named_repaired_and_redone(folder, images_dir, faces, name, damage):
     before = toy.shard_digests(folder.parent)
     order = toy.numbers_of(folder.parent, faces)
@@ -47,7 +48,7 @@ def test_damage_is_named_repaired_and_redone(folder, images_dir, faces, name, da
 
 def test_a_recipe_that_no_other_file_holds_is_not_guessed(folder, images_dir, faces):
     for name in ("recipe.json", "features.h5"):
-        toy.flip_bit(folder / name)
+        flip_bit(folder / name)
     with pytest.raises(CacheDamaged, match="Run the same `fec extract` that made it"):
         repair_cache(folder)
     assert toy.run_toy(folder.parent, images_dir, faces).num_computed == 0
@@ -58,7 +59,7 @@ def test_damaged_lines_of_the_index_are_named_and_dropped(tmp_path, images_dir, 
     index_dir = tmp_path / "index"
     assert verify_index(index_dir) == ()
     assert not repair_index(index_dir)
-    toy.flip_bit(index_dir / "images.index")
+    flip_bit(index_dir / "images.index")
     (finding,) = verify_index(index_dir)
     assert finding.file == "images.index"
     assert finding.what.startswith("1 damaged line (")
