@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption
-from fec_cache.inference.gpu_jpegs import MOST_BYTES
+from fec_cache.inference.gpu_jpegs import MAX_FILE_BYTES
 from fec_cache.system.wording import counted
 
 _GB = 1_000_000_000
@@ -53,7 +53,7 @@ def plan_memory(
     widths = [recipe.width for recipe in recipes]
     side = recipes[0].crop.input_size
     a_face = 3 * side * side + 4 * sum(widths)
-    a_face += MOST_BYTES if recipes[0].crop.decode == "gpu" else 0
+    a_face += MAX_FILE_BYTES if recipes[0].crop.decode == "gpu" else 0
     shards = [shard_faces * r.width * (2 if r.store_dtype == "float16" else 4) for r in recipes]
     # Every cache gathers its shard; one at a time is joined, checked and built as a file.
     storing = sum(shards) + 4 * max(shards)

@@ -247,7 +247,7 @@ class Pipeline:
     def _forward(self, worker: Worker, batch: Batch) -> None:
         state = self._state
         if worker.lane is None:
-            worker.lane = self._network.lane()
+            worker.lane = self._network.runner()
         with worker.lane.at_work():
             pictures = self._decoder.pictures(batch)
             started = time.perf_counter()

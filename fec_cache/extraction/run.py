@@ -134,7 +134,7 @@ class Run:
         """What computed: eager or compiled code, and what became of compiling."""
         if self._compiler is None or self._network is None:
             return EAGER
-        told = self._compiler.told or self._compiler.engine
+        told = self._compiler.message or self._compiler.engine
         return f"{told}, CUDA graph" if self._network.is_recorded else told
 
     def _ready_network(self, options: PipelineOptions) -> Network:

@@ -48,7 +48,7 @@ def test_convolutions_are_not_rounded_to_tf32_and_settings_are_given_back():
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
+def test_out_of_memory_halves_the_batch_and_continues(caplog):
     class Small(torch.nn.Module):
         def forward(self, images):
             if len(images) > 2:
@@ -60,12 +60,12 @@ def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
     network = Network(backbone, CPU)
     found = network.features(pictures)["avgpool"]
     np.testing.assert_allclose(found, pictures.mean((1, 2)) / 255.0, rtol=1e-5)
-    assert network.most_rows == 2
-    told = [message for message in caplog.messages if "out of memory" in message]
-    assert told == [f"cpu is out of memory: going on with batches of {n}" for n in (4, 2)]
+    assert network.max_rows == 2
+    messages = [message for message in caplog.messages if "out of memory" in message]
+    assert messages == [f"cpu is out of memory: continuing with batches of {n}" for n in (4, 2)]
 
 
-def test_a_single_picture_that_is_too_many_is_a_named_error():
+def test_no_memory_for_a_single_picture_is_a_named_error():
     class Full(torch.nn.Module):
         def forward(self, images):
             raise torch.OutOfMemoryError("too many")
@@ -91,7 +91,7 @@ def test_batch_normalisation_is_folded_and_changes_nothing():
         np.testing.assert_allclose(found[layer], wanted[layer], rtol=1e-3, atol=1e-4)
 
 
-def test_what_lies_behind_the_last_layer_read_runs_once_only():
+def test_modules_behind_the_last_layer_read_run_once_only():
     backbone = load_backbone("resnet18", "random:0", ("layer1", "layer2"))
     runs = []
     network = backbone.module.network

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fec_cache.inference.graph import _is_usual_pool, traced
+from fec_cache.inference.graph import _is_supported_pool, trace
 from fec_cache.inference.pooling import pooled_convolution, rows_at_once, strided_max
 
 
@@ -27,8 +27,8 @@ def test_strided_maxima_are_torchs_own(dtype, is_rectified):
         maps = maps.contiguous(memory_format=torch.channels_last)
 
         pool = pooling(kernel, stride, padding)
-        graph = traced(pool, maps)
-        if not any(map(_is_usual_pool, graph.graph.nodes)):
+        graph = trace(pool, maps)
+        if not any(map(_is_supported_pool, graph.graph.nodes)):
             continue
         num_tried += 1
         found = strided_max(maps, [kernel] * 2, [stride] * 2, [padding] * 2, is_rectified)

@@ -42,7 +42,7 @@ def test_any_shape_gives_the_convolution(
     before = images.clone()
     with pytest.MonkeyPatch.context() as patch:
         # Small pieces: several strips, and several pictures at a time.
-        patch.setattr(winograd, "_NUMBERS_AT_ONCE", most)
+        patch.setattr(winograd, "_VALUES_AT_ONCE", most)
         found = winograd_convolution(images, winograd_weights(weight), bias, other, has_relu)
     wanted = convolved(images, weight, bias, other, has_relu)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=2e-4)
@@ -90,11 +90,11 @@ def test_weights_are_those_of_the_paper():
     [
         (64, 64, 56, 56, True),
         (512, 512, 7, 7, True),
-        (32, 32, 112, 112, False),  # few channels: the way there and back costs more than is saved
+        (32, 32, 112, 112, False),  # few channels: the transforms cost more than they save
         (3, 64, 224, 224, False),
         (64, 256, 13, 13, False),
         (96, 96, 35, 35, True),
-        (512, 512, 2, 2, False),  # tiles mostly of nothing
+        (512, 512, 2, 2, False),  # tiles are mostly padding
         (512, 512, 4, 5, True),
         (512, 512, 3, 3, True),
         (512, 512, 4, 4, True),
