@@ -40,14 +40,14 @@ def test_a_recorded_pass_gives_the_same_bits(precision, flip):
     plain.network.recorded_rows = 0
     with exact_arithmetic():
         for seed in range(4):
-            found, wanted = (each.features(pictures(8, seed)) for each in (runner, plain))
-            assert found.keys() == wanted.keys()
+            actual, wanted = (each.features(pictures(8, seed)) for each in (runner, plain))
+            assert actual.keys() == wanted.keys()
             for view in wanted:
-                np.testing.assert_array_equal(found[view], wanted[view])
+                np.testing.assert_array_equal(actual[view], wanted[view])
         # Batches of another size are not replayed.
         three = runner.features(pictures(8, seed)[:3])
-    for view in found:
-        np.testing.assert_allclose(three[view], found[view][:3], rtol=0.05, atol=0.05)
+    for view in actual:
+        np.testing.assert_allclose(three[view], actual[view][:3], rtol=0.05, atol=0.05)
     assert isinstance(runner._recorded, RecordedPass)
     assert runner.network.is_recorded
     assert plain._recorded is None

@@ -44,8 +44,8 @@ class Residual(nn.Module):
 
 def images(side=12, batch=3):
     drawn = torch.Generator().manual_seed(0)
-    found = torch.randn(batch, 3, side, side, generator=drawn)
-    return found.contiguous(memory_format=torch.channels_last)
+    actual = torch.randn(batch, 3, side, side, generator=drawn)
+    return actual.contiguous(memory_format=torch.channels_last)
 
 
 def targets(graph):
@@ -62,10 +62,10 @@ def test_fused_operations_give_the_same_numbers(read_later):
     assert use_onednn(graph)
     for _ in range(2):  # the graph changes only its own tensors
         given = images()
-        found = graph(given)
+        actual = graph(given)
         assert torch.equal(given, images())
         for name in wanted:
-            torch.testing.assert_close(found[name], wanted[name], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(actual[name], wanted[name], rtol=1e-5, atol=1e-6)
     names = targets(graph)
     in_place = [name for name in names if "_convolution_pointwise_.binary" in name]
     # The pooled branch may be overwritten only if nothing reads it later, and the sum of a
@@ -105,9 +105,9 @@ def test_a_wide_block_goes_by_winograd_and_overwrites_an_unread_residual(read_la
     assert [node.args[4] for node in nodes] == [True, True]
     assert [len(node.args) > 5 for node in nodes] == [False, not read_later]
     for _ in range(2):
-        found = graph(images(16))
+        actual = graph(images(16))
         for name in wanted:
-            torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(actual[name], wanted[name], rtol=1e-4, atol=1e-5)
 
 
 class Crossing(nn.Module):
@@ -139,9 +139,9 @@ def test_operations_that_move_behind_a_sum_still_read_the_right_values(width, la
     module = module.to(memory_format=torch.channels_last)
     graph, wanted = trace(module, images(16)), module(images(16))
     assert use_onednn(graph)
-    found = graph(images(16))
+    actual = graph(images(16))
     for name in wanted:
-        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(actual[name], wanted[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_a_resnet_is_fused_throughout_and_keeps_its_features(
     # Batches of another size are not fused.
     for num_faces in (3, 2):
         pictures = drawn.integers(0, 256, (num_faces, 224, 224, 3), dtype=np.uint8)
-        found, wanted = network.features(pictures), plain.features(pictures)
+        actual, wanted = network.features(pictures), plain.features(pictures)
         for layer in wanted:
-            np.testing.assert_allclose(found[layer], wanted[layer], rtol=rtol, atol=rtol / 100)
+            np.testing.assert_allclose(actual[layer], wanted[layer], rtol=rtol, atol=rtol / 100)
 
 
 def a_network(forward):
