@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fec_cache.cli.console import Console
 from fec_cache.datasets.download.config import DownloadConfig
-from fec_cache.datasets.download.run import Network
+from fec_cache.datasets.download.run import NetworkAccess
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.download import run_download
 from tests.datasets.download.picture_server import pinned
@@ -18,7 +18,7 @@ CONFIG = DownloadConfig(
 def run(folder):
     """Download into a folder as the command does, with this machine for the internet."""
     workspace = Workspace(data_dir=Path(folder))
-    return run_download(workspace, (), CONFIG, Console(verbosity=-1), Network(pinned()))
+    return run_download(workspace, (), CONFIG, Console(verbosity=-1), NetworkAccess(pinned()))
 
 
 if __name__ == "__main__":
