@@ -255,6 +255,7 @@ def _parse_row(cells: list[str], memo: _Memo) -> Triplet:
     kind = cells[15].strip()
     if kind not in TRIPLET_TYPES:
         raise ValueError(f"unknown triplet type {shortened(kind)}")
+    # Interned, because rater ids and types repeat through all of FEC's 500,203 rows.
     raters = tuple(map(sys.intern, cells[_FIRST_ANSWER::2]))
     answers = _parse_answers(tuple(cells[_FIRST_ANSWER + 1 :: 2]), memo)
     return Triplet((first, second, third), sys.intern(kind), raters, answers)

@@ -47,6 +47,7 @@ PERMANENT = frozenset(
 KINDS = TRANSIENT | PERMANENT
 
 
+# Not a FecError: it ends one URL and is written to the ledger, but never ends the run.
 class FetchFailed(Exception):
     """A URL did not give its picture.
 

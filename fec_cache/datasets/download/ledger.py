@@ -227,6 +227,8 @@ class DownloadLedger:
             connection = sqlite3.connect(uri, uri=True, timeout=60)
         else:
             connection = sqlite3.connect(self.path, timeout=60)
+        # `writing` begins its transactions itself: sqlite3 would begin deferred ones, which can
+        # fail as busy in the middle.
         connection.isolation_level = None
         try:
             if not read_only:

@@ -75,6 +75,8 @@ def enter_source(ledger: DownloadLedger, split: str, path: Path) -> Source:
     Raises:
         MissingData, BadAnnotations: the file cannot be read, or none of its rows can be used.
     """
+    # Size and time stand for the content: reading a file of 449,142 rows takes 9.3 s, this 0.2 s
+    # (docs/download.md).
     status = path.stat()
     known = ledger.query(
         "SELECT id, num_rows, num_rejected FROM sources "

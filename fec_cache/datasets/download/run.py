@@ -132,6 +132,7 @@ class _Run:
                 await self._process(number, host)
             finally:
                 self._num_running -= 1
+                # Without this, a run over FEC's many small hosts would hold a socket for each.
                 if self._schedule.release(host, time.monotonic()):
                     await self._transport.forget(host)
                 self._wake()
@@ -195,6 +196,7 @@ class _Run:
         fetched = await self._fetcher.fetch(url)
         self._progress.received_bytes += len(fetched.content)
         keep = partial(self._store.keep, url, fetched.content, boxes)
+        # See `is_quick`: another thread would cost more time than it saves.
         if is_quick(fetched.content) and not boxes:
             return keep(), fetched.status
         loop = asyncio.get_running_loop()
@@ -222,6 +224,7 @@ class _Run:
 
     def _check_network(self, failure: FetchFailed) -> None:
         self._num_down += 1
+        # Once a URL is ok, the network works, and hosts that are down are their own problem.
         if self._num_down >= _MOST_DOWN and not self._progress.ok:
             raise NetworkDown(
                 f"None of {counted(self._num_down, 'host')} could be reached; last error: "

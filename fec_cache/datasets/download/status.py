@@ -118,6 +118,7 @@ def _triplets(ledger: DownloadLedger) -> tuple[TripletStatus, ...]:
 def _survivors(ledger: DownloadLedger, triplets: Sequence[TripletStatus]) -> dict[str, Any]:
     """The content of `survivors.json`."""
     splits: dict[str, dict[str, Any]] = {}
+    # By split, because `fec evaluate` compares figures by the name of the test set alone.
     for (split,) in ledger.query("SELECT split FROM sources ORDER BY split"):
         name, number = _set_of(
             ledger,

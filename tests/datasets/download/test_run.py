@@ -1,5 +1,4 @@
 import hashlib
-import sqlite3
 from contextlib import closing
 
 import pytest
@@ -129,11 +128,11 @@ def test_a_pause_that_one_answer_asks_for_holds_for_the_whole_host(server, tmp_p
         assert set(states(ledger).values()) == {""}
     times = dict(reversed(server.times))
     last = dict(server.times)
-    told = times[f"/{behaviour}/1.jpg"]
-    assert all(times[f"/ok/{n}.jpg"] >= told + 1.0 for n in range(30))
-    assert last[f"/{behaviour}/1.jpg"] >= told + 1.0
+    paused_at = times[f"/{behaviour}/1.jpg"]
+    assert all(times[f"/ok/{n}.jpg"] >= paused_at + 1.0 for n in range(30))
+    assert last[f"/{behaviour}/1.jpg"] >= paused_at + 1.0
     # More of the other host than were under way already.
-    meanwhile = [n for n in range(30) if told < times[f"/ok/{100 + n}.jpg"] < told + 1.0]
+    meanwhile = [n for n in range(30) if paused_at < times[f"/ok/{100 + n}.jpg"] < paused_at + 1.0]
     assert len(meanwhile) > 4
 
 
@@ -180,7 +179,7 @@ def test_one_photo_on_many_hosts_is_no_placeholder(server, tmp_path):
         assert ledger.number("SELECT count(DISTINCT sha256) FROM urls") == 1
 
 
-def test_robots_are_honoured_unless_told_otherwise(server, tmp_path):
+def test_robots_are_honoured_unless_switched_off(server, tmp_path):
     urls = [server.url("robots", n) for n in range(3)]
     with closing(fetch(tmp_path, urls)) as ledger:
         assert set(states(ledger).values()) == {"robots"}
@@ -226,13 +225,3 @@ def test_a_limit_of_bytes_ends_the_run_and_leaves_the_rest_pending(server, tmp_p
         again(ledger, tmp_path)
         assert set(states(ledger).values()) == {""}
     assert len(server.log) == 60
-
-
-def test_the_ledger_takes_no_fourth_state(tmp_path):
-    write_csv(tmp_path / "train.csv", ["http://a.example/1.jpg", "http://a.example/2.jpg"] * 2)
-    with closing(DownloadLedger(tmp_path)) as ledger:
-        enter_source(ledger, "train", tmp_path / "train.csv")
-    with closing(sqlite3.connect(tmp_path / "download.sqlite")) as connection:
-        for state in ("'done'", "NULL", "'ok'", "'failed'"):
-            with pytest.raises(sqlite3.IntegrityError):
-                connection.execute(f"UPDATE urls SET state = {state}")

@@ -50,6 +50,7 @@ class Fetcher:
         self._headers = {
             "User-Agent": config.user_agent,
             "Accept": "image/*,*/*;q=0.5",
+            # Pictures are compressed already; some servers compress them all the same.
             "Accept-Encoding": "identity",
         }
 
@@ -93,6 +94,7 @@ class Fetcher:
             try:
                 return await self._read(response)
             finally:
+                # Shielded, so that a passed deadline does not leave the connection open.
                 with anyio.move_on_after(_CLOSE_S, shield=True):
                     await response.aclose()
         except FetchFailed:
@@ -114,6 +116,7 @@ class Fetcher:
 
     async def _body(self, response: httpx.Response) -> bytes:
         most = self._config.max_bytes
+        # The header spares reading a large body; a server may lie, so bytes are counted too.
         announced = response.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
             raise FetchFailed(
