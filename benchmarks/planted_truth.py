@@ -26,11 +26,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fec_cache.datasets.synthetic.raters import count_votes, judge, pair_distances, tied_rows
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap, Interval
 from fec_cache.evaluation.measures.metrics import odd_probabilities, triplet_credit
 from fec_cache.evaluation.measures.reliability import reliability
 from fec_cache.evaluation.people import RowLabels
-from fec_cache.evaluation.report import Evaluation, evaluate_head
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.config import HEADS, HeadConfig
 from fec_cache.pairs.build import TripletTable

@@ -14,7 +14,7 @@ from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.origin import RATERS, Origin
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.face_map import FaceMap
-from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.faces.crop import CropConfig
 from fec_cache.pairs.build import TripletTable
 from fec_cache.reports.figures import draw_figures

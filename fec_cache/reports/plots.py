@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
-from fec_cache.evaluation.report import Evaluation, GroupAccuracy
+from fec_cache.evaluation.figures import Evaluation, GroupAccuracy
 from fec_cache.system.wording import counted
 from fec_cache.training.fit import Epoch
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from fec_cache.datasets.origin import Origin
 from fec_cache.evaluation.compare import Comparison
+from fec_cache.evaluation.figures import Evaluation, GroupAccuracy
 from fec_cache.evaluation.measures.bootstrap import ENOUGH_TRIPLETS
-from fec_cache.evaluation.report import Evaluation, GroupAccuracy
 from fec_cache.reports.plots import NO_FIGURE, THIN_SPACE, percent
 from fec_cache.system.wording import counted
 from fec_cache.workflows.baseline import Baseline

@@ -15,8 +15,8 @@ from fec_cache.cli.console import Console
 from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.errors import BadOption, FecError
 from fec_cache.evaluation.compare import Comparison, compare_by_type
-from fec_cache.evaluation.figures import plain
-from fec_cache.evaluation.report import Evaluation, evaluate_head
+from fec_cache.evaluation.figures import Evaluation, plain
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import TripletTable

@@ -6,7 +6,7 @@ from typing import Any
 
 from fec_cache.datasets.origin import Origin
 from fec_cache.datasets.survivors import Survivors
-from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.reports.evaluation_tables import evaluation_lines
 from fec_cache.runs.config import RunConfig
 from fec_cache.workflows.baseline import Baseline

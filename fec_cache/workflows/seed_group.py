@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fec_cache.cli.console import Console
 from fec_cache.errors import FecError
-from fec_cache.evaluation.report import Evaluation
+from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.seeds import mean_over_seeds
 from fec_cache.runs.checkpoint import CONFIG_NAME, load_config, load_head, load_history
 from fec_cache.runs.config import RunConfig

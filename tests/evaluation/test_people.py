@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
-from fec_cache.evaluation.measures.neighbours import RANKS, nearest_figures
+from fec_cache.evaluation.measures.neighbours import RANKS
+from fec_cache.evaluation.nearest import nearest_figures
 from fec_cache.evaluation.people import RowLabels, identity_figures, people_on_both_sides
 from fec_cache.heads.base import PairHead, build_head
 from fec_cache.heads.config import HeadConfig

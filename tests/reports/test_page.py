@@ -17,10 +17,11 @@ from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
 from fec_cache.evaluation.compare import compare_by_type, compare_credits
 from fec_cache.evaluation.face_map import map_faces
+from fec_cache.evaluation.figures import GroupAccuracy
 from fec_cache.evaluation.measures.bootstrap import FaceBootstrap
 from fec_cache.evaluation.measures.metrics import triplet_credit
 from fec_cache.evaluation.people import RowLabels
-from fec_cache.evaluation.report import GroupAccuracy, evaluate_head
+from fec_cache.evaluation.report import evaluate_head
 from fec_cache.evaluation.seeds import credits_of, mean_over_seeds
 from fec_cache.faces.crop import CropConfig
 from fec_cache.heads.base import build_head
