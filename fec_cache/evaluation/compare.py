@@ -64,6 +64,7 @@ def compare_credits(
     """
     a, b = np.stack(credits_a), np.stack(credits_b)
     gap = a.mean(axis=0) - b.mean(axis=0)
+    # A difference can be anywhere in [-1, 1], so the bounds of a share do not apply.
     faces = bootstrap.means(gap, [np.ones(len(gap), bool)], bounded=False)[0]
     interval, freedom = add_seeds(faces, [part.mean(axis=1) for part in (a, b)])
     return Comparison(
@@ -122,6 +123,7 @@ def add_seeds(faces: Interval, figures: Sequence[Floats]) -> tuple[Interval, flo
     seeds = [_variance_of_mean(part) for part in figures]
     stderr = float(np.sqrt(faces.stderr**2 + sum(seeds)))
     freedom = _degrees_of_freedom(faces.stderr**2, seeds, [len(part) for part in figures])
+    # Without seeds the percentile interval stays, which may be asymmetric.
     if not any(seeds):
         return faces, freedom
     half = float(student.ppf(0.975, freedom)) * stderr

@@ -42,6 +42,7 @@ class RowLabels:
     def units(self, rows: Ints) -> Ints:
         """Units that a bootstrap resamples for rows [T, 3] int64: the person, else the face."""
         people = self.identity[rows]
+        # Faces of unknown people are numbered after all known people.
         return np.where(people >= 0, people, rows + len(self.words) + self.identity.max() + 1)
 
 

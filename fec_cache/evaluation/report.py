@@ -211,6 +211,7 @@ def _identity(
 
 
 def _logit(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    # A float32 probability can be exactly 0 or 1, whose logit is infinite.
     inside = np.clip(probability.astype(np.float64), 1e-7, 1.0 - 1e-7)
     return np.asarray(np.log(inside / (1.0 - inside)))
 

@@ -160,6 +160,7 @@ class FaceBootstrap:
         independent = (influence**2).sum()
         # The mean was estimated from the same triplets, which reduces their spread around it.
         kept = 1.0 - self._num_related / max(1, self.num_triplets) ** 2
+        # By chance the estimate can be below that of independent triplets, or even negative.
         variance = max(related / max(kept, 0.1), independent)
         # U faces give at most U / 3 triplets without a common face: so few degrees of freedom.
         few = student.ppf(0.975, max(1.0, self.num_units / 3 - 1)) / norm.ppf(0.975)
@@ -172,6 +173,7 @@ class FaceBootstrap:
         for start in range(0, self._draws, _DRAWS_AT_ONCE):
             size = (min(_DRAWS_AT_ONCE, self._draws - start), self.num_units)
             chosen = rng.integers(0, self.num_units, size)
+            # Column by column: all at once would take K times the memory of the draws.
             batches.append(np.stack([column[chosen].sum(axis=1) for column in sums.T], axis=1))
         return np.asarray(np.concatenate(batches) - sums.sum(axis=0), np.float64)
 
@@ -189,6 +191,7 @@ def _pairs_and_triples(
 ) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
     """Memberships of triplets in distinct pairs of units, and in distinct sets of three units."""
     low, middle, high = ordered.T
+    # A person may occur twice in a triplet, which then has fewer distinct pairs.
     first, second = low != middle, middle != high
     both = first & second
     triplets = [np.flatnonzero(mask) for mask in (first, second, both)]

@@ -90,6 +90,7 @@ def _ceiling(votes: Ints) -> float:
         return float("nan")
     patterns, counts = np.unique(voted, axis=0, return_counts=True)
     concentration = _fit_concentration(patterns, counts)
+    # A fixed seed: the ceiling of a set must not change from one evaluation to the next.
     rng = np.random.default_rng(0)
     stays = [
         float((rng.standard_gamma(p + concentration, (_DRAWS, 3)).argmax(axis=1) == 0).mean())

@@ -27,6 +27,7 @@ def triplet_credit(similarity: Floats, odd: Ints) -> npt.NDArray[np.float64]:
 
     Source: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283, section 5.
     """
+    # Not argmax: it breaks ties by position, and a constant head would depend on the face order.
     best = similarity == similarity.max(axis=1, keepdims=True)
     hit = np.take_along_axis(best, odd[:, None], axis=1)[:, 0]
     return np.asarray(hit / np.maximum(best.sum(axis=1), 1), np.float64)
@@ -59,6 +60,7 @@ def vote_log_losses(probabilities: Floats, votes: Ints) -> npt.NDArray[np.float6
         votes: [T, 3] int64, raters who named each face.
     """
     counts = votes.sum(axis=1)
+    # Without the bound, one certain and wrong answer would make the mean infinite.
     log_likelihoods = (votes * np.log(np.maximum(probabilities, 1e-12))).sum(axis=1)
     losses = np.where(counts > 0, -log_likelihoods / np.maximum(counts, 1), np.nan)
     return np.asarray(losses, np.float64)

@@ -46,6 +46,7 @@ def neighbour_figures(
         expression: [n] int64 in -1..num_words-1, -1 unknown.
         num_words: number of expression words.
     """
+    # Distinct negative numbers, so that two unknown people never match.
     people = np.where(identity >= 0, identity, -2 - np.arange(len(identity)))
     of_person, of_word = list[_Shares](), list[_Shares]()
     confusion = np.zeros((num_words, num_words), np.int64)
