@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from fec_cache import __version__
 from fec_cache.cli.commands.cache import cache_group
 from fec_cache.cli.commands.compare import compare
 from fec_cache.cli.commands.download import download
@@ -18,6 +17,7 @@ from fec_cache.cli.options import (
     run_option,
     workspace_options,
 )
+from fec_cache.system.version import VERSION
 from fec_cache.system.workspace import Workspace
 
 _OUT = "Folder to write: new, empty, or made by this command before."
@@ -30,7 +30,7 @@ _triplets_option = click.option(
 
 
 @click.group(cls=FecGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="fec")
+@click.version_option(VERSION, prog_name="fec")
 def fec() -> None:
     """Say whether two faces show similar expressions.
 
