@@ -26,8 +26,8 @@ from fec_cache.runs.find import find_runs
 from fec_cache.system.reporter import LOGGING, SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import load_labelled
-from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
+from fec_cache.workflows.loading.triplets import load_labelled
+from fec_cache.workflows.measuring.overlap import find_overlap, row_labels, warn_of_missing
 
 
 @dataclass(frozen=True)

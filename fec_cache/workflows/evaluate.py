@@ -17,12 +17,9 @@ from fec_cache.runs.find import find_run
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.baseline import find_original
-from fec_cache.workflows.labelled import (
-    load_labelled,
-    warn_of_random_weights,
-)
-from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
+from fec_cache.workflows.loading.triplets import load_labelled, warn_of_random_weights
+from fec_cache.workflows.measuring.baseline import find_original
+from fec_cache.workflows.measuring.overlap import find_overlap, row_labels, warn_of_missing
 
 
 def evaluate(

@@ -27,11 +27,8 @@ from fec_cache.inference.precision import choose_precision
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import (
-    read_splits,
-    table_of_faces,
-    warn_of_random_weights,
-)
+from fec_cache.workflows.loading.faces import read_splits, table_of_faces
+from fec_cache.workflows.loading.triplets import warn_of_random_weights
 
 
 @dataclass(frozen=True)

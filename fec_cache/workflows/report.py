@@ -35,9 +35,9 @@ from fec_cache.system.atomic import write_atomically
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.baseline import check_seeds, named_rivals
 from fec_cache.workflows.evaluate import evaluate
-from fec_cache.workflows.seed_group import find_seeds, measure_seeds
+from fec_cache.workflows.measuring.baseline import check_seeds, named_rivals
+from fec_cache.workflows.measuring.seed_group import find_seeds, measure_seeds
 
 _MARKER_WITHIN = 4096
 _NUM_REASONS = 3

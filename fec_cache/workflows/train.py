@@ -31,12 +31,8 @@ from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit as fit_arrays
 from fec_cache.training.history import Epoch, TrainResult
-from fec_cache.workflows.labelled import (
-    label_pairs,
-    load_training,
-    split_labelled,
-    warn_of_random_weights,
-)
+from fec_cache.workflows.loading.split import split_labelled
+from fec_cache.workflows.loading.triplets import label_pairs, load_training, warn_of_random_weights
 
 _LONGEST_NAME = 200
 

@@ -124,7 +124,7 @@ def test_names_of_something_else_are_refused(place):
 
 def test_other_code_is_another_search(place, monkeypatch):
     place.ok("grid-search", *GRID)
-    monkeypatch.setattr("fec_cache.workflows.search_keeper.TRAINER_VERSION", "newer")
+    monkeypatch.setattr("fec_cache.workflows.searching.request.TRAINER_VERSION", "newer")
     line = place.fails("grid-search", *GRID)
     assert "other version of the training code" in line
     result = place.ok("grid-search", *GRID[:-2], "--name", "again")

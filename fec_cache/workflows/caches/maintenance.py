@@ -14,13 +14,13 @@ from fec_cache.faces.table import Face, FaceTable
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, data_size
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.cache import Told
-from fec_cache.workflows.labelled import read_splits, table_of_faces
+from fec_cache.workflows.caches.inspection import CacheReport
+from fec_cache.workflows.loading.faces import read_splits, table_of_faces
 
 _ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
 
 
-def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> Told:
+def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> CacheReport:
     """Repair caches, and the index of image digests; one that cannot be mended stops no other."""
     lines: list[str] = []
     fields: list[dict[str, object]] = []
@@ -40,7 +40,7 @@ def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) 
         for line in lines:
             reporter.message(line)
         raise FecError(" ".join(errors))
-    return Told(lines, {"caches": fields, "index_mended": is_index_mended})
+    return CacheReport(lines, {"caches": fields, "index_mended": is_index_mended})
 
 
 def _repaired(report: RepairReport) -> list[str]:
@@ -59,7 +59,7 @@ def export_one(
     kind: str | None,
     is_forced: bool,
     reporter: Reporter,
-) -> Told:
+) -> CacheReport:
     """Write a cache as one file.
 
     Raises:
@@ -87,7 +87,7 @@ def export_one(
         f"{report.path}: {counted(report.num_faces, 'face')} as {report.format}, "
         f"{data_size(report.size_bytes)}; {report.num_named} with image path and box"
     )
-    return Told([text], {**asdict(report), "path": str(report.path)})
+    return CacheReport([text], {**asdict(report), "path": str(report.path)})
 
 
 def prune_caches(
@@ -96,7 +96,7 @@ def prune_caches(
     is_unused_too: bool,
     is_dry: bool,
     reporter: Reporter,
-) -> Told:
+) -> CacheReport:
     """Clear caches of what nobody needs."""
     used = _used(workspace, reporter) if is_unused_too else None
     reports = [prune_cache(FeatureCache.open(folder), used, is_dry) for folder in folders]
@@ -110,10 +110,10 @@ def prune_caches(
     ]
     fields = [{**asdict(one), "folder": str(one.folder)} for one in reports]
     more = {"dry_run": is_dry, "half_removed": num_halves}
-    return Told(lines, {"caches": fields, **more})
+    return CacheReport(lines, {"caches": fields, **more})
 
 
-def remove_caches(folders: Sequence[Path], is_dry: bool) -> Told:
+def remove_caches(folders: Sequence[Path], is_dry: bool) -> CacheReport:
     """Delete whole caches."""
     lines, fields = [], []
     for folder in folders:
@@ -122,7 +122,7 @@ def remove_caches(folders: Sequence[Path], is_dry: bool) -> Told:
         verb = "would be deleted" if is_dry else "deleted"
         lines.append(f"{folder.name}: {verb}, {data_size(size_bytes)}")
         fields.append({"folder": str(folder), "size_bytes": size_bytes})
-    return Told(lines, {"caches": fields, "dry_run": is_dry})
+    return CacheReport(lines, {"caches": fields, "dry_run": is_dry})
 
 
 def _faces(workspace: Workspace, reporter: Reporter) -> FaceTable:

@@ -6,9 +6,6 @@ from pathlib import Path
 
 from fec_cache.errors import FecError, NothingToTrain
 from fec_cache.heads.registry import build_head
-from fec_cache.pairs.config import PairConfig
-from fec_cache.pairs.labelled import Labelled
-from fec_cache.pairs.split import Split
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.search.choice import choose
@@ -16,30 +13,12 @@ from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank, results_csv
 from fec_cache.search.run import Search
-from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Point, key_of, point_of
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.wording import counted
 from fec_cache.training.history import TrainResult
-from fec_cache.training.version import TRAINER_VERSION
+from fec_cache.workflows.searching.request import SearchMaterial
 from fec_cache.workflows.train import trained_head
-
-
-@dataclass(frozen=True)
-class SearchMaterial:
-    """What the points of a search are tried on."""
-
-    labelled: Labelled
-    split: Split
-    pairs: PairConfig
-
-    @property
-    def scope(self) -> Scope:
-        """Names the features, the triplets, their split and the version of training."""
-        recipes = self.labelled.caches.recipes
-        fingerprints = ",".join(recipe.fingerprint for recipe in recipes)
-        digest = split_digest(self.split)
-        return Scope(fingerprints, self.labelled.digest, digest, TRAINER_VERSION)
 
 
 @dataclass

@@ -35,7 +35,7 @@ class CacheSummary:
 
 
 @dataclass(frozen=True)
-class Told:
+class CacheReport:
     """A result, for people and for --json, and whether all is well."""
 
     parts: Parts
@@ -43,7 +43,7 @@ class Told:
     is_well: bool = True
 
 
-def list_summaries(cache_dir: Path) -> Told:
+def list_summaries(cache_dir: Path) -> CacheReport:
     """Every cache of a folder, readable or not."""
     summaries = [summarize(folder) for folder in cache_folders(cache_dir)]
     if not summaries:
@@ -57,7 +57,7 @@ def list_summaries(cache_dir: Path) -> Told:
     ]
     lines: list[str | Table] = [Table(f"{len(summaries)} in {cache_dir}", columns, rows)]
     lines += [one.error for one in summaries if one.error]
-    return Told(lines, {"caches": [asdict(one) for one in summaries]})
+    return CacheReport(lines, {"caches": [asdict(one) for one in summaries]})
 
 
 def summarize(folder: Path) -> CacheSummary:
@@ -90,7 +90,7 @@ def _state(cache: FeatureCache, manifest: Manifest) -> str:
     return "views behind" if is_behind(manifest) else "ready"
 
 
-def describe(cache: FeatureCache) -> Told:
+def describe(cache: FeatureCache) -> CacheReport:
     """Recipe, shards, failures by reason and runs of one cache."""
     manifest = cache.manifest()
     summary = summarize(cache.folder)
@@ -127,7 +127,7 @@ def describe(cache: FeatureCache) -> Told:
             "features.h5 and failures.csv lack the newest shards: a run was ended before its end. "
             "The next `fec extract` or `fec cache repair` brings them up to date."
         )
-    return Told(lines, fields)
+    return CacheReport(lines, fields)
 
 
 def _headline(folder: Path, manifest: Manifest, summary: CacheSummary) -> str:
@@ -163,7 +163,7 @@ def _run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     return Table("Runs that computed something", columns, rows)
 
 
-def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> Told:
+def verified_report(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> CacheReport:
     """What was checked, what is bad and what is merely worth a remark."""
     rows = [
         [one.folder.name, str(one.num_shards), str(one.num_faces), _verdict(one)] for one in reports
@@ -186,7 +186,7 @@ def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> 
         "caches": [{**asdict(one), "folder": str(one.folder)} for one in reports],
         "index": [asdict(finding) for finding in index],
     }
-    return Told(lines, fields, not bad)
+    return CacheReport(lines, fields, not bad)
 
 
 def _verdict(report: VerifyReport) -> str:

@@ -14,8 +14,8 @@ from fec_cache.runs.config import RunConfig, load_config
 from fec_cache.runs.files import CONFIG_NAME
 from fec_cache.system.reporter import SILENT, Reporter
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import load_labelled
-from fec_cache.workflows.overlap import find_overlap
+from fec_cache.workflows.loading.triplets import load_labelled
+from fec_cache.workflows.measuring.overlap import find_overlap
 
 
 def find_original(
