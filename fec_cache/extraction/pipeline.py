@@ -219,7 +219,9 @@ class Pipeline:
         return group
 
     def _decode(self, worker: Worker, group: Group) -> None:
-        cuts = self._decoder.load(group.faces, lambda size: self._reserve(worker, size))
+        limit = self._options.memory.decode_bytes
+        reserve = self._state.reserve
+        cuts = self._decoder.load(group.faces, lambda size: reserve(worker, size, limit))
         with self._state.changed:
             worker.group = None
             if not worker.is_abandoned:

@@ -30,9 +30,10 @@ def _option(flag: str, name: str, **more: Any) -> Any:
     return click.option(flag, name, default=default, show_default=shown, help=help_text, **more)
 
 
-def _device_list(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    """`0,1` -> ("cuda:0", "cuda:1"); click also passes the default through here."""
-    return split_devices(value) if isinstance(value, str) and value else tuple(value)
+def _device_list(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """`0,1` -> ("cuda:0", "cuda:1")."""
+    # A callback and no type: click hides the text of errors that a type raises.
+    return split_devices(text) if text else ()
 
 
 _OPTIONS = (
@@ -45,7 +46,7 @@ _OPTIONS = (
     _option("--flip", "flip", type=click.Choice(tuple(FLIPS)), is_flag=False, flag_value="on"),
     _option("--store-dtype", "store_dtype", type=click.Choice(STORE_DTYPES)),
     _option("--device", "device"),
-    _option("--devices", "devices", type=_device_list, metavar="TEXT"),
+    _option("--devices", "devices", default=None, callback=_device_list),
     _option("--compile", "compile", type=click.Choice(COMPILE_CHOICES)),
     _option("--batch-size", "batch_size", type=int),
     _option("--workers", "num_workers"),
