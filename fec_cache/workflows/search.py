@@ -1,4 +1,4 @@
-"""`fec grid-search` as one call: many heads, each tried once, the best one saved."""
+"""`fec grid-search` as one call: many heads, each trained once, the best one saved."""
 
 import math
 import time
@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.joined import CacheSet
+from fec_cache.errors import MissingExtra
 from fec_cache.inference.network import choose_device
 from fec_cache.pairs.annotated import AnnotatedPairs
 from fec_cache.pairs.config import PairConfig
@@ -19,16 +19,12 @@ from fec_cache.search.run import Search, Survey
 from fec_cache.search.samplers.base import samplers
 from fec_cache.search.space import space_of
 from fec_cache.search.trainer import ONE_BY_ONE, SearchTrainer, plan_for
+from fec_cache.system.extras import require
 from fec_cache.system.reporter import LOGGING, Reporter, Snapshot
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.backends.process_pool import StackPlan
-from fec_cache.workflows.loading.split import split_labelled
-from fec_cache.workflows.loading.triplets import (
-    label_pairs,
-    load_training,
-    warn_of_random_weights,
-)
+from fec_cache.workflows.loading.triplets import label_training, load_training
 from fec_cache.workflows.searching.keeper import Keeper
 from fec_cache.workflows.searching.outcome import SearchOutcome
 from fec_cache.workflows.searching.request import SearchMaterial, SearchRequest
@@ -41,15 +37,17 @@ def grid_search(
     wanted: SearchRequest,
     reporter: Reporter = LOGGING,
 ) -> SearchOutcome:
-    """Try every point of a search once and save the best head as the search's run.
+    """Train every point of a search once and save the best head as the search's run.
 
-    All points in the run's folder are ranked together: a search with more values keeps its results.
+    All points in the run's folder are ranked together, so a search can be extended with more
+    values. Without matplotlib there are no plots, with a warning.
 
     Raises:
-        NothingToTrain: no point has figures.
-        OutputExists: the run's name stands for something else.
+        NothingToTrain: no point was trained.
+        OutputExists: the run's folder holds another search or a trained head.
     """
     device = str(choose_device(request.device))
+    wanted = _without_missing_plots(wanted, reporter)
     for head, names in wanted.space.unread().items():
         reporter.warning(unread_note(head, names))
     material = SearchMaterial(
@@ -86,23 +84,19 @@ def search(
 
     Raises:
         BadOption: a value is not allowed.
-        NothingToTrain: no point has figures.
+        NothingToTrain: no point was trained.
         OutputExists: the folder holds something else.
 
     Example:
         >>> from fec_cache import load_pairs, open_cache
+        >>> settings = {"lr": [1e-3, 1e-2], "epochs": [2]}
         >>> with open_cache("cache", "toy") as cache:
-        ...     outcome = search(
-        ...         cache, load_pairs("data"), {"lr": [1e-3, 1e-2], "epochs": [2]}, "runs/search"
-        ...     )
+        ...     outcome = search(cache, load_pairs("data"), settings, "runs/search")
         >>> outcome.num_points
         2
     """
     split = split or PairConfig()
-    caches = CacheSet((cache,) if isinstance(cache, FeatureCache) else tuple(cache))
-    warn_of_random_weights(caches.recipes, reporter)
-    labelled = label_pairs(pairs, caches, split.min_agreement, reporter)
-    material = SearchMaterial(labelled, split_labelled(labelled, split, reporter), split)
+    material = SearchMaterial(*label_training(cache, pairs, split, reporter), split)
     wanted = SearchRequest(space_of(settings), plots=False).on(material)
     return _search(material, Path(folder), wanted, str(choose_device(device)), reporter)
 
@@ -112,7 +106,7 @@ def _search(
 ) -> SearchOutcome:
     scope = material.scope
     if scope.claim(folder):
-        reporter.warning(f"{folder} had a damaged search.json; it was written again.")
+        reporter.warning(f"{folder} had a damaged search.json; it was rewritten.")
     trainer = SearchTrainer(material.labelled.matrix.features, material.split, ONE_BY_ONE, device)
     running = wanted.search(scope.digest, trainer, Ledger(folder))
     survey = begin_search(running, wanted, reporter)
@@ -130,8 +124,19 @@ def _search(
     return SearchOutcome(folder, *results, *counts, spent, wanted.choose)
 
 
+def _without_missing_plots(wanted: SearchRequest, reporter: Reporter) -> SearchRequest:
+    """The request, without plots if matplotlib is missing: minutes of training count for more."""
+    if wanted.plots:
+        try:
+            require("matplotlib", "report")
+        except MissingExtra as error:
+            reporter.warning(f"No plots will be drawn. {error}")
+            return replace(wanted, plots=False)
+    return wanted
+
+
 def _shown(reporter: Reporter, show: Callable[[Snapshot], None]) -> ProgressCallback:
-    """Show each state of a search, after a warning for each point that failed."""
+    """A callback that shows each state of a search, after a warning for each failed point."""
     board = SearchBoard()
 
     def on_progress(progress: SearchProgress) -> None:
@@ -145,7 +150,7 @@ def _shown(reporter: Reporter, show: Callable[[Snapshot], None]) -> ProgressCall
 
 
 def begin_search(search: Search, wanted: SearchRequest, reporter: Reporter) -> Survey:
-    """Say what lies before a search and how its points are shared out."""
+    """Report the size of a search and its expected time, and plan how points are batched."""
     survey = search.survey()
     for name in search.ledger.damaged:
         reporter.warning(f"{name} is damaged; it was set aside, and its points are trained again.")
@@ -161,7 +166,7 @@ def begin_search(search: Search, wanted: SearchRequest, reporter: Reporter) -> S
         )
     expected = search.seconds_expected(survey)
     several = f" ({counted(len(space.seeds), 'seed')} each)" if len(space.seeds) > 1 else ""
-    pruned = ", less what is pruned" if search.pruner and survey.num_open else ""
+    pruned = ", less with pruning" if search.pruner and survey.num_open else ""
     reporter.message(
         f"{counted(survey.num_points, 'point')}{several}, {survey.num_known} of them done before; "
         f"expected time {'unknown' if math.isnan(expected) else duration(expected)}{pruned}"
@@ -178,7 +183,7 @@ def _plan(search: Search, survey: Survey, name: str) -> StackPlan:
     trainer = search.trainer
     try:
         plan = plan_for(trainer.features, trainer.split, survey.open_points, trainer.device)
-    except FAILURES:  # what is wrong with a point is told when its turn comes
+    except FAILURES:  # a bad point fails by itself later, and is reported then
         plan = ONE_BY_ONE
     search.ledger.record_plan(name, asdict(plan))
     return plan

@@ -62,7 +62,10 @@ def test_verdict_sees_no_difference_between_a_head_and_itself(full):
     [
         (0.9, f"40.0 points below a single rater (90.0{THIN}%)"),
         (0.5, f"not distinguishable from a single rater (50.0{THIN}%)"),
-        (math.nan, "the raters’ own accuracy is unknown, as no triplet has answers from two raters"),
+        (
+            math.nan,
+            "the raters’ own accuracy is unknown, as no triplet has answers from two raters",
+        ),
     ],
 )
 def test_verdict_sets_the_head_beside_the_raters(figures_only, raters, words):

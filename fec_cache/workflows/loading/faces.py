@@ -1,4 +1,4 @@
-"""Annotations and the faces that they name, with the images' bytes behind them."""
+"""Annotations of a data folder -> the table of its faces."""
 
 from fec_cache.datasets.annotations import (
     SPLITS,
@@ -16,8 +16,12 @@ from fec_cache.system.workspace import Workspace
 
 
 def read_splits(workspace: Workspace, reporter: Reporter) -> list[Annotations]:
-    """Annotations of train.csv and, where there is one, test.csv; rejected rows are told."""
-    found = []
+    """Annotations of train.csv and, if there is one, of test.csv.
+
+    Raises:
+        MissingData: there is no train.csv.
+    """
+    splits = []
     for split in SPLITS:
         try:
             path = find_annotations(workspace.data_dir, split)
@@ -26,8 +30,8 @@ def read_splits(workspace: Workspace, reporter: Reporter) -> list[Annotations]:
                 raise
             reporter.warning(f"{workspace.data_dir} has no test split; only train.csv is used.")
             continue
-        found.append(read_annotations(path))
-    return found
+        splits.append(read_annotations(path))
+    return splits
 
 
 def table_of_faces(
@@ -42,10 +46,10 @@ def table_of_faces(
         workspace: the folders.
         annotations: of one split or of both.
         reporter: for progress.
-        digests: how images are read; without it as `ImageDigests` does by itself.
+        digests: how images are read; by default with the settings of `ImageDigests`.
 
     Raises:
-        MissingData: not one face has an image.
+        MissingData: no face has an image.
     """
     refs = unique_refs(triplet for part in annotations for triplet in part.triplets)
     workspace.cache_dir.mkdir(parents=True, exist_ok=True)
@@ -60,7 +64,7 @@ def table_of_faces(
         first = faces.missing[0]
         fetch = f" Fetch them: fec download --data {workspace.data_dir}"
         raise MissingData(
-            f"Not one of {counted(len(refs), 'face')} has an image. The first, "
+            f"None of {counted(len(refs), 'face')} has an image. The first, "
             f"{first.ref.image_path}: "
             f"{first.reason}. Expected the images in {workspace.images_dir}."
             f"{fetch if is_url(first.ref.image) else ''}"

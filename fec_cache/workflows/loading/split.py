@@ -1,4 +1,4 @@
-"""Triplets -> training and validation, and what such a split is worth."""
+"""Triplets -> training and validation, with warnings where the split is weak."""
 
 import math
 
@@ -13,10 +13,10 @@ FEWEST_VALIDATION, ENOUGH_VALIDATION = 5, 200
 
 
 def split_labelled(labelled: Labelled, pairs: PairConfig, reporter: Reporter) -> Split:
-    """Split triplets into training and validation, and say what the split is worth.
+    """Split triplets into training and validation, and report how good the split is.
 
     Raises:
-        NothingToTrain: validation would be a handful of triplets.
+        NothingToTrain: validation would have fewer than `FEWEST_VALIDATION` triplets.
     """
     split = split_triplets(labelled.table, pairs.validation_share, pairs.split_seed)
     reporter.message(
@@ -29,29 +29,30 @@ def split_labelled(labelled: Labelled, pairs: PairConfig, reporter: Reporter) ->
 
 
 def _judge_split(split: Split, pairs: PairConfig, reporter: Reporter) -> None:
-    """Say where a split is not what was asked for, and refuse one that can rank nothing.
+    """Warn if a split is not as requested, and refuse one that cannot rank epochs.
 
     Raises:
-        NothingToTrain: validation is a handful of triplets.
+        NothingToTrain: validation has fewer than `FEWEST_VALIDATION` triplets.
     """
-    num, asked = len(split.validation), pairs.validation_share
+    num, requested = len(split.validation), pairs.validation_share
     if num < FEWEST_VALIDATION:
         raise NothingToTrain(
-            f"Only {counted(num, 'triplet')} left for validation, too few to tell one epoch from "
-            f"another; at least {FEWEST_VALIDATION} are needed. Add triplets, or raise "
-            f"--validation-share (now {asked:g})."
+            f"Only {counted(num, 'triplet')} left for validation, too few to rank epochs; "
+            f"at least {FEWEST_VALIDATION} are needed. Add triplets, or raise "
+            f"--validation-share (now {requested:g})."
         )
-    if abs(_share(split) - asked) > asked / 3:
-        reason = "its faces hang together" if split.method == "faces" else "it has few large parts"
+    if abs(_share(split) - requested) > requested / 3:
+        parts = "triplets that share faces" if split.method == "faces" else "few large groups"
         reporter.warning(
-            f"validation got {percent(_share(split))} of the parted triplets instead of the asked "
-            f"{percent(asked)}: no face may stand on both sides, and {reason}."
+            f"validation has {percent(_share(split))} of the triplets instead of the requested "
+            f"{percent(requested)}: no face may be on both sides, and this set has {parts}."
         )
     if num < ENOUGH_VALIDATION:
+        # The error of a share near chance: p (1 - p) = 2/9 at p = 1/3.
         reporter.warning(
-            f"with {counted(num, 'validation triplet')} the accuracy is sure to about "
-            f"{100 * math.sqrt(2 / 9 / num):.0f} points only; heads closer than that are not told "
-            "apart."
+            f"with {counted(num, 'validation triplet')} the accuracy has a standard error of about "
+            f"{100 * math.sqrt(2 / 9 / num):.0f} points; smaller differences between heads are not "
+            "meaningful."
         )
 
 

@@ -1,10 +1,11 @@
-"""From folders to tables: what training, search, evaluation and report all begin with."""
+"""Annotated triplets -> rows of a feature matrix, split into training and validation."""
 
 import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.joined import CacheSet, select_caches
 from fec_cache.cache.matrix import FeatureMatrix
 from fec_cache.cache.recipe import FeatureRecipe, random_weights_notes
@@ -46,7 +47,7 @@ def load_labelled(
 def label_pairs(
     pairs: AnnotatedPairs, caches: CacheSet, min_agreement: float, reporter: Reporter
 ) -> Labelled:
-    """Point annotated triplets into the matrix of the caches.
+    """Map annotated triplets to rows of the feature matrix of the caches.
 
     Raises:
         NothingToTrain: no triplet has features for all three faces.
@@ -83,21 +84,39 @@ def _advice(workspace: Workspace, caches: CacheSet, counts: TripletCounts) -> st
             f"fec extract --data {workspace.data_dir} --backbone {name} --layer {','.join(words)}"
             for name, words in layers.items()
         )
-    return "Triplets with a majority are needed, and with the asked --min-agreement."
+    return "Triplets need a majority of raters and at least --min-agreement."
 
 
 def _digest(matrix: FeatureMatrix, table: TripletTable) -> str:
-    """Names the triplets by their faces' content: row numbers alone may mean other faces."""
+    """Digest of the triplets: 16 hex digits."""
+    # Row numbers depend on the cache; face ids, digests of image bytes and box, do not.
     face_ids = np.array(matrix.face_ids, "S")[table.rows]
     digest = hashlib.sha256(face_ids.tobytes())
     digest.update(table.votes.tobytes() + table.types.tobytes())
     return digest.hexdigest()[:16]
 
 
+def label_training(
+    cache: FeatureCache | Sequence[FeatureCache],
+    pairs: AnnotatedPairs,
+    config: PairConfig,
+    reporter: Reporter,
+) -> tuple[Labelled, Split]:
+    """Training and validation triplets on open caches, whose features are put side by side.
+
+    Raises:
+        NothingToTrain: no triplet has features for all three faces, or too few are left.
+    """
+    caches = CacheSet((cache,) if isinstance(cache, FeatureCache) else tuple(cache))
+    warn_of_random_weights(caches.recipes, reporter)
+    labelled = label_pairs(pairs, caches, config.min_agreement, reporter)
+    return labelled, split_labelled(labelled, config, reporter)
+
+
 def load_training(
     workspace: Workspace, features: str | None, pairs: PairConfig, reporter: Reporter
 ) -> tuple[Labelled, Split]:
-    """Training and validation triplets on the caches that are meant."""
+    """Training and validation triplets on the caches that `features` names."""
     caches = select_caches(workspace.cache_dir, features)
     folders = ", ".join(str(cache.folder) for cache in caches.caches)
     reporter.message(f"Features: {caches.label} from {folders}")
@@ -107,6 +126,6 @@ def load_training(
 
 
 def warn_of_random_weights(recipes: Sequence[FeatureRecipe], reporter: Reporter) -> None:
-    """Say so wherever features come from a backbone that was never trained."""
+    """Warn if features come from a backbone that was never trained."""
     for note in random_weights_notes(recipes):
         reporter.warning(note)

@@ -14,9 +14,9 @@ from fec_cache.system.wording import counted, duration, percent
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """A search and its results: settings by rank, the winner, failed points, the head's folder.
+    """The results of a search: the winner, settings by rank, failed points, the best head's folder.
 
-    `num_open` points were left by a timeout; `num_trained` were trained by this run, in
+    `num_open` points were left by a timeout; `num_trained` were trained by this call, in
     `duration_s` seconds.
     """
 
@@ -45,7 +45,7 @@ class SearchOutcome:
         }
 
     def parts(self, num_shown: int) -> Parts:
-        """For people: the best settings as a table, in columns of what differs between them."""
+        """For people: a table of the best settings, with a column for each option that varies."""
         columns, rows = table_of(self.ranked, num_shown)
         title = (
             f"{counted(self.num_points, 'point')}, best {len(rows)} of "
@@ -65,19 +65,22 @@ class SearchOutcome:
             )
         if self.num_open:
             lines.append(
-                f"{counted(self.num_open, 'point')} left open: the time was up. The same command "
-                "goes on."
+                f"{counted(self.num_open, 'point')} left open: the time limit was reached. The "
+                "same command resumes."
             )
         return [*lines, self._winner_in_words(), f"Best head: {self.folder}"]
 
     def _winner_in_words(self) -> str:
         place = self.ranked.index(self.winner) + 1
-        why = "best" if place == 1 else f"rank {place}, cheapest within one standard error of best"
+        why = "best"
+        if place > 1:
+            why = f"smallest within one standard error of the best (rank {place})"
         first = self.winner.first
         seed = f"seed {first.settings['seed']}"
         if self.winner.num_seeds > 1:
             seed += f", the first and not the luckiest of {counted(self.winner.num_seeds, 'seed')}"
-        return f"Saved: the {why} setting's head of {seed}: {percent(first.val_triplet_accuracy)}"
+        accuracy = percent(first.val_triplet_accuracy)
+        return f"Saved: the head of the {why} setting, {seed}: {accuracy}"
 
 
 def _fields(entry: Ranked) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is asked of a search, and the triplets that its points are tried on."""
+"""What to search, and the triplets that its points are trained on."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ from fec_cache.workflows.train import digest_of
 
 @dataclass(frozen=True)
 class SearchMaterial:
-    """What the points of a search are tried on."""
+    """What the points of a search are trained and ranked on."""
 
     labelled: Labelled
     split: Split
@@ -27,7 +27,7 @@ class SearchMaterial:
 
     @property
     def scope(self) -> Scope:
-        """Names the features, the triplets, their split and the version of training."""
+        """Digests of the features, the triplets, their split and the training code."""
         recipes = self.labelled.caches.recipes
         fingerprints = ",".join(recipe.fingerprint for recipe in recipes)
         digest = split_digest(self.split)
@@ -36,7 +36,7 @@ class SearchMaterial:
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to search and how; the fields are the options of `fec grid-search`."""
+    """What to search and how: the options of `fec grid-search`."""
 
     space: Space
     sampler: str = DEFAULT_SAMPLER
@@ -50,20 +50,20 @@ class SearchRequest:
     plots: bool = True
 
     def __post_init__(self) -> None:
-        """Check what can be checked before anything is loaded."""
+        """Check the options before anything is loaded."""
         check_rule(self.choose, len(self.space.seeds))
         self.new_sampler()
 
     def new_sampler(self) -> Sampler:
-        """A sampler of its settings, from the start."""
+        """A new sampler, at its first setting."""
         return make_sampler(self.space, self.sampler, self.trials, self.sampler_seed)
 
     def on(self, material: SearchMaterial) -> "SearchRequest":
-        """The same request on the features that it will be tried on."""
+        """The same request, with the widths of the features that it will be trained on."""
         return replace(self, space=replace(self.space, blocks=material.labelled.caches.blocks))
 
     def search(self, scope: str, trainer: SearchTrainer, ledger: Ledger) -> Search:
-        """The search itself, on what it is to be tried on."""
+        """The search that runs this request."""
         return Search(
             space=self.space,
             new_sampler=self.new_sampler,
@@ -77,10 +77,10 @@ class SearchRequest:
 
     @property
     def name(self) -> str:
-        """Names the points: the space and how settings are drawn from it."""
+        """Digest of the space and of how settings are drawn from it."""
         drawn = [self.sampler, self.sampler_seed, self.trials, repr(self.pruner)]
         return digest_of([repr(self.space), *drawn])
 
     def run_name(self, scope: Scope) -> str:
-        """Name of the search's run if none was given, as `grid-42f2d10b`."""
+        """Default name of the search's run, such as `grid-42f2d10b`."""
         return f"{self.sampler}-{digest_of([scope.digest, self.name])[:8]}"

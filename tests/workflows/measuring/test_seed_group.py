@@ -55,9 +55,9 @@ def test_named_runs_only_and_named_rivals(three):
 def test_other_recipes_are_no_seeds(three):
     three.ok("train-head", *QUICK, "--lr", "1e-2", "--name", "other")
     line = three.misused("report", "--run", "small-0,other")
-    assert "small-0 and other differ by more than their seed" in line
+    assert "small-0 and other differ in more than their seed" in line
     line = three.misused("report", "--run", "small-0", "--against", "other,first")
-    assert "other and first differ by more than their seed" in line
+    assert "other and first differ in more than their seed" in line
     assert "No run in runs matches 'no-*'" in three.fails("report", "--against", "no-*")
 
 
