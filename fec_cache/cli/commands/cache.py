@@ -13,7 +13,7 @@ from fec_cache.errors import BadOption, FecError
 from fec_cache.system.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fec_cache.workflows.cache import Told
+    from fec_cache.workflows.caches.inspection import CacheReport
 
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
 
@@ -31,7 +31,7 @@ def cache_group() -> None:
 @console_options
 def list_command(console: Console, workspace: Workspace) -> None:
     """Show every cache: recipe, faces, failures, size and state; damaged ones too."""
-    from fec_cache.workflows.cache import list_summaries
+    from fec_cache.workflows.caches.inspection import list_summaries
 
     _tell(console, list_summaries(workspace.cache_dir))
 
@@ -43,7 +43,7 @@ def list_command(console: Console, workspace: Workspace) -> None:
 def info(console: Console, workspace: Workspace, name: str | None) -> None:
     """Show one cache: its recipe, shards, failures by reason, and the runs that made it."""
     from fec_cache.cache.catalogue import select_cache
-    from fec_cache.workflows.cache import describe
+    from fec_cache.workflows.caches.inspection import describe
 
     _tell(console, describe(select_cache(workspace.cache_dir, name, "fec cache info")))
 
@@ -56,7 +56,7 @@ def verify(console: Console, workspace: Workspace, names: Sequence[str]) -> None
     """Check every byte of the named caches, or of all; exit code 1 if anything is damaged."""
     from fec_cache.cache.catalogue import find_folders
     from fec_cache.cache.maintenance.verify import verify_cache, verify_index
-    from fec_cache.workflows.cache import tell_verified
+    from fec_cache.workflows.caches.inspection import verified_report
 
     folders = find_folders(workspace.cache_dir, names)
     reports = []
@@ -64,7 +64,7 @@ def verify(console: Console, workspace: Workspace, names: Sequence[str]) -> None
         for number, folder in enumerate(folders, start=1):
             reports.append(verify_cache(folder))
             step(number, len(folders), folder.name)
-    told = tell_verified(reports, verify_index(workspace.cache_dir))
+    told = verified_report(reports, verify_index(workspace.cache_dir))
     _tell(console, told)
     if not told.is_well:
         click.get_current_context().exit(1)
@@ -80,7 +80,7 @@ def repair(console: Console, workspace: Workspace, names: Sequence[str]) -> None
     The next `fec extract` computes exactly the faces of the dropped shards.
     """
     from fec_cache.cache.catalogue import find_folders
-    from fec_cache.workflows.cache_maintenance import repair_caches as run_repair
+    from fec_cache.workflows.caches.maintenance import repair_caches as run_repair
 
     folders = find_folders(workspace.cache_dir, names)
     _tell(console, run_repair(workspace.cache_dir, folders, console))
@@ -116,7 +116,7 @@ def export(
 
     Paths and boxes come from the data folder; without it they are left empty.
     """
-    from fec_cache.workflows.cache_maintenance import export_one as run_export
+    from fec_cache.workflows.caches.maintenance import export_one as run_export
 
     _tell(console, run_export(workspace, features, out, kind, force, console))
 
@@ -140,8 +140,8 @@ def prune(
 ) -> None:
     """Free room: what killed runs left; --unused: faces of no use; --whole: whole caches."""
     from fec_cache.cache.catalogue import find_folders
-    from fec_cache.workflows.cache_maintenance import prune_caches as run_prune
-    from fec_cache.workflows.cache_maintenance import remove_caches as run_removal
+    from fec_cache.workflows.caches.maintenance import prune_caches as run_prune
+    from fec_cache.workflows.caches.maintenance import remove_caches as run_removal
 
     if whole and (not names or unused):
         raise BadOption("--whole deletes caches: name them, and leave --unused away.")
@@ -168,5 +168,5 @@ def _confirm(question: str) -> None:
         raise FecError("Nothing was deleted. Answer with y, or say --yes beforehand.")
 
 
-def _tell(console: Console, told: "Told") -> None:
+def _tell(console: Console, told: "CacheReport") -> None:
     console.result(told.parts, told.fields)

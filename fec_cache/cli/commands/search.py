@@ -88,8 +88,8 @@ def grid_search(
     averaged over the seeds; the test split is not looked at. One point is trained once, whatever
     happens; the same command goes on where it ended.
     """
-    from fec_cache.workflows.search import SearchRequest
     from fec_cache.workflows.search import grid_search as run_search
+    from fec_cache.workflows.searching.request import SearchRequest
     from fec_cache.workflows.train import HeadRequest
 
     axes = {field: options.pop(field) for field in FIELDS}
