@@ -24,7 +24,7 @@ from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
 from fec_cache.inference.network import choose_device
 from fec_cache.inference.precision import choose_precision
-from fec_cache.system.reporter import Reporter
+from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.loading.faces import read_splits, table_of_faces
@@ -91,7 +91,9 @@ def _slowest(summary: ExtractSummary) -> str:
     return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
 
 
-def extract(workspace: Workspace, config: ExtractConfig, reporter: Reporter) -> ExtractOutcome:
+def extract(
+    workspace: Workspace, config: ExtractConfig, reporter: Reporter = LOGGING
+) -> ExtractOutcome:
     """Extract the features of every face of the data folder that the caches lack.
 
     Raises:
