@@ -56,9 +56,7 @@ run_option = click.option(
     show_default="the newest",
     help="Trained head to use: the name of a folder in --runs.",
 )
-name_option = click.option(
-    "--name", show_default="made from the settings", help="Name of the run."
-)
+name_option = click.option("--name", show_default="made from the settings", help="Name of the run.")
 overlap_option = click.option(
     "--allow-overlap", is_flag=True, help="Continue even if the head was trained on test faces."
 )
