@@ -75,6 +75,7 @@ def export_cache(
         raise BadOption(f"{path} is a folder. Name a file: --out FILE.")
     if path.exists() and not is_forced:
         raise OutputExists(f"{path} exists already. Name another file, or replace it: --force.")
+    # Reversed, so that the first of several names of a face wins.
     names = {face.face_id: face for face in reversed(list(faces))}
     width = cache.recipe.width * (4 if kind == "parquet" else np.dtype(_dtype(cache)).itemsize)
     size_bytes = manifest.num_faces * (width + 128)

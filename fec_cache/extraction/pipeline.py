@@ -219,7 +219,9 @@ class Pipeline:
         return group
 
     def _decode(self, worker: Worker, group: Group) -> None:
-        cuts = self._decoder.load(group.faces, lambda size: self._reserve(worker, size))
+        limit = self._options.memory.decode_bytes
+        reserve = self._state.reserve
+        cuts = self._decoder.load(group.faces, lambda size: reserve(worker, size, limit))
         with self._state.changed:
             worker.group = None
             if not worker.is_abandoned:
@@ -256,12 +258,12 @@ class Pipeline:
 
     def _forward(self, worker: Worker, batch: Batch) -> None:
         state = self._state
-        if worker.lane is None:
-            worker.lane = self._network.lane()
-        with worker.lane.at_work():
+        if worker.runner is None:
+            worker.runner = self._network.runner()
+        with worker.runner.at_work():
             pictures = self._decoder.pictures(batch)
             started = time.perf_counter()
-            features = worker.lane.features(pictures) if batch.rows else {}
+            features = worker.runner.features(pictures) if batch.rows else {}
         with state.changed:
             is_first = not state.is_checking and bool(batch.rows)
             state.is_checking |= is_first

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fec_cache.extraction.batches import Batch, Group
 from fec_cache.extraction.memory import MemoryPlan
 from fec_cache.faces.table import Face
-from fec_cache.inference.network import Features, Lane
+from fec_cache.inference.network import Features, Runner
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Worker:
     can_decode: bool
     can_forward: bool
     thread: threading.Thread | None = None
-    lane: Lane | None = None
+    runner: Runner | None = None
     group: Group | None = None
     is_waiting: bool = False
     is_abandoned: bool = False
@@ -76,3 +76,27 @@ class PipelineState:
     is_checked: bool = False
     is_checking: bool = False
     error: BaseException | None = None
+
+    def reserve(self, worker: Worker, size_bytes: int, limit_bytes: int) -> None:
+        """Wait until a picture of this size fits beside those that are being decoded.
+
+        Raises:
+            StoppedError: the run has ended, or the worker was abandoned while it waited.
+        """
+        with self.changed:
+            worker.is_waiting = True
+            # The first condition lets a picture larger than the limit be decoded, alone.
+            while self.reserved and self.reserved + size_bytes > limit_bytes:
+                if self.is_stopped or self.error:
+                    raise StoppedError
+                self.changed.wait()
+            worker.is_waiting = False
+            if worker.is_abandoned:
+                raise StoppedError
+            worker.reserved = size_bytes
+            self.reserved += size_bytes
+
+    def release(self, worker: Worker) -> None:
+        """Give back what a worker has reserved; the caller holds `changed`."""
+        self.reserved -= worker.reserved
+        worker.reserved = 0

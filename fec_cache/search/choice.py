@@ -46,5 +46,6 @@ def choose(ranked: Sequence["Ranked"], rule: str, cost: Callable[["Ranked"], flo
     if rule == BEST or math.isnan(first.stderr):
         return first
     lowest = first.val_triplet_accuracy - first.stderr
+    # If the first is not done, none is: failed and pruned settings rank behind.
     near = [e for e in ranked if e.is_done and e.val_triplet_accuracy >= lowest] or [first]
     return min(near, key=lambda entry: (cost(entry), -entry.val_triplet_accuracy))

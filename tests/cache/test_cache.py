@@ -265,27 +265,3 @@ def test_a_lost_manifest_is_made_anew_from_the_shards_and_no_row_is_lost(cache, 
     assert stored(cache) == [1, 2, 4, 5]
     seal(cache, 3)
     assert stored(cache) == [1, 2, 4, 5, 3]
-
-
-def test_of_a_lost_manifest_only_sound_shards_of_the_recipe_are_taken(cache, tmp_path):
-    for numbers in ((1, 2), (3, 4), (5, 6)):
-        seal(cache, *numbers)
-    other = FeatureCache.create(tmp_path, toy.toy_recipe("layer1"))
-    seal(other, 7)
-    shards = cache.folder / "shards"
-    shutil.copy(other.folder / "shards/00000.h5", shards / "00003.h5")
-    shutil.copy(shards / "00000.h5", shards / "00004.h5")
-    content = bytearray((shards / "00001.h5").read_bytes())
-    content[-90] ^= 1
-    (shards / "00001.h5").write_bytes(content)
-    (cache.folder / "manifest.json").write_bytes(b"")
-    _, problems = cache.drop_damaged()
-    assert stored(cache) == [1, 2, 5, 6]
-    words = [
-        "manifest.json",
-        "00001.h5 does not match its own seal",
-        "00003.h5 belongs to",
-        "repeats a face",
-    ]
-    assert [word in problem for word, problem in zip(words, problems, strict=True)] == [True] * 4
-    assert sorted(path.name for path in shards.iterdir()) == ["00000.h5", "00002.h5"]

@@ -2,7 +2,7 @@ import numpy as np
 
 from fec_cache.cache.matrix import matrix_of
 from fec_cache.cache.shards import Shard
-from tests import toy
+from fec_cache.testing import toy
 
 
 def test_rows_of_shards_are_joined_in_order():

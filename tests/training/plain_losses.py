@@ -1,4 +1,4 @@
-"""The losses in plain torch, for autograd: what the hand-written ones are held against."""
+"""The losses in plain torch with autograd: the reference for the hand-written gradients."""
 
 import torch
 from torch.nn import functional
@@ -8,10 +8,10 @@ from fec_cache.training.losses import CONTRASTIVE_MARGIN, PAIR_LOSSES, TRIPLET_M
 
 
 def triplet_loss(head, logits, odd, types):
-    """Hinge on both differences of distances of each triplet, mean over triplets.
+    """Hinge loss on both differences of distances in each triplet, mean over triplets.
 
     Args:
-        head: gives the distance that belongs to a logit.
+        head: converts logits to distances.
         logits: [B, 3]; pair j is the pair without face j.
         odd: [B] int64, the odd face, and so the similar pair.
         types: [B] int64, 0 one-class, 1 two-class, 2 three-class; picks the margin.
@@ -22,16 +22,16 @@ def triplet_loss(head, logits, odd, types):
     similar = distances.gather(1, odd[:, None])
     margins = torch.tensor(TRIPLET_MARGINS, device=logits.device)[types]
     hinge = (similar - distances + margins[:, None]).clamp(min=0.0)
-    # The similar pair against itself is no term of the loss.
+    # The similar pair must not be compared with itself: its hinge would add the margin.
     is_other = torch.ones_like(hinge).scatter(1, odd[:, None], 0.0)
     return (hinge * is_other).sum(dim=1).mean()
 
 
 def contrastive_loss(head, logits, is_similar):
-    """Pull similar pairs together, push different ones until a margin parts them, mean over pairs.
+    """Pull similar pairs together and push different ones beyond a margin, mean over pairs.
 
     Args:
-        head: gives the distance that belongs to a logit; squared, for the embedding head.
+        head: converts logits to distances (squared distances for the embedding head).
         logits: [B].
         is_similar: [B], 1 or 0.
 
@@ -44,17 +44,17 @@ def contrastive_loss(head, logits, is_similar):
 
 
 def odd_one_out_loss(logits, shares):
-    """Cross-entropy of a softmax over a triplet's similarities against the raters' votes, mean.
+    """Cross-entropy between the softmax of a triplet's similarities and the vote shares, mean.
 
-    The raters are taken to name the face without which the other two are most alike, each with
-    some noise; so the votes of a triplet are soft labels, and doubtful ones weigh less.
+    Assumes that each rater, with some noise, names the face whose removal leaves the most similar
+    pair. So the votes of a triplet are soft labels, and doubtful triplets weigh less.
 
     Args:
         logits: [B, 3]; pair j is the pair without face j.
         shares: [B, 3] float32, share of the raters who named face j, summing to 1.
 
     Source: Zheng, Pereira, Baker & Hebart, "Revealing interpretable object representations from
-    human behavior", ICLR 2019, arXiv:1901.02915, equation 2, with shares for its single answers.
+    human behavior", ICLR 2019, arXiv:1901.02915, equation 2, with vote shares instead of answers.
     """
     return -(shares * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
@@ -64,7 +64,7 @@ def batch_loss(loss, head, faces, answers):
 
     Args:
         loss: one of `config.LOSSES`.
-        head: compares prepared features.
+        head: gives logits for prepared features.
         faces: [B, 2, D] or [B, 3, D] prepared features, by the rows of `training_columns`.
         answers: the batch of the columns behind the rows.
     """

@@ -1,4 +1,4 @@
-"""What `fec download` may do: every limit with its default, and every way in which a URL fails."""
+"""Settings of `fec download`, and the kinds of failure that a URL can end in."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ RETRIES = ("all", "transient", "none")
 
 TRANSIENT = frozenset(
     {
-        "dns",  # the name was not found now
-        "connect",  # refused, unreachable, or no answer to the first packet
-        "broken",  # the connection broke, or the answer was no HTTP
-        "cut-short",  # fewer bytes than the server had announced
-        "timeout",  # the deadline passed
+        "dns",  # the host name did not resolve
+        "connect",  # connection refused, host unreachable or silent
+        "broken",  # the connection broke, or the response was not HTTP
+        "cut-short",  # fewer bytes than announced
+        "timeout",  # deadline exceeded
         "rate-limited",  # 429, or 503 with Retry-After
         "server-error",  # 5xx, 408
-        "host-down",  # not asked: its host did not answer many times in a row
+        "host-down",  # not requested: its host did not answer several times in a row
     }
 )
 PERMANENT = frozenset(
@@ -28,32 +28,34 @@ PERMANENT = frozenset(
         "gone",  # 410
         "forbidden",  # 401, 403, 451
         "status",  # any other status than 200
-        "redirects",  # too many of them, or a circle
+        "redirects",  # too many of them, or a loop
         "bad-url",
         "unsafe-address",  # loopback, private, link-local, metadata, ...
         "tls",  # certificate or handshake refused
         "robots",  # X-Robots-Tag says no
         "too-large",
-        "encoding",  # a compression that was not asked for and is not known
+        "encoding",  # an unknown compression, which was not asked for
         "empty",
         "html",
         "not-a-picture",
-        "damaged",  # it begins like a picture but cannot be decoded
-        "bomb",  # small on the wire, huge when unpacked
-        "placeholder",  # a picture that says: the photo is gone
-        "unexpected",  # an error that nobody foresaw; its type stands in the ledger
+        "damaged",  # starts like a picture but cannot be decoded
+        "bomb",  # small on the wire, huge when decompressed
+        "placeholder",  # a picture that only says that the photo was removed
+        "unexpected",  # any other error; its type is in the ledger
     }
 )
 KINDS = TRANSIENT | PERMANENT
 
 
+# Not a FecError: it ends one URL and is written to the ledger, but never ends the run.
 class FetchFailed(Exception):
     """A URL did not give its picture.
 
     Attributes:
         kind: one of `KINDS`.
+        detail: the reason in words.
         status: the HTTP status, if there was one.
-        retry_after_s: how long the server asked to be left alone; None if it did not say.
+        retry_after_s: the pause that the server asked for; None if it asked for none.
     """
 
     def __init__(
@@ -70,24 +72,24 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True)
 class DownloadConfig:
-    """How to download.
+    """Settings of one download.
 
     Attributes:
-        concurrency: requests in flight, over all hosts.
-        per_host: requests in flight to one host.
-        tries: requests for one URL in one run, while its failures are transient.
-        deadline_s: for one request, redirects and body included.
-        connect_s: for one connection.
-        max_bytes: of one picture, on the wire and unpacked.
-        backoff_s: before the second try; doubled for each further one, with jitter.
-        longest_wait_s: a host that asks for more is left for a later run.
-        contact: put into the User-Agent, so that a server's keeper can write.
+        concurrency: maximum number of requests at a time, over all hosts.
+        per_host: maximum number of requests at a time to one host.
+        tries: maximum number of requests for one URL in one run; only transient failures repeat.
+        deadline_s: time limit of one request, redirects and body included.
+        connect_s: time limit for opening one connection.
+        max_bytes: maximum size of one picture, on the wire and decompressed.
+        backoff_s: pause before the second try; doubled for each further one, with jitter.
+        longest_wait_s: a host that asks for a longer pause is left for a later run.
+        contact: added to the User-Agent, so that a server's operator can write to us.
         honour_robots: whether X-Robots-Tag is obeyed.
-        allow_private: loopback and private addresses are allowed; for tests.
+        allow_private: allow loopback and private addresses; for tests.
         keep: `original`, or `crop` for each face with a margin.
-        max_gb: stop when so many gigabytes (1e9 bytes) are stored; 0 for no limit.
+        max_gb: stop when this many gigabytes (1e9 bytes) are stored; 0 for no limit.
         retry_failed: which failures of earlier runs are tried again.
-        placeholder_urls: a content from more URLs than this is no photo; 0 switches it off.
+        placeholder_urls: content that more photos than this share is a placeholder; 0: never.
     """
 
     concurrency: int = field(
@@ -190,12 +192,12 @@ class DownloadConfig:
         check_choice("retry failed", self.retry_failed, RETRIES)
         if not (self.contact.isascii() and self.contact.isprintable()) and self.contact:
             raise BadOption(
-                f"contact is {self.contact!r}, but it must be plain ASCII on one line, as "
-                "an e-mail address or a web page is: it goes into a header of each request."
+                f"contact is {self.contact!r}, but it must be plain ASCII on one line, such as "
+                "an e-mail address or a web page: it is sent in a header of each request."
             )
 
     @property
     def user_agent(self) -> str:
-        """How we introduce ourselves to servers."""
+        """The User-Agent header: name, version, purpose and contact."""
         contact = f"; {self.contact}" if self.contact else ""
         return f"fec-cache/{__version__} (research download of the FEC set{contact})"
