@@ -27,7 +27,8 @@ from fec_cache.workflows.datasets import synthesize
 from fec_cache.workflows.evaluate import evaluate
 from fec_cache.workflows.extract import extract
 from fec_cache.workflows.report import require_report, write_report
-from fec_cache.workflows.searching.request import SearchRequest, grid_search
+from fec_cache.workflows.search import grid_search
+from fec_cache.workflows.searching.request import SearchRequest
 from fec_cache.workflows.train import HeadRequest, train
 
 log = logging.getLogger(__name__)
