@@ -68,11 +68,11 @@ def fec(folder: Path) -> list[str]:
 
 PLAN = (
     "import sys; from pathlib import Path;"
-    "from fec_cache.datasets.download.ledger import Ledger;"
-    "from fec_cache.datasets.download.plan import enter_source, wanted;"
-    "folder = Path(sys.argv[1]); ledger = Ledger(folder);"
+    "from fec_cache.datasets.download.ledger import DownloadLedger;"
+    "from fec_cache.datasets.download.plan import enter_source, urls_in_state;"
+    "folder = Path(sys.argv[1]); ledger = DownloadLedger(folder);"
     "source = enter_source(ledger, 'train', folder / 'train.csv');"
-    "assert next(wanted(ledger, [source], 'pending')); ledger.close()"
+    "assert next(urls_in_state(ledger, [source], 'pending')); ledger.close()"
 )
 REQUESTS_SCRIPT = """
 import os, sys

@@ -140,13 +140,13 @@ class Bench:
 
         def work(_: int) -> None:
             torch.set_num_threads(1)
-            lane = network.lane()
+            runner = network.runner()
             pictures = np.zeros((self.batch, *[self.backbone.input_size] * 2, 3), np.uint8)
             while True:
                 with guard:
                     if next(left, None) is None:
                         return
-                lane.features(pictures)
+                runner.features(pictures)
 
         self._on_threads(work, num_threads)
 
@@ -282,12 +282,12 @@ def compare_passes(options: argparse.Namespace) -> None:
             print(
                 f"{precision}, {name}: ready after {time.perf_counter() - started:.1f} s {reason}"
             )
-        lanes = {name: network.lane() for name, network in networks.items()}
-        spent: dict[str, list[float]] = {name: [] for name in lanes}
+        runners = {name: network.runner() for name, network in networks.items()}
+        spent: dict[str, list[float]] = {name: [] for name in runners}
         for _ in range(8):
-            for name, lane in lanes.items():
+            for name, runner in runners.items():
                 started = time.thread_time()
-                features = lane.features(pictures)["avgpool", False]
+                features = runner.features(pictures)["avgpool", False]
                 spent[name].append(time.thread_time() - started)
                 cosine = smallest_cosine(torch.from_numpy(features), torch.from_numpy(plain))
                 assert cosine >= LEAST_COSINE, (precision, name, cosine)

@@ -46,7 +46,7 @@ LIFE_TIMEOUT_S = 120.0
 SHORT_TIMEOUT_S, LONG_TIMEOUT_S = 0.5, 60.0
 VIEWS = {"features.h5", "failures.csv", "rejected.csv"}
 _BAD, _MISSING = "bad picture.png", "missing.png"
-UNPRIVILEGED_USER = 65534  # the id of the user that Unix systems call nobody
+UNPRIVILEGED_USER = 65534
 
 
 class Failure(Exception):

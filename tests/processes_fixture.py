@@ -1,4 +1,4 @@
-"""Processes that are started in a tenth of a second: a fixture of all tests."""
+"""A fixture for all tests: processes that start in a tenth of a second."""
 
 import multiprocessing
 
@@ -7,10 +7,10 @@ import pytest
 
 @pytest.fixture(scope="session")
 def processes():
-    """Starts processes as forks of a server that has loaded torch, in a tenth of a second each.
+    """Start processes as forks of a server that has loaded torch, in a tenth of a second each.
 
-    There is one server for all of pytest: whoever starts it says what it loads. It never computes,
-    so that no child inherits a thread's locks.
+    Python keeps one server per process, and its first start fixes what it preloads. The server
+    never computes, so no child inherits the locks of a thread.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         pytest.skip("needs processes that can be forked")

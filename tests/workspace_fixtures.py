@@ -1,4 +1,4 @@
-"""A small workspace that went through every stage once: fixtures of all tests of commands."""
+"""Fixtures for tests of commands: a small workspace that has been through every stage once."""
 
 import shutil
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from fec_cache.cli.main import fec
 
-# The smallest torchvision network with all four stages: the surfaces do not care which it is.
+# The smallest torchvision network with all four stages; the commands do not depend on the network.
 BACKBONE = "mobilenet_v3_small"
 NUM_FACES, NUM_TRIPLETS = 120, 300
 
@@ -21,17 +21,17 @@ class Place:
     folder: Path
 
     def run(self, *words: str) -> Result:
-        """`fec WORDS` in the folder; folders are named by options as the shell's user may."""
+        """Run `fec WORDS` in this process and in the current folder."""
         return CliRunner().invoke(fec, list(words))
 
     def ok(self, *words: str) -> Result:
-        """The same, and it must end with exit code 0."""
+        """Run `fec WORDS`; it must end with exit code 0."""
         result = self.run(*words)
         assert result.exit_code == 0, result.output
         return result
 
     def fails(self, *words: str, code: int = 1) -> str:
-        """The same, and it must end with exit code 1 and one line; that line."""
+        """Run `fec WORDS`; it must fail with a code and one line of error. Returns that line."""
         result = self.run(*words)
         assert result.exit_code == code, result.output
         lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
@@ -40,13 +40,13 @@ class Place:
         return lines[0]
 
     def misused(self, *words: str) -> str:
-        """The same with exit code 2: the command line itself is wrong."""
+        """Run `fec WORDS`; it must fail with exit code 2, for wrong usage."""
         return self.fails(*words, code=2)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """Synthesized, extracted, trained; made once and copied for each test."""
+    """A synthesized, extracted and trained workspace, made once per session."""
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -60,7 +60,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def place(finished, tmp_path, monkeypatch):
-    """A fresh copy of the finished workspace, current folder included."""
+    """A copy of the finished workspace, which becomes the current folder."""
     folder = tmp_path / "place"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     monkeypatch.chdir(folder)
@@ -69,6 +69,6 @@ def place(finished, tmp_path, monkeypatch):
 
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
-    """An empty folder."""
+    """An empty folder, which becomes the current folder."""
     monkeypatch.chdir(tmp_path)
     return Place(tmp_path)

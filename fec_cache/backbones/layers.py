@@ -174,6 +174,7 @@ class FeatureReader(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the features of B normalised images [B, 3, S, S], each [B, D] float32."""
         self._readings.num_runs = 0
+        # torch offers no way to stop a forward pass other than an exception from a hook.
         try:
             self.network(images)
             self._readings.last_run = self._readings.num_runs

@@ -6,6 +6,7 @@ modules to read, `layers` reads them; `extraction` runs the result over all face
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -62,7 +63,7 @@ def load_backbone(
 
     Raises:
         UnknownBackbone: no backbone has this name.
-        BadOption: a layer word that this backbone does not have, or an invalid seed.
+        BadOption: an invalid seed, or a layer that this backbone lacks; before any download.
         WeightsNotFound: the weights are not on this machine and cannot be downloaded.
         WeightsMismatch: the weights are damaged, do not fit, or are not the expected ones.
     """
@@ -70,19 +71,15 @@ def load_backbone(
     seed = random_seed(weights)
     architecture = find_architecture(name)
     network = _build(architecture, seed)
-    # Bad layer words are reported before any weights are downloaded.
     stages = find_stages(network, architecture.input_size, architecture.cut(network))
     readouts = bind_words(words, stages, name)
     if seed is None:
+        ways = ways_without_download(name)
         path, origin = find_weights(
-            weights,
-            architecture.published,
-            allow_download=allow_download,
-            other_ways=ways_without_download(name),
+            weights, architecture.published, allow_download=allow_download, other_ways=ways
         )
         _check_identity(name, origin, expected_identity)
-        state = rename_state(read_state(path), architecture.rename, architecture.unused)
-        _fill(network, Weights(origin.identity, origin.source, state), name)
+        _fill(network, _read_weights(path, origin, architecture), name)
     else:
         origin = random_origin(seed, network.state_dict())
         _check_identity(name, origin, expected_identity)
@@ -122,6 +119,11 @@ def _check_identity(name: str, origin: WeightsOrigin, expected: str | None) -> N
             f"{name} was asked for with weights {expected}, but {origin.source} holds "
             f"{origin.identity}. Name the right file: --weights FILE."
         )
+
+
+def _read_weights(path: Path, origin: WeightsOrigin, architecture: Architecture) -> Weights:
+    state = rename_state(read_state(path), architecture.rename, architecture.unused)
+    return Weights(origin.identity, origin.source, state)
 
 
 def _fill(network: nn.Module, weights: Weights, name: str) -> None:

@@ -1,4 +1,4 @@
-"""FEC's CSV files -> `FaceRef` and `Triplet`; every row is either used or reported.
+"""FEC's CSV files -> `FaceRef` and `Triplet`; every row is used or reported.
 
 Format: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283, and the set's own readme. No header;
 three faces of five columns (URL, left, right, top, bottom), the triplet's type, then rater id and
@@ -70,7 +70,7 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class Annotations:
-    """All rows of one file; blank lines are none. `num_rows` == len(triplets) + len(rejected)."""
+    """All rows of one file but blank lines: `num_rows` == len(triplets) + len(rejected)."""
 
     path: Path
     triplets: tuple[Triplet, ...]
@@ -82,7 +82,7 @@ class Annotations:
 class _Memo:
     """Faces and answers seen before, so that a repeated one is neither parsed nor stored twice.
 
-    `refs` makes one object of one face, however its numbers are spelt.
+    `refs` makes equal faces one object, even if their numbers are written differently.
     """
 
     faces: dict[_Cells, FaceRef] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def find_annotations(data_dir: Path, split: str) -> Path:
     """The CSV of a split, `train` or `test`, under its short or its original name.
 
     Raises:
-        MissingData: the folder or the file is not there.
+        MissingData: the folder or the file does not exist.
     """
     if not data_dir.is_dir():
         raise MissingData(
@@ -112,11 +112,11 @@ def find_annotations(data_dir: Path, split: str) -> Path:
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Read one FEC CSV file; a bad row is reported, never skipped in silence.
+    """Read one FEC CSV file; a bad row is reported, never silently skipped.
 
     Raises:
         MissingData: the file cannot be read.
-        BadAnnotations: not one row of the file can be used.
+        BadAnnotations: no row of the file can be used.
     """
     rows = list(iter_rows(path))
     triplets = tuple(row for row in rows if isinstance(row, Triplet))
@@ -127,7 +127,7 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def iter_rows(path: Path) -> Iterator[Triplet | RejectedRow]:
-    """Each row of a FEC CSV file as it is read; equal faces are one object.
+    """The rows of a FEC CSV file one by one; equal faces are one object.
 
     Raises:
         MissingData: the file cannot be read.
@@ -141,7 +141,7 @@ def iter_rows(path: Path) -> Iterator[Triplet | RejectedRow]:
 
 
 def no_usable_row(path: Path, num_rows: int, first: Sequence[RejectedRow]) -> BadAnnotations:
-    """The error for a file of which not one row can be used."""
+    """The error for a file without a usable row."""
     example = "".join(f" The first: line {row.line}: {row.reason}." for row in first)
     return BadAnnotations(
         f"{path} has no usable row (rows read: {num_rows}).{example} Expected FEC's format: three "
@@ -150,17 +150,17 @@ def no_usable_row(path: Path, num_rows: int, first: Sequence[RejectedRow]) -> Ba
 
 
 def write_rejected(path: Path, rows: Sequence[RejectedRow]) -> None:
-    """Write file, line and reason of every rejected row; no file where there is none.
+    """Write file, line and reason of every rejected row; without rows, remove the file.
 
     Raises:
-        StorageFailed: the disk would not take it.
+        StorageFailed: the file cannot be written.
     """
     try:
         if not rows:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A file's name need not be UTF-8; a report of it must be.
+        # A file name may hold bytes that are not UTF-8; the report must not.
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "line", "reason"])
@@ -177,8 +177,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         MissingData: the file cannot be read.
     """
-    # Line by line, not through one reader: a stray quote then spoils its own row only.
-    # Bytes that are not UTF-8 come through as lone surrogates, which split_line turns down.
+    # Line by line instead of one csv.reader, so that a stray quote damages only its own row.
+    # Bytes that are not UTF-8 come through as lone surrogates, which split_line rejects.
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             for number, text in enumerate(file, start=1):
@@ -206,7 +206,7 @@ def split_line(text: str) -> list[str]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text holds no stand-in for a byte that is not UTF-8."""
+    """Whether a text holds no surrogate, which stands for a byte that is not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -215,10 +215,10 @@ def is_utf8(text: str) -> bool:
 
 
 def check_image(image: str) -> None:
-    """Turn down what cannot stand as the image of a face in an annotation file.
+    """Check the image of a face in an annotation file.
 
     Raises:
-        ValueError: no URL and no path inside `images/` that a CSV file gives back unchanged.
+        ValueError: neither a URL nor a path inside `images/` that a CSV file keeps unchanged.
     """
     if not image:
         raise ValueError("a face has no image")
@@ -229,13 +229,13 @@ def check_image(image: str) -> None:
         raise ValueError(f"image {shortened(image)} is neither a URL nor a path inside images/")
     if not is_utf8(image) or any(ord(letter) < 32 for letter in image) or image != image.strip():
         raise ValueError(
-            f"image {shortened(image)}: a name with control characters, blanks at an end or bytes "
-            "that are not UTF-8 cannot be told safely in a CSV file"
+            f"image {shortened(image)}: a name with control characters, spaces at an end or bytes "
+            "that are not UTF-8 cannot be stored safely in a CSV file"
         )
 
 
 def shortened(cell: str) -> str:
-    """A cell in quotes, as an error may show it: a broken row can be a megabyte long."""
+    """A cell in quotes, cut for an error message: a broken row can be a megabyte long."""
     whole = repr(cell[: _LONGEST_SHOWN + 1])
     return whole if len(cell) <= _LONGEST_SHOWN else f"{cell[:_LONGEST_SHOWN]!r}..."
 
@@ -251,10 +251,11 @@ def _parse_row(cells: list[str], memo: _Memo) -> Triplet:
     second = _parse_face(cells[5:10], memo)
     third = _parse_face(cells[10:15], memo)
     if first is second or first is third or second is third:
-        raise ValueError("the same face stands twice in the triplet")
+        raise ValueError("the triplet has the same face twice")
     kind = cells[15].strip()
     if kind not in TRIPLET_TYPES:
         raise ValueError(f"unknown triplet type {shortened(kind)}")
+    # Interned, because rater ids and types repeat through all of FEC's 500,203 rows.
     raters = tuple(map(sys.intern, cells[_FIRST_ANSWER::2]))
     answers = _parse_answers(tuple(cells[_FIRST_ANSWER + 1 :: 2]), memo)
     return Triplet((first, second, third), sys.intern(kind), raters, answers)

@@ -1,4 +1,4 @@
-"""Who a face shows and with which expression, where a set's maker wrote it down.
+"""Identity and expression of each face, for sets that record them.
 
 `fec import-folder` writes `labels.csv`, `fec synthesize` writes `truth.csv`. FEC has neither.
 """
@@ -14,14 +14,14 @@ _TABLES = (("labels.csv", "expression"), ("truth.csv", "word"))
 
 @dataclass(frozen=True, slots=True)
 class FaceLabel:
-    """Identity and expression word of a face; empty where nobody knows."""
+    """Identity and expression word of a face; empty if unknown."""
 
     identity: str
     expression: str
 
 
 def read_face_labels(data_dir: Path) -> dict[FaceRef, FaceLabel]:
-    """Labels of a set's faces; empty where it has none or they cannot be read."""
+    """Labels of a set's faces; empty if it has none or they cannot be read."""
     for name, column in _TABLES:
         try:
             with (data_dir / name).open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Where an annotation's image lies below `images/`: the one rule for downloads and for reading."""
+"""Path of an annotation's image below `images/`: the one rule for downloading and reading."""
 
 import hashlib
 import posixpath
@@ -6,25 +6,25 @@ import posixpath
 from fec_cache.datasets.boxes import Box
 
 CROPPED_NAME = "cropped"
-"""The folder inside the data folder where a set of crops lies, with CSV files of its own."""
+"""Folder of a set of crops inside the data folder, with its own CSV files."""
 
 SURVIVORS_NAME = "survivors.json"
-"""Which images are there, in the data folder."""
+"""File in the data folder that names the set of downloaded images."""
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 
 def is_url(image: str) -> bool:
-    """Whether an annotation names a web address rather than a file."""
+    """Whether an annotation's image is a web address rather than a file."""
     return image.lower().startswith(("http://", "https://"))
 
 
 def url_path(url: str) -> str:
-    """Where a URL's image lies, relative to `images/`: `3f/3f9c...jpg`, named by the URL's sha256.
+    """Path of a URL's image relative to `images/`: `3f/3f9c...jpg`, named by the URL's sha256.
 
-    The first two hex digits are the folder: 256 folders, so FEC's 156,000 images are some 600 a
-    folder. Nothing of the URL but the ending enters, and that only if it is a picture's.
+    Only the suffix is taken from the URL, and only if it is that of a picture.
     """
+    # 256 folders by the first two hex digits: FEC's 156,000 images are about 600 per folder.
     address = url.partition("#")[0].partition("?")[0]
     suffix = posixpath.splitext(address)[1].lower()
     digest = hashlib.sha256(url.encode()).hexdigest()[:32]
@@ -32,7 +32,8 @@ def url_path(url: str) -> str:
 
 
 def crop_path(url: str, box: Box) -> str:
-    """Where one face of a URL's image lies if only crops are kept, relative to their `images/`."""
+    """Path of one face's crop relative to the crops' `images/`: `3f/3f9c...png`."""
+    # Hexadecimal floats are exact; adding 0.0 turns -0.0 into 0.0, as the two are equal boxes.
     sides = ",".join((side + 0.0).hex() for side in box)
     digest = hashlib.sha256(f"{url}|{sides}".encode()).hexdigest()[:32]
     return f"{digest[:2]}/{digest}.png"

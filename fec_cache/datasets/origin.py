@@ -1,4 +1,4 @@
-"""Where a set's answers come from, and what those who gave them are called."""
+"""Where a set's answers come from: raters, simulated raters or labels, and how to name them."""
 
 import json
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from fec_cache.datasets.synthetic.dataset import MARKER as SYNTHETIC
 
 @dataclass(frozen=True)
 class Origin:
-    """Who set faces apart: raters, simulated raters, or labels.
+    """The source of the odd faces: raters, simulated raters, or labels.
 
     Attributes:
-        many: what they are called.
-        one: one of them.
-        crowd: all who might have been asked; empty where nobody was.
-        majority: what they agree on, `the raters’ majority`.
+        many: the plural noun.
+        one: the singular noun.
+        crowd: the population that the raters were drawn from; empty for labels.
+        majority: the phrase for their joint answer, `the raters’ majority`.
         deed: a sentence on what they did, without its full stop.
-        note: what a reader must know of it; empty for raters' own answers.
+        note: a caveat for readers; empty for answers by human raters.
     """
 
     many: str
@@ -30,7 +30,7 @@ class Origin:
 
     @property
     def are_people(self) -> bool:
-        """Whether one of them can be held against the others, and all against a crowd."""
+        """Whether they are several raters, so that one can be compared with the others."""
         return bool(self.crowd)
 
 
@@ -54,13 +54,13 @@ LABELS = Origin(
     one="label",
     crowd="",
     majority="the labels",
-    deed="labels name expressions, and nobody judged how alike two of them look",
+    deed="labels name expressions; how alike two of them look was not judged",
     note="The triplets were made from labels; they stand in for raters' answers.",
 )
 
 
 def origin_of(data_dir: Path) -> Origin:
-    """Who answered a data folder's triplets, by the mark that the set's maker left."""
+    """Origin of a data folder's answers, from the marker file of the command that made the set."""
     for marker, origin in ((IMPORTED, LABELS), (SYNTHETIC, SIMULATED)):
         try:
             json.loads((data_dir / marker).read_text(encoding="utf-8"))

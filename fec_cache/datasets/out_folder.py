@@ -1,4 +1,4 @@
-"""The folder that a command writes a set into: its own, or nobody's."""
+"""Check of the folder that a command writes a set into."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from fec_cache.errors import OutputExists
 
 
 def check_out(out: Path, marker: str, command: str) -> None:
-    """Turn down a folder that holds something which a command did not make.
+    """Check that writing into a folder overwrites only what the same command made.
 
     Args:
         out: the folder to write; new, empty, or made by the same command before.
-        marker: the file by which the command knows its own folders.
-        command: in the words of the command line.
+        marker: the file that marks a folder as made by the command.
+        command: the command as typed, for the error.
 
     Raises:
-        OutputExists: it is a file, or it holds something else.
+        OutputExists: `out` is a file, or a folder with other content.
     """
     if out.exists() and not out.is_dir():
-        raise OutputExists(f"{out} is a file, but a folder is to be written. Name another --out.")
+        raise OutputExists(f"{out} is a file, but --out must be a folder. Name another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
         raise OutputExists(
             f"{out} is not empty and holds no {marker}, so it was not made by {command}. "

@@ -1,4 +1,4 @@
-"""Which of FEC's images were there: the name of the set that figures are measured on."""
+"""Which of FEC's images could be downloaded: the name of the set that figures are measured on."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fec_cache.system.wording import counted
 
 @dataclass(frozen=True)
 class Survivors:
-    """The test split's images that `fec download` got: the set's hash, and how much it is."""
+    """The test images that `fec download` got: the set's hash, its images and triplets."""
 
     name: str
     num_images: int
@@ -19,7 +19,7 @@ class Survivors:
     num_triplets: int
 
     def to_dict(self) -> dict[str, Any]:
-        """For --json."""
+        """The fields for --json."""
         return {
             "test_set": self.name,
             "images": self.num_images,
@@ -28,7 +28,7 @@ class Survivors:
         }
 
     def in_words(self) -> str:
-        """For people; only figures with the same name are on the same pictures."""
+        """One line of text; only figures with the same name are measured on the same pictures."""
         return (
             f"Survivors: test set {self.name[:16]}, {counted(self.num_images, 'image')}, "
             f"{self.num_usable} of {counted(self.num_triplets, 'triplet')}; figures on another set "
@@ -37,15 +37,15 @@ class Survivors:
 
 
 def read_survivors(data_dir: Path, split: str = "test") -> Survivors | None:
-    """The set that the last `fec download` left; None where the images came in another way."""
+    """The set that the last `fec download` left; None if the images came in another way."""
     try:
         text = (data_dir / SURVIVORS_NAME).read_text(encoding="utf-8")
-        found = json.loads(text)["splits"][split]
+        fields = json.loads(text)["splits"][split]
         return Survivors(
-            str(found["survivors"]),
-            int(found["images"]),
-            sum(found["triplets"].values()),
-            sum(found["triplets_in_all"].values()),
+            str(fields["survivors"]),
+            int(fields["images"]),
+            sum(fields["triplets"].values()),
+            sum(fields["triplets_in_all"].values()),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

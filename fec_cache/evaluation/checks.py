@@ -1,4 +1,4 @@
-"""Signs that a figure is not what it seems: said beside it, or refused."""
+"""Checks of an evaluation: inputs that are refused, and warnings beside the figures."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +9,17 @@ from fec_cache.evaluation.measures.bootstrap import ENOUGH_TRIPLETS
 from fec_cache.evaluation.measures.metrics import CHANCE
 from fec_cache.system.wording import counted
 
-_MOSTLY = 0.5
+_MOST_TRIPLETS = 0.5
 
 
 def check_finite(features: npt.NDArray[np.floating], rows: npt.NDArray[np.int64]) -> None:
-    """Turn down features that are not numbers: a head would count them as wrong in silence.
+    """Raise BadFeatures if any used feature is not finite.
+
+    Without the check such faces would count as wrong answers of the head.
 
     Args:
-        features: [N, D].
-        rows: those that are used, of any shape.
+        features: [N, D] float.
+        rows: the rows that are used, int64 of any shape.
 
     Raises:
         BadFeatures: some are not finite.
@@ -26,14 +28,14 @@ def check_finite(features: npt.NDArray[np.floating], rows: npt.NDArray[np.int64]
     num_bad = int((~np.isfinite(features[used]).all(axis=1)).sum())
     if num_bad:
         raise BadFeatures(
-            f"{num_bad} of {counted(len(used), 'test face')} with features that are not finite, so "
-            "nothing can be measured on them. Run: fec cache verify, and extract them again, with "
-            "--store-dtype float32 if they overflow float16."
+            f"{num_bad} of {counted(len(used), 'test face')} have features that are not finite, so "
+            "the head cannot be measured on them. Run fec cache verify, then extract them again, "
+            "with --store-dtype float32 if they overflow float16."
         )
 
 
 def check_logits(logits: npt.NDArray[np.floating]) -> None:
-    """Turn down a head whose answers are not numbers.
+    """Raise BadFeatures if any of a head's logits [T, 3] is not finite.
 
     Raises:
         BadFeatures: some are not finite.
@@ -41,8 +43,8 @@ def check_logits(logits: npt.NDArray[np.floating]) -> None:
     num_bad = int((~np.isfinite(logits).all(axis=1)).sum())
     if num_bad:
         raise BadFeatures(
-            f"The head's answers to {num_bad} of {counted(len(logits), 'triplet')} are not finite "
-            "numbers: its weights are spoilt or do not fit these features. Train the head again."
+            f"The head's answers to {num_bad} of {counted(len(logits), 'triplet')} are not finite: "
+            "its weights are damaged or do not fit these features. Train the head again."
         )
 
 
@@ -51,29 +53,31 @@ def warnings_of(
     similarity: npt.NDArray[np.floating],
     probability: npt.NDArray[np.floating],
 ) -> tuple[str, ...]:
-    """What a reader must be told of a head's answers.
+    """Warnings about a head's answers: too few, constant, or worse than chance.
 
     Args:
         overall: figures of all triplets.
-        similarity: [T, 3].
-        probability: [T, 3], P(similar).
+        similarity: [T, 3] float, logits.
+        probability: [T, 3] float in [0, 1], P(similar).
     """
-    told = []
+    warnings = []
     if not overall.num_triplets:
-        return ("There is not one triplet to measure on.",)
+        return ("There are no triplets to measure on.",)
     if overall.num_triplets < ENOUGH_TRIPLETS:
-        told.append(f"{counted(overall.num_triplets, 'triplet')}: too few to judge a head by.")
+        warnings.append(f"{counted(overall.num_triplets, 'triplet')}: too few to judge a head by.")
     is_tied = (similarity == similarity.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    if is_tied.mean() > _MOSTLY:
-        told.append(
+    if is_tied.mean() > _MOST_TRIPLETS:
+        warnings.append(
             f"The head gives the same answer to several pairs in {is_tied.mean():.0%} of the "
-            "triplets, as one that has learned nothing does; such triplets count as a guess."
+            "triplets, like an untrained head; such triplets count as a guess."
         )
     elif np.ptp(probability) < 1e-3:
-        told.append("The head says the same P(similar) of every pair: its probability is empty.")
-    if overall.high < CHANCE:
-        told.append(
-            "The head is worse than chance beyond doubt: are similar and different, or the "
-            "numbers of the answers, swapped in training or in this test set?"
+        warnings.append(
+            "The head gives the same P(similar) for every pair, so its probability is meaningless."
         )
-    return tuple(told)
+    if overall.high < CHANCE:
+        warnings.append(
+            "The head is significantly worse than chance. Check whether similar and different, or "
+            "the positions of the odd face, are swapped in training or in this test set."
+        )
+    return tuple(warnings)

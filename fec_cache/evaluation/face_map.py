@@ -1,4 +1,4 @@
-"""Faces as points on a page: the two directions in which a head's space is widest."""
+"""Faces as points in a plane: the first two principal components of a head's embedding."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,11 @@ from fec_cache.heads.base import PairHead
 
 @dataclass(frozen=True)
 class FaceMap:
-    """`rows` [n] of the feature matrix and where they stand, [n, 2] in 0..1.
+    """Positions of some faces in a plane.
 
-    `explained` is the share of all variance that the two directions hold; `is_embedding` tells the
-    head's own space from the features as it prepares them.
+    `rows` [n] int64 are rows of the feature matrix, `places` [n, 2] float64 in [0, 1] their
+    positions. `explained` is the two components' share of the variance. `is_embedding` is False if
+    the head has no embedding; then its prepared features are shown.
     """
 
     rows: npt.NDArray[np.int64]
@@ -30,14 +31,14 @@ def map_faces(
     most: int = 240,
     seed: int = 0,
 ) -> FaceMap | None:
-    """Principal components of a head's embedding; None for fewer than three faces.
+    """Project faces on the first two principal components; None for fewer than three faces.
 
     Args:
         head: a trained head.
-        features: [N, D].
-        rows: [n] faces to show; where there are more than `most`, that many drawn at random.
-        most: faces.
-        seed: of the choice.
+        features: [N, D] float.
+        rows: [n] int64, faces to show; a random sample of them if there are more than `most`.
+        most: maximum number of faces.
+        seed: seed of the sample.
     """
     if len(rows) < 3:
         return None

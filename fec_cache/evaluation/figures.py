@@ -1,4 +1,4 @@
-"""What an evaluation finds: records of figures, and their plain form for JSON."""
+"""Records of an evaluation's figures, and their plain form for JSON."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -17,10 +17,10 @@ GROUP_NAMES = ("one-class", "two-class", "three-class")
 
 
 def type_masks(types: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which triplets are of each type, and `all` of them, which stands last: [T] each.
+    """Masks [T] of the triplets of each type, and of `all`, which is last.
 
     Args:
-        types: [T], 0 one-class, 1 two-class, 2 three-class.
+        types: [T] int64, 0 one-class, 1 two-class, 2 three-class.
     """
     masks = {name: types == number for number, name in enumerate(GROUP_NAMES)}
     return {**masks, "all": np.ones(len(types), bool)}
@@ -28,13 +28,13 @@ def type_masks(types: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class GroupAccuracy:
-    """Triplet accuracy of one group with its 95 % interval, and what it is to be held against.
+    """Triplet accuracy of one group with its 95 % interval, and the values to compare it with.
 
-    `floor` is what always naming the face in the same place scores, `rater_accuracy` what one rater
-    scores against the others, `ceiling` what an oracle scores that knows what most people would
-    say. `vote_agreement` is the share of all votes that agree with the head, `vote_log_loss` the
-    cross-entropy of the vote shares in nats (a guess: 1.0986), `vote_entropy` the least it can be.
-    Interval and standard error are NaN on too few triplets or faces.
+    `floor` is the accuracy of always naming the same position, `rater_accuracy` that of one rater
+    against the others, `ceiling` that of an oracle that knows the answer of most people.
+    `vote_agreement` is the share of all votes that agree with the head, `vote_log_loss` the
+    cross-entropy of the vote shares in nats (a guess: 1.0986), `vote_entropy` its minimum. Interval
+    and standard error are NaN if there are too few triplets or faces.
     """
 
     name: str
@@ -52,19 +52,20 @@ class GroupAccuracy:
 
     @property
     def is_too_few(self) -> bool:
-        """Whether there is an accuracy but too little behind it for an interval."""
+        """Whether there is an accuracy but too little data for an interval."""
         return bool(self.num_triplets) and math.isnan(self.low)
 
 
 @dataclass(frozen=True)
 class PairFigures:
-    """Figures on pairs. `base_rate` is the share of similar pairs, `floor` what a constant gets.
+    """Figures on pairs.
 
-    `accuracy` is taken at calibrated probability 0.5, `balanced_accuracy` at the threshold.
-    `accuracy_uncalibrated` is taken at logit 0, as the original recipe reported it; it means
-    something only for heads trained with BCE. `brier_floor` is what always saying the base rate
-    scores; of Brier, lower is better. `ceiling` is the best that any function of two faces can
-    reach on these pairs.
+    `base_rate` is the share of similar pairs, `floor` the accuracy of a constant answer. `accuracy`
+    is taken at a calibrated probability of 0.5, `balanced_accuracy` at the decision threshold.
+    `accuracy_uncalibrated` is taken at logit 0, as the original recipe reported it; it is
+    meaningful only for heads trained with BCE. `brier_floor` is the Brier score of the constant
+    base rate; lower is better. `ceiling` is the best that any function of two faces can reach on
+    these pairs.
     """
 
     num_pairs: int
@@ -84,13 +85,13 @@ class PairFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one head on one set, and the numbers they were made from.
+    """All figures of one head on one set, and the arrays that they were computed from.
 
     `groups` holds the three triplet types and then `all`; `macro` is the mean over types, as in the
-    paper. `agreed` are the triplets that reach an asked agreement of raters. `similarity` [T, 3]
-    are logits, `probability` [T, 3] calibrated P(similar); pair j is the pair without face j.
-    `redrawn` says what intervals redraw, `faces` or `people`, `num_redrawn` how many there are, and
-    `units` [T, 3] which stands where.
+    paper. `agreed` are the triplets that reach a requested agreement of raters. `similarity`
+    [T, 3] are logits, `probability` [T, 3] calibrated P(similar); pair j is the pair without face
+    j. `redrawn` names what intervals resample, `faces` or `people`, `num_redrawn` their number, and
+    `units` [T, 3] int64 those of each triplet.
     """
 
     groups: tuple[GroupAccuracy, ...]
@@ -114,7 +115,7 @@ class Evaluation:
         return self.groups[-1]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures without the arrays; what is not defined is None."""
+        """The figures without the arrays, for JSON; undefined values are None."""
         fields = {
             "chance": self.chance,
             "threshold": self.threshold,
@@ -135,7 +136,7 @@ class Evaluation:
 
 
 def plain(value: Any) -> Any:
-    """The same with None for what is not a number, and text for keys: what JSON can say."""
+    """The same in JSON's types: None for NaN and infinity, text for keys, lists for tuples."""
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Whether a head looks at the person instead of the expression, where people are known."""
+"""Figures that show whether a head looks at the person instead of the expression."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Bools = npt.NDArray[np.bool_]
 class RowLabels:
     """Labels by row of the feature matrix.
 
-    `identity` and `expression` [N] int64 are numbers of people and of `words`; -1 is unknown.
+    `identity` and `expression` [N] int64 are indices of people and of `words`; -1 is unknown.
     """
 
     identity: Ints
@@ -28,7 +28,7 @@ class RowLabels:
 
     @classmethod
     def of_rows(cls, num_rows: int, labels: Mapping[int, tuple[str, str]]) -> "RowLabels":
-        """From identity and expression word of each labelled row; an empty word is unknown."""
+        """From the identity and expression word of each labelled row; an empty text is unknown."""
         names = sorted({identity for identity, _ in labels.values() if identity})
         words = sorted({word for _, word in labels.values() if word})
         identity = np.full(num_rows, -1, np.int64)
@@ -40,14 +40,15 @@ class RowLabels:
         return cls(identity, expression, tuple(words))
 
     def units(self, rows: Ints) -> Ints:
-        """What a bootstrap redraws for rows [T, 3]: the person, or the face of nobody known."""
+        """Units that a bootstrap resamples for rows [T, 3] int64: the person, else the face."""
         people = self.identity[rows]
+        # Faces of unknown people are numbered after all known people.
         return np.where(people >= 0, people, rows + len(self.words) + self.identity.max() + 1)
 
 
 @dataclass(frozen=True)
 class IdentityGroup:
-    """Triplet accuracy of triplets of one kind, by where the same person stands twice."""
+    """Triplet accuracy of triplets in which the same person occurs twice in one kind of pair."""
 
     name: str
     num_triplets: int
@@ -56,11 +57,11 @@ class IdentityGroup:
 
 @dataclass(frozen=True)
 class IdentityFigures:
-    """How much a head leans on who the people are.
+    """How much a head depends on the identity of people.
 
-    `groups` are triplets in which the raters' similar pair shows one person (looking at the person
-    helps), those in which another pair does (it misleads), and those of three people. `gap` is the
-    accuracy of the first less that of the second: 0 for a head that does not see the person.
+    `groups` are triplets in which the raters' similar pair shows one person (identity helps), those
+    in which a different pair does (identity misleads), and those of three people. `gap` is the
+    accuracy of the first minus that of the second: 0 for a head that ignores identity.
     `same_person` and `different_person` are balanced accuracies of pairs.
     """
 
@@ -85,19 +86,19 @@ def identity_figures(
 
     Args:
         table: T triplets.
-        credit: [T], how right each is.
-        says_similar: [3T], what the head says of the pairs, in triplet order.
-        labels: of the feature matrix' rows.
+        credit: [T] in [0, 1], as `triplet_credit` gives.
+        says_similar: [3T] bool, the head's answers to the pairs, in triplet order.
+        labels: labels of the feature matrix.
         bootstrap: over the same triplets.
     """
     people = labels.identity[table.rows]
     is_known = np.asarray((people >= 0).all(axis=1), np.bool_)
     same = np.stack([people[:, i] == people[:, j] for i, j in PAIRS_OF_TRIPLET], axis=1)
     masks = _kinds(table, is_known, same)
-    found = bootstrap.means(credit, list(masks.values()))
+    intervals = bootstrap.means(credit, list(masks.values()))
     groups = tuple(
         IdentityGroup(name, int(mask.sum()), interval)
-        for (name, mask), interval in zip(masks.items(), found, strict=True)
+        for (name, mask), interval in zip(masks.items(), intervals, strict=True)
     )
     pairs = pairs_from_triplets(table).is_similar
     known, is_same = np.repeat(is_known, 3), same.reshape(-1)
@@ -114,7 +115,7 @@ def identity_figures(
 
 
 def _kinds(table: TripletTable, is_known: Bools, same: Bools) -> dict[str, Bools]:
-    """Masks of triplets by the place of their one pair that shows the same person."""
+    """Masks [T] of triplets by which of their pairs shows the same person, if exactly one does."""
     is_one_pair = is_known & (same.sum(axis=1) == 1)
     is_similar_pair = np.take_along_axis(same, table.odd[:, None], axis=1)[:, 0]
     return {
@@ -127,7 +128,7 @@ def _kinds(table: TripletTable, is_known: Bools, same: Bools) -> dict[str, Bools
 def people_on_both_sides(
     test: Sequence[str | None], trained: Sequence[str | None]
 ) -> frozenset[str]:
-    """Names that stand on both sides; unknown ones (None or empty) say nothing."""
+    """Names that occur on both sides; unknown ones (None or empty) are ignored."""
     return frozenset(name for name in set(test) & set(trained) if name)
 
 

@@ -1,4 +1,4 @@
-"""A head's similarities on labelled triplets -> `Evaluation`, the figures to be believed."""
+"""Measures a head on labelled triplets: similarities -> `Evaluation`."""
 
 import dataclasses
 import math
@@ -23,8 +23,8 @@ from fec_cache.evaluation.measures.metrics import (
     vote_agreement,
     vote_log_losses,
 )
-from fec_cache.evaluation.measures.neighbours import nearest_figures
 from fec_cache.evaluation.measures.reliability import Reliability, reliability
+from fec_cache.evaluation.nearest import nearest_figures
 from fec_cache.evaluation.people import IdentityFigures, RowLabels, identity_figures
 from fec_cache.heads.base import PairHead
 from fec_cache.heads.scoring import probability_of, similarity_of
@@ -32,10 +32,8 @@ from fec_cache.pairs.build import TripletTable, pairs_from_triplets
 from fec_cache.pairs.credit import triplet_credit
 from fec_cache.system.wording import counted
 
-__all__ = ["DECISION_THRESHOLD", "Evaluation", "GroupAccuracy", "PairFigures", "evaluate_head"]
-
-# One of a triplet's three pairs is similar: at this probability both kinds of pair are equally
-# likely to be called by their name, so it parts "similar" from "different".
+# One of a triplet's three pairs is similar, so this is the base rate: answering "similar" from here
+# up maximises the balanced accuracy of calibrated probabilities (decision 3).
 DECISION_THRESHOLD = 1.0 / 3.0
 
 
@@ -52,13 +50,14 @@ def evaluate_head(
 
     Args:
         head: a trained head.
-        features: [N, D], the cache's matrix.
+        features: [N, D] float, the cache's matrix.
         table: T triplets that the head was not trained on.
-        draws: bootstrap draws.
-        seed: of the bootstrap.
-        labels: who and what the faces show, where that is known; adds figures by person, and
-            intervals then redraw people.
-        min_agreement: above 0, triplets of at least this agreement are measured apart as well.
+        draws: number of bootstrap draws.
+        seed: seed of the bootstrap.
+        labels: identities and expressions of the faces, if known; adds figures by person, and
+            intervals then resample people.
+        min_agreement: if above 0, triplets with at least this agreement of raters also get their
+            own group.
 
     Raises:
         BadFeatures: features or answers are not finite.
@@ -68,22 +67,22 @@ def evaluate_head(
         labels = None
     units, redrawn = units_of(table, labels)
     bootstrap = FaceBootstrap(units, draws, seed)
-    found = _measure(similarity, probability, table, bootstrap, min_agreement)
+    measured = _measure(similarity, probability, table, bootstrap, min_agreement)
     return dataclasses.replace(
-        found,
-        identity=_identity(head, features, table, found, labels, bootstrap),
+        measured,
+        identity=_identity(head, features, table, measured, labels, bootstrap),
         redrawn=redrawn,
         num_redrawn=bootstrap.num_units,
         units=units,
-        warnings=warnings_of(found.overall, similarity, probability),
+        warnings=warnings_of(measured.overall, similarity, probability),
     )
 
 
 def units_of(table: TripletTable, labels: RowLabels | None) -> tuple[npt.NDArray[np.int64], str]:
-    """What intervals on triplets redraw: [T, 3], and `people` or `faces` in a word.
+    """Units that intervals on triplets resample: [T, 3] int64, and their name.
 
-    People where they are known and ten at the least; fewer cannot stand for people at large, so
-    that faces are redrawn and the interval holds for these people only.
+    These are people if at least ten are known. Fewer do not represent people in general, so faces
+    are resampled and the interval holds for these people only.
     """
     if labels is not None and (labels.identity[table.rows] >= 0).any():
         units = labels.units(table.rows)
@@ -97,7 +96,7 @@ def units_of(table: TripletTable, labels: RowLabels | None) -> tuple[npt.NDArray
 def _answers(
     head: PairHead, features: npt.NDArray[np.floating], table: TripletTable
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Logits and P(similar), both [T, 3]."""
+    """Logits and P(similar), both [T, 3] float32."""
     check_finite(features, table.rows)
     similarity = similarity_of(head, features, table.rows)
     check_logits(similarity)
@@ -113,8 +112,9 @@ def _measure(
 ) -> Evaluation:
     masks = list(type_masks(table.types).items())
     if min_agreement > 0.0:
-        reached = table.votes.max(axis=1) >= min_agreement * table.votes.sum(axis=1) - 1e-9
-        masks.append((f"agreement from {min_agreement:.0%}", reached))
+        # Tolerance for rounding: 0.55 * 20 votes is 11.000000000000002.
+        is_agreed = table.votes.max(axis=1) >= min_agreement * table.votes.sum(axis=1) - 1e-9
+        masks.append((f"agreement from {min_agreement:.0%}", is_agreed))
     groups = _groups(masks, similarity, probability, table, bootstrap)
     credit = triplet_credit(similarity, table.odd)
     pairs, diagram = _pair_figures(similarity, probability, table)
@@ -196,21 +196,22 @@ def _identity(
     head: PairHead,
     features: npt.NDArray[np.floating],
     table: TripletTable,
-    found: Evaluation,
+    measured: Evaluation,
     labels: RowLabels | None,
     bootstrap: FaceBootstrap,
 ) -> IdentityFigures | None:
     if labels is None:
         return None
     rows = np.unique(table.rows)
-    credit = triplet_credit(found.similarity, table.odd)
-    says_similar = found.probability.reshape(-1) >= DECISION_THRESHOLD
+    credit = triplet_credit(measured.similarity, table.odd)
+    says_similar = measured.probability.reshape(-1) >= DECISION_THRESHOLD
     figures = identity_figures(table, credit, says_similar, labels, bootstrap)
     nearest = nearest_figures(head, features, rows, labels.identity, labels.expression)
     return dataclasses.replace(figures, neighbours=nearest, words=labels.words)
 
 
 def _logit(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    # A float32 probability can be exactly 0 or 1, whose logit is infinite.
     inside = np.clip(probability.astype(np.float64), 1e-7, 1.0 - 1e-7)
     return np.asarray(np.log(inside / (1.0 - inside)))
 

@@ -1,4 +1,4 @@
-"""Several seeds of one recipe on the same triplets -> figures of the recipe."""
+"""Evaluations of several seeds of one recipe on the same triplets -> figures of the recipe."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,43 +16,43 @@ from fec_cache.pairs.credit import triplet_credit
 Doubles = npt.NDArray[np.float64]
 
 
-def credits_of(found: Sequence[Evaluation], table: TripletTable) -> list[Doubles]:
-    """How right each evaluation's head is on each of the T triplets: one array [T] a head."""
-    return [triplet_credit(one.similarity, table.odd) for one in found]
+def credits_of(evaluations: Sequence[Evaluation], table: TripletTable) -> list[Doubles]:
+    """Credit of each head on each of the T triplets: one array [T] float64 in [0, 1] per head."""
+    return [triplet_credit(each.similarity, table.odd) for each in evaluations]
 
 
 def mean_over_seeds(
-    found: Sequence[Evaluation], table: TripletTable, units: npt.NDArray[np.int64]
+    evaluations: Sequence[Evaluation], table: TripletTable, units: npt.NDArray[np.int64]
 ) -> Evaluation:
     """Mean of each figure over the seeds of a recipe, with the intervals of that mean.
 
-    Intervals of triplet accuracy hold what other faces (or people) and other seeds would bring.
-    What is no figure (arrays, diagrams, people) is the first evaluation's.
+    Intervals of triplet accuracy cover the variance over faces (or people) and over seeds. Arrays,
+    diagrams and figures of people are those of the first evaluation.
 
     Args:
-        found: one evaluation a seed, all on the same triplets.
+        evaluations: one per seed, all on the same triplets.
         table: the T triplets.
-        units: [T, 3], the face or the person in each place.
+        units: [T, 3] int64, the face or person at each position.
     """
     masks = list(type_masks(table.types).values())
-    credits, bootstrap = np.stack(credits_of(found, table)), FaceBootstrap(units)
+    credits, bootstrap = np.stack(credits_of(evaluations, table)), FaceBootstrap(units)
     mean = credits.mean(axis=0)
     groups = tuple(
         dataclasses.replace(
-            _mean_record([one.groups[place] for one in found]),
+            _mean_record([each.groups[index] for each in evaluations]),
             **_fields(interval, credits[:, mask].mean(axis=1) if mask.any() else np.zeros(1)),
         )
-        for place, (mask, interval) in enumerate(
+        for index, (mask, interval) in enumerate(
             zip(masks, bootstrap.means(mean, masks), strict=True)
         )
     )
     macro = bootstrap.macro(mean, masks[:-1])
-    macros = np.array([one.macro.value if one.macro else np.nan for one in found])
+    macros = np.array([each.macro.value if each.macro else np.nan for each in evaluations])
     return dataclasses.replace(
-        found[0],
+        evaluations[0],
         groups=groups,
-        pairs=_mean_record([one.pairs for one in found]),
-        macro=_inside(add_seeds(macro, [macros])[0]) if found[0].macro else None,
+        pairs=_mean_record([each.pairs for each in evaluations]),
+        macro=_inside(add_seeds(macro, [macros])[0]) if evaluations[0].macro else None,
     )
 
 
@@ -62,7 +62,7 @@ def _fields(faces: Interval, of_seeds: Doubles) -> dict[str, float]:
 
 
 def _inside(interval: Interval) -> Interval:
-    """The same within 0 and 1; NaN stays."""
+    """The interval clipped to [0, 1]; NaN stays."""
     low, high = np.clip([interval.low, interval.high], 0.0, 1.0).tolist()
     return dataclasses.replace(interval, low=low, high=high)
 

@@ -1,4 +1,4 @@
-"""What is said of a head before any test: how well its probabilities are calibrated."""
+"""Calibration of a head on its validation triplets, which training reports."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,12 @@ def calibration_error(
 ) -> float:
     """Expected calibration error of P(similar) over the pairs of triplets.
 
-    On validation triplets, by which the calibration was chosen, it is a little too good; evaluation
-    says it of test triplets.
+    On validation triplets, to which the calibration was fitted, it is slightly optimistic; an
+    evaluation reports it on test triplets.
 
     Args:
-        head: on the CPU.
-        features: [N, D], any float dtype.
+        head: a trained head, on the CPU.
+        features: [N, D] of any float dtype.
         table: T triplets.
     """
     chances = probability_of(head, similarity_of(head, features, table.rows)).reshape(-1)

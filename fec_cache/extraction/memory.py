@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption
-from fec_cache.inference.gpu_jpegs import MOST_BYTES
+from fec_cache.inference.gpu_jpegs import MAX_FILE_BYTES
 from fec_cache.system.memory import free_memory_bytes
 from fec_cache.system.wording import counted
 
@@ -74,4 +74,4 @@ def _face_bytes(recipes: Sequence[FeatureRecipe]) -> int:
     """Bytes of one face in progress: its picture, its features, and its JPEG for a GPU."""
     crop = recipes[0].crop
     picture = 3 * crop.input_size**2 + 4 * sum(recipe.width for recipe in recipes)
-    return picture + (MOST_BYTES if crop.decode == "gpu" else 0)
+    return picture + (MAX_FILE_BYTES if crop.decode == "gpu" else 0)

@@ -258,12 +258,12 @@ class Pipeline:
 
     def _forward(self, worker: Worker, batch: Batch) -> None:
         state = self._state
-        if worker.lane is None:
-            worker.lane = self._network.lane()
-        with worker.lane.at_work():
+        if worker.runner is None:
+            worker.runner = self._network.runner()
+        with worker.runner.at_work():
             pictures = self._decoder.pictures(batch)
             started = time.perf_counter()
-            features = worker.lane.features(pictures) if batch.rows else {}
+            features = worker.runner.features(pictures) if batch.rows else {}
         with state.changed:
             is_first = not state.is_checking and bool(batch.rows)
             state.is_checking |= is_first

@@ -114,7 +114,7 @@ class Run:
         """What ran the network: eager or compiled code, and the outcome of compiling."""
         if self._compiler is None or self._network is None:
             return EAGER
-        engine = self._compiler.told or self._compiler.engine
+        engine = self._compiler.message or self._compiler.engine
         return f"{engine}, CUDA graph" if self._network.is_recorded else engine
 
     def _ready_network(self, options: PipelineOptions) -> Network:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fec_cache.extraction.batches import Batch, Group
 from fec_cache.extraction.memory import MemoryPlan
 from fec_cache.faces.table import Face
-from fec_cache.inference.network import Features, Lane
+from fec_cache.inference.network import Features, Runner
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Worker:
     can_decode: bool
     can_forward: bool
     thread: threading.Thread | None = None
-    lane: Lane | None = None
+    runner: Runner | None = None
     group: Group | None = None
     is_waiting: bool = False
     is_abandoned: bool = False

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 from fec_cache.datasets.annotations import FaceRef, Triplet, iter_rows
-from fec_cache.datasets.download.ledger import Ledger
+from fec_cache.datasets.download.ledger import DownloadLedger
 from fec_cache.datasets.image_paths import crop_path
 from fec_cache.faces.recrop import crop_window
 
 
-def write_cropped_csv(ledger: Ledger, source: Path, target: Path) -> None:
-    """Rewrite a CSV file of annotations for the crops of its faces.
+def write_cropped_csv(ledger: DownloadLedger, source: Path, target: Path) -> None:
+    """Rewrite a CSV file for the crops of its faces.
 
     A face without a downloaded picture keeps its URL, so that it still counts as missing.
 

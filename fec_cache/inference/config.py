@@ -1,3 +1,3 @@
-"""Which arithmetic a network can run in: the words of `--precision`, without loading torch."""
+"""The precisions that a network can run in, for options and recipes, without loading torch."""
 
 PRECISIONS = ("fp32", "bf16", "fp16")

@@ -1,7 +1,7 @@
-"""JPEGs decoded on a GPU by nvJPEG, and cut and resized there, a batch at a time.
+"""JPEGs decoded on a GPU by nvJPEG, and cut and resized there, one batch at a time.
 
-What is no plain JPEG is cut on the CPU, and so is what nvJPEG cannot decode: the CPU's reading
-decides whether a picture is usable. simplejpeg is a guest here: it looks at a file's head.
+All other pictures are cut on the CPU, and so are JPEGs that nvJPEG cannot decode: the CPU's decoder
+decides whether a picture is usable. simplejpeg only reads the header of a file here.
 """
 
 import itertools
@@ -26,18 +26,18 @@ from fec_cache.system.wording import counted
 
 log = logging.getLogger(__name__)
 
-# What waits for its turn on the GPU waits as a file: none may be much larger than its picture.
-MOST_BYTES = 1 << 19
+# Files wait in memory for the GPU instead of decoded pictures: larger ones go to the CPU.
+MAX_FILE_BYTES = 1 << 19
 _PIXELS_AT_ONCE = 1 << 28
-# Decoders of JPEG differ by a grey level or two where colours change; another picture by tens.
-_MOST_DIFFERENCE = 6.0
-_COMPARED_AT_FIRST = 4
-_END = b"\xff\xd9"
+# JPEG decoders differ by one or two grey levels where colours change; other pictures by tens.
+_MAX_DIFFERENCE = 6.0
+_NUM_COMPARED_AT_FIRST = 4
+_JPEG_END = b"\xff\xd9"
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A face whose JPEG the GPU is to decode."""
+    """A face whose JPEG will be decoded on the GPU; `size` is width and height of the picture."""
 
     content: bytes
     name: str
@@ -46,17 +46,17 @@ class Encoded:
 
 
 class JpegDecoder:
-    """Cuts faces out of JPEGs on one device; threads may share it."""
+    """Cuts faces out of JPEGs on one device; thread-safe."""
 
     def __init__(self, device: torch.device, crop: CropConfig, decode: Decode) -> None:
         self._device, self.crop, self._decode = device, crop, decode
         self._turns = itertools.count()
 
     def keep(self, picture: Picture, content: bytes, name: str, box: Box) -> Encoded | None:
-        """A face to be decoded later on the device; None if the CPU must decode its picture.
+        """Return a face to decode later on the device; None if the CPU has to decode it.
 
         Raises:
-            BadImage: the square has too many pixels.
+            BadImage: the face's square has too many pixels.
         """
         size = picture.plain_size
         if size is None or not _suits(content):
@@ -67,18 +67,18 @@ class JpegDecoder:
     def fill(
         self, encoded: Mapping[int, Encoded], pictures: npt.NDArray[np.uint8]
     ) -> tuple[Tensor, dict[int, str]]:
-        """A whole batch on the device.
+        """Decode and cut faces on the device, and add them to a batch.
 
         Args:
             encoded: faces to decode, by their row in the batch.
-            pictures: [B, S, S, 3] uint8, the other rows of the batch.
+            pictures: [B, S, S, 3] uint8, RGB, with the other rows of the batch.
 
         Returns:
-            [B, S, S, 3] uint8 on the device, and why a row has no picture.
+            [B, S, S, 3] uint8 on the device, and {row: reason} of rows without a usable picture.
 
         Raises:
-            PicturesDiffer: the device's picture of one of them is not what the CPU decodes.
-            OutOfMemory: the device has no room for the batch.
+            PicturesDiffer: the device decoded one of them to another picture than the CPU.
+            OutOfMemory: the device has no memory for the batch.
         """
         batch = self._moved(pictures)
         reasons: dict[int, str] = {}
@@ -90,7 +90,8 @@ class JpegDecoder:
                     cut.append(row)
                 else:
                     self._cut_by_cpu(row, encoded[row], batch, reasons)
-            # Before the memory is used again: what was never written is often of one colour.
+            # nvJPEG reports one status for a whole list, so a picture can be missing silently.
+            # Memory that was never written is often of one colour.
             for row in [row for row in cut if row in rows and _is_flat(batch[row])]:
                 cut.remove(row)
                 self._cut_by_cpu(row, encoded[row], batch, reasons)
@@ -107,15 +108,18 @@ class JpegDecoder:
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
                 f"{self._device} has no memory for {counted(len(pictures), 'picture')} at once. "
-                "Free its memory, or take a smaller --batch-size or --device cpu."
+                "Free some memory, or use a smaller --batch-size or --device cpu."
             ) from error
 
-    def _is_cut(self, face: Encoded, whole: Tensor | None, place: Tensor) -> bool:
-        """Cut a face out of what the device decoded, if it is what the file's head promised."""
+    def _is_cut(self, face: Encoded, whole: Tensor | None, target: Tensor) -> bool:
+        """Cut a face out of a decoded picture if that has the size in the header; whether it has.
+
+        `target` receives the face.
+        """
         if whole is None or tuple(whole.shape) != (3, *face.size[::-1]):
             return False
         try:
-            place.copy_(cut_tensor(whole, face.box, self.crop))
+            target.copy_(cut_tensor(whole, face.box, self.crop))
         except RuntimeError as error:
             log.info("not cut on %s: %s", self._device, str(error).partition("\n")[0])
             return False
@@ -129,16 +133,17 @@ class JpegDecoder:
             batch[row] = 0
 
     def _decoded(self, contents: Sequence[bytes]) -> list[Tensor | None]:
-        """Pictures [3, H, W] on the device; None where it cannot decode. Each file once."""
+        """Return pictures [3, H, W] on the device, None if it cannot decode; each file once."""
         files = {id(content): content for content in contents}
-        found = dict(zip(files, self._all_or_each(list(files.values())), strict=True))
-        return [found[id(content)] for content in contents]
+        pictures = dict(zip(files, self._all_or_each(list(files.values())), strict=True))
+        return [pictures[id(content)] for content in contents]
 
     def _all_or_each(self, contents: Sequence[bytes]) -> list[Tensor | None]:
         try:
             return [*self._on_device(contents)]
-        except RuntimeError as error:  # a single bad file, or too little memory, ends it for all
-            if self._device.type == "cuda":  # what nvJPEG lacks it does not call by torch's name
+        except RuntimeError as error:  # one bad file, or too little memory, fails the whole list
+            # nvJPEG's memory errors are not torch.OutOfMemoryError: the cache is always emptied.
+            if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             if len(contents) == 1:
                 log.info("not decoded on %s: %s", self._device, str(error).partition("\n")[0])
@@ -146,8 +151,8 @@ class JpegDecoder:
         return [picture for content in contents for picture in self._all_or_each([content])]
 
     def _on_device(self, contents: Sequence[bytes]) -> list[Tensor]:
-        # nvJPEG's hardware may write before the work that its stream still has in hand is done,
-        # into memory which that work reads: the stream is emptied first.
+        # nvJPEG's hardware may write into memory that earlier work on its stream still reads
+        # (torchcodec, pull request 1634): wait until the stream is empty.
         _wait_for(self._device)
         decoded = self._decode([tensor_of(content) for content in contents])
         _wait_for(self._device)
@@ -157,47 +162,43 @@ class JpegDecoder:
         return Picture(face.content, face.name).cut(face.box, self.crop)
 
     def _compare(self, encoded: Mapping[int, Encoded], batch: Tensor, cut: Sequence[int]) -> None:
-        """Hold what the device cut against the CPU's: four faces at first, then another each time.
-
-        One success is told for a whole list of files, so that a picture may be missing in silence.
-        """
+        """Compare faces of the device with those of the CPU: four at first, then one per batch."""
         turn = next(self._turns)
         if not cut:
             return
-        for row in cut[:_COMPARED_AT_FIRST] if turn == 0 else [cut[turn % len(cut)]]:
-            wanted = self._by_cpu(encoded[row]).astype(np.int16)
-            difference = float(np.abs(batch[row].cpu().numpy() - wanted).mean())
-            if difference > _MOST_DIFFERENCE:
+        for row in cut[:_NUM_COMPARED_AT_FIRST] if turn == 0 else [cut[turn % len(cut)]]:
+            expected = self._by_cpu(encoded[row]).astype(np.int16)
+            difference = float(np.abs(batch[row].cpu().numpy() - expected).mean())
+            if difference > _MAX_DIFFERENCE:
                 raise PicturesDiffer(
-                    f"{self._device} decodes {encoded[row].name} to another picture than the CPU "
-                    f"does: they differ by {difference:.1f} grey levels on average, at most "
-                    f"{_MOST_DIFFERENCE:g} is expected. Nothing of this batch was stored. Run "
-                    "again with --decode scaled, and report the versions of driver, torch and "
-                    "torchcodec."
+                    f"{self._device} decodes {encoded[row].name} to another picture than the CPU: "
+                    f"they differ by {difference:.1f} grey levels on average, expected at most "
+                    f"{_MAX_DIFFERENCE:g}. Nothing of this batch was stored. Run again with "
+                    "--decode scaled, and report the versions of the driver, torch and torchcodec."
                 )
 
 
 def jpeg_decoder(device: torch.device, crop: CropConfig) -> JpegDecoder | None:
-    """What decodes JPEGs on a device; None if the crop does not ask for it, or nothing does."""
+    """Return a decoder of JPEGs on a device; None if not asked for, or if there is none."""
     if crop.decode != "gpu":
         return None
-    found = nvjpeg(device) if device.type == "cuda" else f"{device} is no NVIDIA GPU"
-    if isinstance(found, str):
-        log.warning("JPEGs are decoded on the CPU, whole: nvJPEG cannot be used (%s)", found)
+    decode = nvjpeg(device) if device.type == "cuda" else f"{device} is not an NVIDIA GPU"
+    if isinstance(decode, str):
+        log.warning("JPEGs are decoded at full size on the CPU: nvJPEG cannot be used (%s)", decode)
         return None
-    return JpegDecoder(device, crop, found)
+    return JpegDecoder(device, crop, decode)
 
 
 def cut_tensor(whole: Tensor, box: Box, crop: CropConfig) -> Tensor:
-    """Cut a face out of a decoded picture, by the rule of `windows.cut_window`.
+    """Cut a face out of a decoded picture, as `windows.cut_window` does.
 
     Args:
-        whole: [3, H, W] uint8.
+        whole: [3, H, W] uint8, RGB.
         box: left, right, top, bottom as fractions of width and height.
         crop: margin and size of the square.
 
     Returns:
-        [S, S, 3] uint8, two grey levels at most from what the CPU's resize gives, mostly none.
+        [S, S, 3] uint8, RGB; at most two grey levels from the CPU's resize, mostly equal.
 
     Raises:
         BadImage: the square has too many pixels.
@@ -208,7 +209,8 @@ def cut_tensor(whole: Tensor, box: Box, crop: CropConfig) -> Tensor:
     window = whole[None, :, y0:y1, x0:x1].float()
     edges = (x0 - left, left + side - x1, y0 - top, top + side - y1)
     window = functional.pad(window, edges, mode="replicate") if any(edges) else window
-    # Along the rows, rounded, halves up, then along the columns: as the CPU's kernel for 8 bits.
+    # Rounded after the rows and after the columns, as the CPU's 8-bit kernel does: rounded once, a
+    # tenth of the values would differ by one level.
     for square in ((side, crop.input_size), (crop.input_size, crop.input_size)):
         if window.shape[2:] != square:
             window = functional.interpolate(window, square, mode="bilinear", antialias=True)
@@ -217,15 +219,15 @@ def cut_tensor(whole: Tensor, box: Box, crop: CropConfig) -> Tensor:
 
 
 def _suits(content: bytes) -> bool:
-    """Whether nvJPEG is to decode a plain JPEG: in colours, not cut off, and not very large."""
-    if len(content) > MOST_BYTES or not content.rstrip(b"\0").endswith(_END):
+    """Whether nvJPEG should decode a plain JPEG: in colour, not truncated, and not very large."""
+    if len(content) > MAX_FILE_BYTES or not content.rstrip(b"\0").endswith(_JPEG_END):
         return False
     colours: str = simplejpeg.decode_jpeg_header(content)[2]
     return colours == "YCbCr"
 
 
 def _portions(encoded: Mapping[int, Encoded]) -> Iterator[list[int]]:
-    """Rows in order, so many at once as the device has room for when they are decoded."""
+    """Yield rows in order, as many at once as fit on the device when decoded."""
     rows: list[int] = []
     pixels = 0
     for row, face in encoded.items():

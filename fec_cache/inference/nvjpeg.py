@@ -1,6 +1,6 @@
-"""A decoder of JPEGs on a GPU: torchcodec's, or torchvision's in its stead; tried before use.
+"""A JPEG decoder on a GPU: torchcodec's or, if it does not work, torchvision's.
 
-simplejpeg is a guest here: it makes the file to try it on.
+Each is tried before use, on a file that simplejpeg encodes.
 """
 
 import warnings
@@ -19,11 +19,11 @@ Decode = Callable[[list[Tensor]], list[Tensor]]
 
 
 def nvjpeg(device: torch.device) -> Decode | str:
-    """A decoder of JPEGs on a device that was seen to work, or in words why there is none."""
+    """Return a JPEG decoder that works on a device, or the reasons why there is none."""
     reasons = []
-    for name, found in (("torchcodec", _of_torchcodec), ("torchvision", _of_torchvision)):
+    for name, make in (("torchcodec", _of_torchcodec), ("torchvision", _of_torchvision)):
         try:
-            decode = found(device)
+            decode = make(device)
             _try(decode)
         except Exception as error:  # missing libraries and drivers raise nearly any type
             reasons.append(f"{name}: {' '.join(str(error).split())[:120]}")
@@ -33,14 +33,14 @@ def nvjpeg(device: torch.device) -> Decode | str:
 
 
 @contextmanager
-def _knowing_its_end() -> Iterator[None]:
-    """Hides torchvision's warning that its decoders will be removed."""
+def _no_deprecation_warnings() -> Iterator[None]:
+    """Hide the warning of torchvision 0.29 that its decoders will be removed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
 
 
-_quiet = SharedContext(_knowing_its_end).entered
+_quiet = SharedContext(_no_deprecation_warnings).entered
 
 
 def _of_torchcodec(device: torch.device) -> Decode:
@@ -53,7 +53,7 @@ def _of_torchvision(device: torch.device) -> Decode:
     from torchvision.io import ImageReadMode, decode_jpeg
 
     def decode(files: list[Tensor]) -> list[Tensor]:
-        """As torchvision does it."""
+        """Decode with torchvision."""
         with _quiet():
             return [*decode_jpeg(files, mode=ImageReadMode.RGB, device=device)]
 
@@ -64,14 +64,14 @@ def _try(decode: Decode) -> None:
     """Decode a grey square.
 
     Raises:
-        RuntimeError: it comes out as something else.
+        RuntimeError: the result is not a grey square.
     """
     grey = np.full((32, 32, 3), 128, np.uint8)
     (picture,) = decode([tensor_of(simplejpeg.encode_jpeg(grey))])
     if picture.shape != (3, 32, 32) or not bool(((picture.int() - 128).abs() <= 2).all()):
-        raise RuntimeError("a grey square is not decoded to grey")
+        raise RuntimeError("a grey square was not decoded to grey")
 
 
 def tensor_of(content: bytes) -> Tensor:
-    """A file's bytes as a tensor [n] uint8."""
+    """Return a file's bytes as a tensor [n] uint8."""
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)

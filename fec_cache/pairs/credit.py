@@ -19,6 +19,7 @@ def triplet_credit(
 
     Source: Vemulapalli & Agarwala, CVPR 2019, arXiv:1811.11283, section 5.
     """
+    # Not argmax: it breaks ties by position, and a constant head would depend on the face order.
     best = similarity == similarity.max(axis=1, keepdims=True)
     hit = np.take_along_axis(best, odd[:, None], axis=1)[:, 0]
     return np.asarray(hit / np.maximum(best.sum(axis=1), 1), np.float64)

@@ -47,6 +47,7 @@ class Bracket:
     ) -> None:
         self._context, self._pruner = context, pruner
         self._keys = {point: context.key(point) for point in points}
+        # Rungs of older ledgers have this name: neither repr nor the order of keys may change.
         text = " ".join([repr(pruner), *self._keys.values()])
         self._name = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._open = {self._keys[point] for point in todo}

@@ -164,6 +164,7 @@ class Group:
         started = time.perf_counter()
         training.advance(num_epochs - self._num_epochs, lambda *_: self.on_epoch())
         self._num_epochs = num_epochs
+        # Heads in one stack cannot be timed separately, so they share its time equally.
         spent = (time.perf_counter() - started) / len(self.alive)
         for point in self.alive:
             self._seconds[point] = self._seconds.get(point, 0.0) + spent

@@ -102,6 +102,7 @@ class Ledger:
         Raises:
             StorageFailed: the file cannot be written.
         """
+        # Named by its points: recording the same outcomes again replaces the same file.
         name = _digest([[outcome.key, outcome.status] for outcome in outcomes])[:16]
         self._write(POINTS_NAME, name, [asdict(outcome) for outcome in outcomes])
 

@@ -23,6 +23,7 @@ _WORDS = {
 class Scope:
     """Digests of everything that a figure depends on besides the point's own settings."""
 
+    # The names are those in search.json; `trainer` holds the version of the training code.
     features: str
     triplets: str
     split: str

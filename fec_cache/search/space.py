@@ -168,8 +168,8 @@ class Space:
             if own != tuple(DEFAULT_GRID.get(name, (_default(name),)))
         }
         heads = map(str, values.get("head", (HeadConfig.head,)))
-        found = {head: tuple(n for n in unread_options(head) if n in asked) for head in heads}
-        return {head: names for head, names in found.items() if names}
+        unread = {head: tuple(n for n in unread_options(head) if n in asked) for head in heads}
+        return {head: names for head, names in unread.items() if names}
 
     def point(self, values: Mapping[str, object]) -> Point:
         """One setting with the first seed.

@@ -61,6 +61,7 @@ class StudyWriter:
             StorageFailed: the database cannot be written.
         """
         for entry in ranked:
+            # A pruned setting may be completed later, or get more seeds: that is another trial.
             name = f"{entry.outcomes[0].key}:{entry.status}:{entry.num_seeds}"
             if name in self._known:
                 continue
@@ -122,6 +123,7 @@ def _distribution(optuna: Any, name: str, value: object) -> "BaseDistribution":
     """A distribution that is the same for every search: one study may hold several of them."""
     kinds = optuna.distributions
     distribution: BaseDistribution
+    # bool first: it is a subclass of int.
     if isinstance(value, bool):
         distribution = kinds.CategoricalDistribution([False, True])
     elif isinstance(value, int):

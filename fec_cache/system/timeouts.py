@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _TICK_S = 0.1
+# Counted per tick at most: after the program was halted for an hour, no file is late.
+_MOST_COUNTED_S = 2 * _TICK_S
 
 
 class TooSlow:
@@ -88,9 +90,7 @@ def each_in_time(
                 if not watched.is_done:
                     watched.changed.wait(_TICK_S)
                 now = time.monotonic()
-                # At most two ticks are counted per look: after a machine slept for an hour, the
-                # file being read is not late.
-                age_s += min(now - before, 2 * _TICK_S)
+                age_s += min(now - before, _MOST_COUNTED_S)
                 before = now
                 if watched.number != number or watched.is_done:
                     number, age_s = watched.number, 0.0

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from fec_cache.datasets.download.config import DownloadConfig
-from fec_cache.datasets.download.run import Network
+from fec_cache.datasets.download.run import NetworkAccess
 from fec_cache.system.reporter import SILENT
 from fec_cache.system.workspace import Workspace
 from fec_cache.testing.picture_server.loopback import pinned
@@ -19,7 +19,7 @@ CONFIG = DownloadConfig(
 def run(folder: Path) -> None:
     """Download what a data folder's CSV files name, from this machine instead of the internet."""
     workspace = Workspace(data_dir=folder)
-    run_download(workspace, (), CONFIG, SILENT, Network(pinned()))
+    run_download(workspace, (), CONFIG, SILENT, NetworkAccess(pinned()))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`TrainConfig`: how a head is trained, with its defaults and limits."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fec_cache.system.checks import check_choice, check_range
 
@@ -13,18 +13,38 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 class TrainConfig:
     """How a head is trained. The defaults are the original recipe.
 
-    `patience` stops after so many epochs without a better validation triplet accuracy; 0 never
-    stops early. The best epoch is kept in either case.
+    The best epoch by validation triplet accuracy is kept, whether or not `patience` ends training.
     """
 
-    lr: float = 1e-3
-    epochs: int = 20
-    batch_size: int = 32
-    loss: str = "bce"
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    patience: int = 0
-    seed: int = 0
+    lr: float = field(default=1e-3, metadata={"help": "Learning rate."})
+    epochs: int = field(default=20, metadata={"help": "Maximum number of epochs."})
+    batch_size: int = field(
+        default=32,
+        metadata={"help": "Pairs per step; triplets with the losses triplet and odd-one-out."},
+    )
+    loss: str = field(
+        default="bce",
+        metadata={
+            "help": "bce or contrastive on pairs; triplet (hinge) or odd-one-out (softmax over "
+            "the raters' votes) on triplets.",
+            "choices": LOSSES,
+        },
+    )
+    optimizer: str = field(
+        default="adam",
+        metadata={
+            "help": "Optimizer. adamw is Adam with decoupled weight decay.",
+            "choices": OPTIMIZERS,
+        },
+    )
+    weight_decay: float = field(default=0.0, metadata={"help": "Weight decay."})
+    patience: int = field(
+        default=0,
+        metadata={"help": "Stop after this many epochs without improvement; 0 never stops early."},
+    )
+    seed: int = field(
+        default=0, metadata={"help": "Seed of the initial weights, batch order and dropout."}
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""

@@ -11,15 +11,15 @@ from filelock import FileLock, Timeout
 from fec_cache.datasets.annotations import write_rejected
 from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.datasets.download.disk_space import SpaceGuard
-from fec_cache.datasets.download.ledger import Ledger
+from fec_cache.datasets.download.ledger import DownloadLedger
 from fec_cache.datasets.download.plan import (
     Source,
-    count_wanted,
+    count_in_state,
     enter_source,
     find_sources,
     reopen_failed,
     reopen_urls,
-    wanted,
+    urls_in_state,
 )
 from fec_cache.datasets.download.recorder import Progress
 from fec_cache.datasets.download.status import DownloadStatus, status_of
@@ -35,7 +35,7 @@ from fec_cache.system.wording import counted, data_size
 from fec_cache.system.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fec_cache.datasets.download.run import Network
+    from fec_cache.datasets.download.run import NetworkAccess
 
 LOCK_NAME = ".download.lock"
 _MOST_HOSTS = 20
@@ -116,7 +116,7 @@ def download(
     csv_paths: Sequence[Path],
     config: DownloadConfig,
     reporter: Reporter,
-    network: "Network | None" = None,
+    network: "NetworkAccess | None" = None,
 ) -> StatusOutcome:
     """Fetch every URL of the CSV files that is not there yet.
 
@@ -139,7 +139,7 @@ def download(
             f"fec download --status --data {data_dir}"
         ) from error
     try:
-        ledger = Ledger(data_dir)
+        ledger = DownloadLedger(data_dir)
         try:
             return _download(ledger, data_dir, paths, config, reporter, network)
         finally:
@@ -155,7 +155,7 @@ def download_status(workspace: Workspace) -> StatusOutcome:
         MissingData: nothing was ever downloaded.
         LedgerDamaged: the ledger cannot be read.
     """
-    ledger = Ledger(workspace.data_dir, read_only=True)
+    ledger = DownloadLedger(workspace.data_dir, read_only=True)
     try:
         return StatusOutcome(workspace.data_dir, status_of(ledger))
     finally:
@@ -163,12 +163,12 @@ def download_status(workspace: Workspace) -> StatusOutcome:
 
 
 def _download(
-    ledger: Ledger,
+    ledger: DownloadLedger,
     data_dir: Path,
     paths: dict[str, Path],
     config: DownloadConfig,
     reporter: Reporter,
-    network: "Network | None",
+    network: "NetworkAccess | None",
 ) -> StatusOutcome:
     # Imported here, so that --status works without httpx.
     from fec_cache.datasets.download.run import download as fetch_all
@@ -179,8 +179,8 @@ def _download(
     if not ledger.number("SELECT count(*) FROM urls"):
         names = " and ".join(str(path) for path in paths.values())
         raise MissingData(f"{names} names no URL: its pictures are files already.")
-    SpaceGuard(ledger, data_dir, config).check(count_wanted(ledger, sources, "pending"))
-    pending = wanted(ledger, sources, "pending")
+    SpaceGuard(ledger, data_dir, config).check(count_in_state(ledger, sources, "pending"))
+    pending = urls_in_state(ledger, sources, "pending")
     try:
         with reporter.progress("Downloading", "URLs") as step:
 
@@ -195,7 +195,9 @@ def _download(
     return StatusOutcome(data_dir, status, progress)
 
 
-def _enter(ledger: Ledger, split: str, path: Path, data_dir: Path, reporter: Reporter) -> Source:
+def _enter(
+    ledger: DownloadLedger, split: str, path: Path, data_dir: Path, reporter: Reporter
+) -> Source:
     source = enter_source(ledger, split, path)
     if source.rejected is not None:
         rejected_path = data_dir / f"rejected-{split}.csv"
@@ -209,7 +211,7 @@ def _enter(ledger: Ledger, split: str, path: Path, data_dir: Path, reporter: Rep
 
 
 def _recheck(
-    ledger: Ledger,
+    ledger: DownloadLedger,
     sources: Sequence[Source],
     data_dir: Path,
     config: DownloadConfig,
@@ -218,7 +220,7 @@ def _recheck(
     """Open those URLs again whose files are not there as they were written."""
     store = PictureStore(data_dir, config.keep, examine)
     lost = []
-    numbers = (number for number, _ in wanted(ledger, sources, "ok"))
+    numbers = (number for number, _ in urls_in_state(ledger, sources, "ok"))
     for number, url, stored in ledger.stored(numbers):
         boxes = ledger.boxes(number) if config.keep == "crop" else []
         if not store.is_whole(url, boxes, stored):
@@ -233,7 +235,7 @@ def _recheck(
 
 
 def _conclude(
-    ledger: Ledger, sources: Sequence[Source], data_dir: Path, config: DownloadConfig
+    ledger: DownloadLedger, sources: Sequence[Source], data_dir: Path, config: DownloadConfig
 ) -> DownloadStatus:
     """Write down which set is there now, at the end of every run however it ended."""
     status = status_of(ledger)

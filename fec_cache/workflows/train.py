@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fec_cache import __version__
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import shortened
 from fec_cache.datasets.origin import origin_of
@@ -25,6 +24,7 @@ from fec_cache.runs.trained import TrainedHead
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
 from fec_cache.system.reporter import LOGGING, Reporter
+from fec_cache.system.version import VERSION
 from fec_cache.system.wording import duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
@@ -213,7 +213,7 @@ def trained_head(
         "num_validation_triplets": len(split.validation),
         "num_dropped_between": split.num_dropped,
         "rows": asdict(labelled.counts),
-        "fec_cache": __version__,
+        "fec_cache": VERSION,
     }
     config = RunConfig(labelled.caches.recipes, point.head, point.train, pairs, data)
     error = calibration_error(result.head, labelled.matrix.features, split.validation)

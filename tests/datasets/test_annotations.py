@@ -244,7 +244,7 @@ def test_rows_wider_than_the_first_are_read(tmp_path):
         (with_cell(0, "a/../../b.jpg"), "image 'a/../../b.jpg' is neither a URL nor a path inside "
          "images/"),
         (line_of(cells_of(faces=(FACES[0], FACES[1], FACES[0]))),
-         "the same face stands twice in the triplet"),
+         "the triplet has the same face twice"),
     ],
 )  # fmt: skip
 def test_bad_rows_say_why(tmp_path, line, reason):
@@ -256,7 +256,7 @@ def test_a_face_spelt_in_two_ways_is_the_same_face(tmp_path, pair):
     three = list(FACES)
     three[pair[0]] = ("x.jpg", "0.5", "1", "0", "1.0")
     three[pair[1]] = ("x.jpg", "0.50", "1.0", "-0", "1")
-    assert "stands twice" in reason_of(tmp_path, line_of(cells_of(faces=three)))
+    assert "same face twice" in reason_of(tmp_path, line_of(cells_of(faces=three)))
 
 
 def test_a_name_with_a_tab_is_rejected(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from fec_cache.datasets.origin import LABELS, RATERS, SIMULATED, origin_of
 
 # What labels are not, and what they stand in for, has to be said.
-TOLD_OF_LABELS = (
+SAID_OF_LABELS = (
     LABELS.note,
     "so there is no rater and no ceiling",
     "no rater’s accuracy is known, as the answers come from labels",
@@ -54,7 +54,7 @@ def test_the_maker_of_a_set_decides_the_word(tmp_path):
 def test_labels_are_called_labels_everywhere(place):
     as_labels(place.folder / "data")
     for surface, text in words_of(place).items():
-        for sentence in TOLD_OF_LABELS:
+        for sentence in SAID_OF_LABELS:
             text = text.replace(sentence, "")
         assert "rater" not in text.lower(), surface
         assert "most people" not in text, surface
@@ -71,7 +71,7 @@ def test_labels_are_named_where_raters_would_be(place):
     assert "labels: similar" in found["page"]
     assert "Of all labels " in found["evaluate"]
     assert "| 95 % |" in found["card"]
-    assert "nobody judged how alike two of them look" in found["card"]
+    assert "how alike two of them look was not judged" in found["card"]
     assert "and for its labels." in found["card"]
 
 
@@ -86,5 +86,5 @@ def test_simulated_raters_are_called_simulated_everywhere(place):
 
 
 @pytest.mark.parametrize("origin", [RATERS, SIMULATED, LABELS])
-def test_only_people_can_be_held_against_each_other(origin):
+def test_only_raters_can_be_compared_with_each_other(origin):
     assert origin.are_people == (origin is not LABELS)

@@ -13,7 +13,8 @@ from sklearn import metrics
 
 from fec_cache.evaluation.figures import GROUP_NAMES
 from fec_cache.evaluation.measures.ceilings import pair_ceiling
-from fec_cache.evaluation.measures.neighbours import RANKS, nearest_figures
+from fec_cache.evaluation.measures.neighbours import RANKS
+from fec_cache.evaluation.nearest import nearest_figures
 from fec_cache.evaluation.people import RowLabels
 from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.base import PairHead

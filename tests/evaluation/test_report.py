@@ -182,7 +182,7 @@ def test_no_triplets_at_all_are_figures_without_values():
     found = evaluate_head(head_of(Distance), features, table.take(np.zeros(len(table), bool)))
     assert found.overall.num_triplets == 0
     assert math.isnan(found.overall.accuracy)
-    assert "not one triplet" in found.warnings[0]
+    assert "no triplets to measure" in found.warnings[0]
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -207,4 +207,4 @@ def test_an_empty_probability_is_told():
     head, (features, table) = head_of(Distance), planted_set()
     head.calibration.copy_(torch.tensor([1e-9, -0.7]))
     found = evaluate_head(head, features, table)
-    assert "says the same P(similar) of every pair" in found.warnings[0]
+    assert "gives the same P(similar) for every pair" in found.warnings[0]

@@ -32,8 +32,8 @@ def test_exif_orientation_is_applied(orientation, kind):
     exif[274] = orientation
     stored = Image.fromarray(grey(np.array(STORED[orientation], np.uint8)))
     options = {"lossless": True} if kind == "WEBP" else {}
-    found = decode(stored, kind, exif=exif, **options)
-    assert found.tolist() == grey(UPRIGHT).tolist()
+    actual = decode(stored, kind, exif=exif, **options)
+    assert actual.tolist() == grey(UPRIGHT).tolist()
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -48,10 +48,10 @@ def test_a_jpeg_is_rotated_too():
     exif[274] = 6
     halves = np.zeros((16, 32, 3), np.uint8)
     halves[:, 16:] = 255
-    found = decode(Image.fromarray(halves), "JPEG", exif=exif, quality=100)
-    assert found.shape == (32, 16, 3)
-    assert (found[:14] < 20).all()
-    assert (found[18:] > 235).all()
+    actual = decode(Image.fromarray(halves), "JPEG", exif=exif, quality=100)
+    assert actual.shape == (32, 16, 3)
+    assert (actual[:14] < 20).all()
+    assert (actual[18:] > 235).all()
 
 
 @pytest.mark.parametrize(
@@ -87,20 +87,20 @@ def test_a_jpeg_is_rotated_too():
     ],
 )
 def test_every_mode_becomes_rgb(mode, value, kind, expected):
-    found = decode(Image.new(mode, (3, 2), value), kind)
-    assert (found.shape, found.dtype) == ((2, 3, 3), np.uint8)
+    actual = decode(Image.new(mode, (3, 2), value), kind)
+    assert (actual.shape, actual.dtype) == ((2, 3, 3), np.uint8)
     if expected is not None:
-        assert {tuple(pixel) for pixel in found.reshape(-1, 3).tolist()} == {expected}
+        assert {tuple(pixel) for pixel in actual.reshape(-1, 3).tolist()} == {expected}
 
 
 def test_deep_pictures_keep_their_shades():
     values = np.array([[0, 257, 25700], [65535, 32896, 514]])
-    found = decode(Image.fromarray(values.astype(np.uint16)), "PNG")
-    assert found.tolist() == grey([[0, 1, 100], [255, 128, 2]]).tolist()
+    actual = decode(Image.fromarray(values.astype(np.uint16)), "PNG")
+    assert actual.tolist() == grey([[0, 1, 100], [255, 128, 2]]).tolist()
     deep = Image.fromarray((values * 1000).astype(np.int32))  # white is the brightest one
-    assert decode(deep, "TIFF").tolist() == found.tolist()
+    assert decode(deep, "TIFF").tolist() == actual.tolist()
     hdr = Image.fromarray((values * 1000.0).astype(np.float32))
-    assert decode(hdr, "TIFF").tolist() == found.tolist()
+    assert decode(hdr, "TIFF").tolist() == actual.tolist()
     assert decode(Image.fromarray(np.array([[0.0, 1.0]], np.float32)), "TIFF")[0, 1, 0] == 255
 
 
@@ -111,9 +111,9 @@ def test_deep_pictures_keep_their_shades():
 def test_a_transparent_colour_becomes_white(mode, key, shown):
     image = Image.new(mode, (2, 1), key)
     image.putpixel((1, 0), shown)
-    found = decode(image, "PNG", transparency=key)
+    actual = decode(image, "PNG", transparency=key)
     expected = (shown,) * 3 if isinstance(shown, int) else shown
-    assert found.tolist() == [[[255, 255, 255], list(expected)]]
+    assert actual.tolist() == [[[255, 255, 255], list(expected)]]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
@@ -131,8 +131,8 @@ def test_a_palette_with_half_transparent_colours():
     image = Image.new("P", (2, 1))
     image.putpalette([0, 0, 0, 0, 0, 0])
     image.putpixel((1, 0), 1)
-    found = decode(image, "PNG", transparency=bytes([51, 255]))
-    assert found.tolist() == [[[204] * 3, [0] * 3]]
+    actual = decode(image, "PNG", transparency=bytes([51, 255]))
+    assert actual.tolist() == [[[204] * 3, [0] * 3]]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])

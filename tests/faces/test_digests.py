@@ -69,8 +69,8 @@ def rows_of(cache):
 
 def test_digests_are_the_files_sha256(images, cache):
     ticks = []
-    found = ImageDigests(cache).lookup(images, ["a", "c", "none"], lambda *t: ticks.append(t))
-    assert found == {"a": (sha(b"a"), ""), "c": (sha(b"c"), ""), "none": ("", "no such file")}
+    actual = ImageDigests(cache).lookup(images, ["a", "c", "none"], lambda *t: ticks.append(t))
+    assert actual == {"a": (sha(b"a"), ""), "c": (sha(b"c"), ""), "none": ("", "no such file")}
     assert ticks == [(1, 3), (2, 3), (3, 3)]
     status = (images / "a").stat()
     assert rows_of(cache)[0] == (str(images), "a", 1, status.st_mtime_ns, sha(b"a"))
@@ -81,9 +81,9 @@ def test_digests_are_the_files_sha256(images, cache):
 def test_unchanged_files_are_not_read_again(images, cache, reads):
     ImageDigests(cache).lookup(images, ["a", "b"])
     assert reads == ["a", "b"]
-    found = ImageDigests(cache).lookup(images, ["a", "b", "c"])
+    actual = ImageDigests(cache).lookup(images, ["a", "b", "c"])
     assert reads == ["a", "b", "c"]
-    assert found["a"] == (sha(b"a"), "")
+    assert actual["a"] == (sha(b"a"), "")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_a_change_is_noticed_by_size_or_mtime(images, cache, content, mtime_ns, 
     ImageDigests(cache).lookup(images, ["a"])
     (images / "a").write_bytes(content)
     os.utime(images / "a", ns=(0, mtime_ns))
-    found = ImageDigests(cache).lookup(images, ["a"])
-    assert found == {"a": (sha(content if is_noticed else b"a"), "")}
+    actual = ImageDigests(cache).lookup(images, ["a"])
+    assert actual == {"a": (sha(content if is_noticed else b"a"), "")}
     # --rehash notices in any case, and what it finds is remembered.
     for rehash in (True, False):
         assert ImageDigests(cache, rehash).lookup(images, ["a"]) == {"a": (sha(content), "")}
@@ -220,9 +220,9 @@ def test_a_pipe_is_refused_without_waiting(images, cache):
     if not hasattr(os, "mkfifo"):
         pytest.skip("needs named pipes")
     os.mkfifo(images / "pipe")
-    found = ImageDigests(cache).lookup(images, ["pipe", "."])
-    assert found["pipe"] == ("", "cannot be read: not a regular file")
-    assert found["."] == ("", "cannot be read: Is a directory")
+    actual = ImageDigests(cache).lookup(images, ["pipe", "."])
+    assert actual["pipe"] == ("", "cannot be read: not a regular file")
+    assert actual["."] == ("", "cannot be read: Is a directory")
 
 
 def test_a_read_only_cache_without_index_works_and_stays_empty(images, cache, read_only):

@@ -28,8 +28,8 @@ def noise(width, height, seed=0):
     ("BMP", {}), ("TIFF", {}),
 ])  # fmt: skip
 def test_a_whole_picture_has_its_size(kind, options):
-    found = examine(packed(noise(90, 70), kind, **options), ())
-    assert (found.problem, found.width, found.height) == ("", 90, 70)
+    examined = examine(packed(noise(90, 70), kind, **options), ())
+    assert (examined.problem, examined.width, examined.height) == ("", 90, 70)
 
 
 def test_the_size_is_that_of_the_upright_picture():
@@ -37,8 +37,8 @@ def test_the_size_is_that_of_the_upright_picture():
     exif[0x0112] = 6
     content = packed(noise(90, 70), exif=exif)
     assert decode_image(content, "x").size == (70, 90)
-    found = examine(content, ())
-    assert (found.width, found.height) == (70, 90)
+    examined = examine(content, ())
+    assert (examined.width, examined.height) == (70, 90)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -64,10 +64,10 @@ def test_crops_contain_the_same_pixels():
     pixels = noise(300, 200)
     boxes = ((0.4, 0.6, 0.3, 0.6), (0.0, 0.2, 0.0, 0.3))
     content = packed(pixels, "PNG")
-    found = examine(content, boxes)
-    assert (found.problem, found.width, found.height) == ("", 300, 200)
+    examined = examine(content, boxes)
+    assert (examined.problem, examined.width, examined.height) == ("", 300, 200)
     crop = CropConfig(input_size=64, margin=KEPT_MARGIN)
-    for box, kept in zip(boxes, found.crops, strict=True):
+    for box, kept in zip(boxes, examined.crops, strict=True):
         part = decode_image(kept, "crop")
         assert part.width < 150
         expected = cut_window(Image.fromarray(pixels), box, crop)

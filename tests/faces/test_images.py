@@ -48,8 +48,8 @@ def test_a_jpeg_is_rotated_as_pillow_does(orientation):
     whole = decode_image(content, "x")
     for box in (WHOLE, (0.1, 0.4, 0.5, 0.9)):
         wanted = cut_window(whole, box, crop_config(24)).astype(int)
-        found = Picture(content, "x").cut(box, CropConfig(24, 0.0, decode="full")).astype(int)
-        assert np.abs(found - wanted).max() <= 3  # two decoders round colours differently
+        actual = Picture(content, "x").cut(box, CropConfig(24, 0.0, decode="full")).astype(int)
+        assert np.abs(actual - wanted).max() <= 3  # two decoders round colours differently
         scaled = Picture(content, "x").cut(box, crop_config(24)).astype(int)
         assert np.abs(scaled - wanted).mean() < 6  # sharper; another rotation differs by 60
 
@@ -67,17 +67,17 @@ def test_a_jpeg_is_rotated_as_pillow_does(orientation):
     ],
 )
 def test_a_jpeg_is_decoded_as_small_as_the_crop_allows(monkeypatch, size, box, scale):
-    found = []
+    actual = []
     decode = module.simplejpeg.decode_jpeg
 
     def noting(*args, **kwargs):
-        found.append(decode(*args, **kwargs))
-        return found[-1]
+        actual.append(decode(*args, **kwargs))
+        return actual[-1]
 
     monkeypatch.setattr(module.simplejpeg, "decode_jpeg", noting)
     picture = Picture(encoded(portrait(*size), "JPEG"), "x")
     assert picture.cut(box, crop_config(16)).shape == (16, 16, 3)
-    assert found[0].shape == (-(-size[1] // scale), -(-size[0] // scale), 3)
+    assert actual[0].shape == (-(-size[1] // scale), -(-size[0] // scale), 3)
     assert picture.size_bytes([box], crop_config(16)) == 3 * size[0] * size[1] // scale**2
 
 
@@ -95,9 +95,9 @@ def test_a_face_does_not_depend_on_what_else_is_cut_from_its_picture():
 def test_every_kind_of_jpeg_is_cut(mode, progressive):
     image = portrait(40, 40).convert("L").convert(mode)
     content = encoded(image, "JPEG", progressive=progressive, quality=95)
-    found = Picture(content, "x").cut(WHOLE, crop_config(20)).astype(int)
+    actual = Picture(content, "x").cut(WHOLE, crop_config(20)).astype(int)
     wanted = cut_window(decode_image(content, "x"), WHOLE, crop_config(20)).astype(int)
-    assert np.abs(found - wanted).mean() <= 4
+    assert np.abs(actual - wanted).mean() <= 4
 
 
 def test_a_jpeg_cut_short_is_refused_whatever_decodes_it():
@@ -112,5 +112,5 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(BadImage, match="cannot be read: not a regular file"):
         read_image(tmp_path / "a.jpg")
-    found = ImageDigests(tmp_path).lookup(tmp_path, ["a.jpg"])
-    assert found == {"a.jpg": ("", "cannot be read: not a regular file")}
+    actual = ImageDigests(tmp_path).lookup(tmp_path, ["a.jpg"])
+    assert actual == {"a.jpg": ("", "cannot be read: not a regular file")}

@@ -76,12 +76,12 @@ def test_damage_never_gives_another_size_than_pillow(name, position, value):
     content = bytearray((PLAIN | OTHER)[name])
     if position < len(content):
         content[position] = value
-    found = size_of_plain_jpeg(bytes(content))
-    if found is None:
+    actual = size_of_plain_jpeg(bytes(content))
+    if actual is None:
         return
     try:
         with Image.open(io.BytesIO(content)) as image:
-            assert found == ImageOps.exif_transpose(image).size
+            assert actual == ImageOps.exif_transpose(image).size
     except OSError:  # what Pillow cannot decode is not usable
         with pytest.raises(BadImage):
             Picture(bytes(content), name).cut(BOX, CropConfig(input_size=8, decode="full"))

@@ -56,10 +56,10 @@ refs = st.builds(FaceRef, st.sampled_from(["a", "b", "c"]), *[st.sampled_from([0
 @given(st.lists(st.tuples(refs, refs, refs), max_size=8), st.randoms())
 def test_unique_refs_do_not_depend_on_the_order_of_triplets(rows, random):
     triplets = [triplet(*faces) for faces in rows]
-    found = unique_refs(iter(triplets))
+    actual = unique_refs(iter(triplets))
     random.shuffle(triplets)
     turned = [triplet(*reversed(t.faces)) for t in triplets]
-    assert found == unique_refs(turned) == tuple(sorted({ref for row in rows for ref in row}))
+    assert actual == unique_refs(turned) == tuple(sorted({ref for row in rows for ref in row}))
 
 
 def test_equal_faces_that_are_two_objects_count_once():

@@ -24,44 +24,46 @@ def fake(network, factor, delay_s=0.0):
     return lambda *_: forward
 
 
-def test_without_a_compiler_the_work_goes_on_with_one_line(network, monkeypatch, caplog):
+def test_without_a_compiler_the_work_continues_with_one_message(network, monkeypatch, caplog):
     monkeypatch.setenv("CXX", "no-such-compiler")
     compiler = Compiler(network, "on", 2, 1)
     compiler.prepare()
-    assert compiler.told == "not compiled: no C++ compiler (no-such-compiler) is installed"
-    assert caplog.messages == [compiler.told]
+    assert compiler.message == "not compiled: no C++ compiler (no-such-compiler) is installed"
+    assert caplog.messages == [compiler.message]
     assert network.fixed is None
 
 
-@pytest.mark.parametrize(("mode", "seconds", "begins"), [("auto", 1e4, True), ("auto", 5, False)])
-def test_auto_compiles_only_for_long_work(network, monkeypatch, mode, seconds, begins):
+@pytest.mark.parametrize(
+    ("mode", "seconds", "is_started"), [("auto", 1e4, True), ("auto", 5, False)]
+)
+def test_auto_compiles_only_for_long_work(network, monkeypatch, mode, seconds, is_started):
     compiler = Compiler(network, mode, 2, 1)
-    begun = []
-    monkeypatch.setattr(compiler, "_compile", lambda: begun.append(1))
+    started = []
+    monkeypatch.setattr(compiler, "_compile", lambda: started.append(1))
     compiler.consider(seconds)
     compiler.consider(seconds)
     if compiler._thread is not None:
         compiler._thread.join()
-    assert begun == [1] * begins
+    assert started == [1] * is_started
 
 
 @pytest.mark.parametrize("mode", ["on", "off"])
-def test_only_auto_considers(network, mode):
+def test_only_auto_compiles_later(network, mode):
     compiler = Compiler(network, mode, 2, 1)
     compiler.consider(1e9)
     assert compiler._thread is None
 
 
 @pytest.mark.parametrize(
-    ("offset", "ratio", "told", "used"),
+    ("offset", "ratio", "message", "is_used"),
     [
         (0.0, 2.0, "compiled: 2.00 times as fast", True),
         (0.0, 1.0, "compiled, not used: 1.00 times as fast", False),
         (9.0, 2.0, "compiled, not used: its features differ", False),
     ],
 )
-def test_what_was_compiled_is_used_if_it_is_the_same_and_faster(
-    network, monkeypatch, offset, ratio, told, used
+def test_a_compiled_network_is_used_if_it_is_equal_and_faster(
+    network, monkeypatch, offset, ratio, message, is_used
 ):
     monkeypatch.setattr(module, "missing_compiler", lambda: "")
     monkeypatch.setattr(module, "compile_network", fake(network, offset))
@@ -69,12 +71,12 @@ def test_what_was_compiled_is_used_if_it_is_the_same_and_faster(
     monkeypatch.setattr(module, "_seconds", lambda *_: next(times))
     compiler = Compiler(network, "auto", 2, 1)
     compiler._compile()
-    assert compiler.told.startswith(told)
-    assert (network.fixed is not None) == used
-    assert compiler.engine == ("compiled" if used else "eager")
+    assert compiler.message.startswith(message)
+    assert (network.fixed is not None) == is_used
+    assert compiler.engine == ("compiled" if is_used else "eager")
 
 
-def test_a_toolchain_that_fails_is_told_in_one_line(network, monkeypatch):
+def test_a_toolchain_that_fails_is_reported_in_one_line(network, monkeypatch):
     def failing(*_):
         raise RuntimeError("C++ compile error\nline two")
 
@@ -82,7 +84,7 @@ def test_a_toolchain_that_fails_is_told_in_one_line(network, monkeypatch):
     monkeypatch.setattr(module, "compile_network", failing)
     compiler = Compiler(network, "on", 2, 1)
     compiler.prepare()
-    assert compiler.told == "not compiled: C++ compile error line two"
+    assert compiler.message == "not compiled: C++ compile error line two"
 
 
 @pytest.mark.skipif(bool(module.missing_compiler()), reason="there is no C++ compiler here")
@@ -102,7 +104,7 @@ def test_a_network_is_compiled_and_gives_its_own_features():
     before = counters["stats"]["unique_graphs"]
     compiler = Compiler(network, "on", 2, 1)
     compiler.prepare()
-    assert compiler.engine == "compiled", compiler.told
+    assert compiler.engine == "compiled", compiler.message
     torch.testing.assert_close(network.features(pictures)["avgpool"], wanted)
-    # What was compiled with frozen weights is what runs: it was not compiled anew at work.
+    # The pass that was compiled with frozen weights is the one that runs: no second compilation.
     assert counters["stats"]["unique_graphs"] == before + 1

@@ -1,5 +1,4 @@
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -22,13 +21,12 @@ from fec_cache.inference import gpu_jpegs as module
 from fec_cache.inference import nvjpeg as nvjpeg_module
 from fec_cache.inference.folding import smallest_cosine
 from fec_cache.inference.gpu_jpegs import JpegDecoder, cut_tensor, jpeg_decoder
-from fec_cache.inference.nvjpeg import nvjpeg
 from fec_cache.testing import toy
 
 CPU = torch.device("cpu")
 CROP = CropConfig(input_size=32, margin=0.1, decode="gpu")
 BOX = (0.2, 0.8, 0.1, 0.9)
-# nvJPEG's place is taken by the same libraries' decoders for CPUs where there is no GPU.
+# Without a GPU, the same libraries' decoders for CPUs are used instead of nvJPEG.
 DEVICES = [
     "cpu",
     pytest.param(
@@ -86,10 +84,10 @@ def test_a_tensor_is_cut_as_a_picture_is(device, size, box, margin):
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     crop = CropConfig(input_size=16, margin=margin)
     whole = torch.from_numpy(pixels).permute(2, 0, 1).to(device)
-    found = cut_tensor(whole, (left, right, top, bottom), crop)
+    actual = cut_tensor(whole, (left, right, top, bottom), crop)
     wanted = cut_window(pixels, (left, right, top, bottom), crop)
-    assert found.dtype == torch.uint8
-    off = np.abs(found.cpu().numpy().astype(int) - wanted)
+    assert actual.dtype == torch.uint8
+    off = np.abs(actual.cpu().numpy().astype(int) - wanted)
     assert off.max() <= 2
 
 
@@ -99,8 +97,8 @@ def test_a_cut_tensor_is_mostly_the_same_to_the_level():
     off = []
     for seed, size in enumerate([(57, 70), (90, 110), (300, 211), (640, 480)]):
         pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-        found = cut_tensor(torch.from_numpy(pixels).permute(2, 0, 1), BOX, crop)
-        off.append(np.abs(found.numpy().astype(int) - cut_window(pixels, BOX, crop)).mean())
+        actual = cut_tensor(torch.from_numpy(pixels).permute(2, 0, 1), BOX, crop)
+        off.append(np.abs(actual.numpy().astype(int) - cut_window(pixels, BOX, crop)).mean())
     assert max(off) < 0.02
 
 
@@ -114,16 +112,16 @@ def test_a_batch_holds_what_the_cpu_cuts(device, library):
     given_pictures = zeros(5)
     given_pictures[1] = 77
     encoded = {row: kept(contents[row // 2], on) for row in (0, 2, 4)}
-    found, reasons = on.fill(encoded, given_pictures)
+    actual, reasons = on.fill(encoded, given_pictures)
     assert reasons == {}
-    assert found.device.type == device
-    found = found.cpu().numpy().astype(int)
-    assert (found[1] == 77).all()
-    assert (found[3] == 0).all()
+    assert actual.device.type == device
+    actual = actual.cpu().numpy().astype(int)
+    assert (actual[1] == 77).all()
+    assert (actual[3] == 0).all()
     for row in encoded:
         # CUDA's decoder brings colours to full size in another way.
         most = 1 if device == "cpu" else 8
-        assert np.abs(found[row] - by_cpu(contents[row // 2])).max() <= most
+        assert np.abs(actual[row] - by_cpu(contents[row // 2])).max() <= most
 
 
 def sizes_of_calls(on, monkeypatch):
@@ -145,10 +143,10 @@ def test_a_picture_of_many_faces_is_decoded_once(monkeypatch):
     boxes = [BOX, (0.0, 0.5, 0.0, 0.5)]
     encoded = {row: kept(first, on, box) for row, box in enumerate(boxes)}
     encoded[2] = kept(second, on)
-    found, _ = on.fill(encoded, zeros(3))
+    actual, _ = on.fill(encoded, zeros(3))
     assert sizes == [2]
     for row, box in enumerate(boxes):
-        assert np.abs(found[row].numpy().astype(int) - by_cpu(first, box)).max() <= 1
+        assert np.abs(actual[row].numpy().astype(int) - by_cpu(first, box)).max() <= 1
 
 
 def test_large_pictures_are_decoded_in_several_portions(monkeypatch):
@@ -168,21 +166,21 @@ def test_one_bad_file_leaves_the_others_whole(device):
     broken = sound[0][:-600] + b"\xff\xd9"
     on_cpu = JpegDecoder(CPU, CROP, on._decode)
     encoded = {0: kept(sound[0]), 1: kept(broken), 2: kept(sound[1])}
-    found, reasons = on.fill(encoded, zeros(3))
-    found = found.cpu().numpy().astype(int)
+    actual, reasons = on.fill(encoded, zeros(3))
+    actual = actual.cpu().numpy().astype(int)
     for row, content in ((0, sound[0]), (2, sound[1])):
-        assert np.abs(found[row] - by_cpu(content)).max() <= 8
+        assert np.abs(actual[row] - by_cpu(content)).max() <= 8
     if device == "cpu":
-        # What cannot be decoded is for the CPU's reader to judge, here as everywhere.
+        # The CPU's decoder decides about files that the device cannot decode.
         monkeyed = JpegDecoder(CPU, CROP, refusing(on_cpu._decode, broken))
-        found, reasons = monkeyed.fill(encoded, zeros(3))
+        actual, reasons = monkeyed.fill(encoded, zeros(3))
         try:
             wanted = by_cpu(broken)
         except BadImage as error:
             assert reasons == {1: str(error)}
         else:
             assert reasons == {}
-            assert (found[1].numpy() == wanted).all()
+            assert (actual[1].numpy() == wanted).all()
 
 
 def refusing(decode, content):
@@ -196,18 +194,18 @@ def refusing(decode, content):
     return refuse
 
 
-def test_a_file_that_nobody_can_decode_is_told():
+def test_a_file_that_cannot_be_decoded_is_reported():
     content = packed(smooth(0))
     face = kept(content)
     cut_off = content[: len(content) // 2]
     face = module.Encoded(cut_off, "cut.jpg", BOX, face.size)
     on = JpegDecoder(CPU, CROP, refusing(decoder()._decode, cut_off))
     other = kept(packed(smooth(1)))
-    found, reasons = on.fill({0: face, 1: other}, zeros(2))
+    actual, reasons = on.fill({0: face, 1: other}, zeros(2))
     assert list(reasons) == [0]
     assert reasons[0].startswith("cut.jpg is not a usable picture")
-    assert (found[0] == 0).all()
-    assert (found[1] != 0).any()
+    assert (actual[0] == 0).all()
+    assert (actual[1] != 0).any()
 
 
 def test_too_little_memory_lets_the_cpu_decode():
@@ -216,9 +214,9 @@ def test_too_little_memory_lets_the_cpu_decode():
     def full(files):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    found, reasons = JpegDecoder(CPU, CROP, full).fill({0: kept(content)}, zeros(1))
+    actual, reasons = JpegDecoder(CPU, CROP, full).fill({0: kept(content)}, zeros(1))
     assert reasons == {}
-    assert (found[0].numpy() == by_cpu(content)).all()
+    assert (actual[0].numpy() == by_cpu(content)).all()
 
 
 @pytest.mark.parametrize("wrong", ["other", "turned"])
@@ -236,11 +234,11 @@ def test_a_device_that_decodes_something_else_ends_the_run(wrong):
         JpegDecoder(CPU, CROP, decode).fill({0: kept(content)}, zeros(1))
 
 
-def test_a_picture_of_another_size_is_left_to_the_cpu():
+def test_a_picture_of_another_size_is_decoded_by_the_cpu():
     content = packed(smooth(0))
     tiny = JpegDecoder(CPU, CROP, lambda files: [torch.zeros(3, 4, 4, dtype=torch.uint8)])
-    found, _ = tiny.fill({0: kept(content)}, zeros(1))
-    assert (found[0].numpy() == by_cpu(content)).all()
+    actual, _ = tiny.fill({0: kept(content)}, zeros(1))
+    assert (actual[0].numpy() == by_cpu(content)).all()
 
 
 def test_a_picture_that_was_never_written_is_cut_by_the_cpu():
@@ -249,13 +247,15 @@ def test_a_picture_that_was_never_written_is_cut_by_the_cpu():
     right = decoder()._decode
 
     def skipping(files):
-        found = right(files)
-        return [*found[:-1], torch.zeros_like(found[-1])]
+        actual = right(files)
+        return [*actual[:-1], torch.zeros_like(actual[-1])]
 
     on = JpegDecoder(CPU, CROP, skipping)
-    found, reasons = on.fill({row: kept(content) for row, content in enumerate(contents)}, zeros(3))
+    actual, reasons = on.fill(
+        {row: kept(content) for row, content in enumerate(contents)}, zeros(3)
+    )
     assert reasons == {}
-    assert (found[2].numpy() == by_cpu(contents[2])).all()
+    assert (actual[2].numpy() == by_cpu(contents[2])).all()
 
 
 def test_other_faces_are_compared_from_batch_to_batch():
@@ -263,8 +263,8 @@ def test_other_faces_are_compared_from_batch_to_batch():
     right = decoder()._decode
 
     def mixing(files):
-        found = right(files)
-        return [*found[:-1], found[-1].flip(2)]
+        actual = right(files)
+        return [*actual[:-1], actual[-1].flip(2)]
 
     on = JpegDecoder(CPU, CROP, mixing)
     encoded = {row: kept(content) for row, content in enumerate(contents)}
@@ -307,52 +307,35 @@ def turned():
     ],
 )
 def test_only_plain_whole_jpegs_are_left_to_the_gpu(content, is_kept):
-    found = kept(content)
-    assert (found is not None) is is_kept
+    actual = kept(content)
+    assert (actual is not None) is is_kept
     if is_kept:
-        assert found.size == (90, 120)
+        assert actual.size == (90, 120)
 
 
 def test_large_files_are_not_kept(monkeypatch):
     content = packed(smooth(0))
-    monkeypatch.setattr(module, "MOST_BYTES", len(content) - 1)
+    monkeypatch.setattr(module, "MAX_FILE_BYTES", len(content) - 1)
     assert kept(content) is None
 
 
 def test_a_box_that_is_too_large_is_refused_before_it_is_decoded():
-    with pytest.raises(BadImage, match="more than the cap"):
+    with pytest.raises(BadImage, match="more than the limit"):
         kept(packed(smooth(0)), box=(-200.0, 200.0, 0.0, 1.0))
-
-
-def test_without_a_working_decoder_the_reasons_are_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-
-    def grey(device):
-        return lambda files: [torch.zeros(3, 32, 32, dtype=torch.uint8) for _ in files]
-
-    monkeypatch.setattr(nvjpeg_module, "_of_torchvision", grey)
-    reason = nvjpeg(CPU)
-    assert reason.startswith("torchcodec: import of torchcodec.decoders halted")
-    assert reason.endswith("torchvision: a grey square is not decoded to grey")
-
-
-def test_a_decoder_that_works_is_found():
-    (picture,) = nvjpeg(CPU)([nvjpeg_module.tensor_of(packed(smooth(0)))])
-    assert picture.shape == (3, 120, 90)
 
 
 def test_only_recipes_that_ask_for_it_have_a_decoder(caplog):
     assert jpeg_decoder(CPU, CropConfig(decode="full")) is None
     assert caplog.messages == []
     assert jpeg_decoder(CPU, CROP) is None
-    (told,) = caplog.messages
-    assert told == (
-        "JPEGs are decoded on the CPU, whole: nvJPEG cannot be used (cpu is no NVIDIA GPU)"
-    )
+    assert caplog.messages == [
+        "JPEGs are decoded at full size on the CPU: nvJPEG cannot be used "
+        "(cpu is not an NVIDIA GPU)"
+    ]
 
 
 class Counting(JpegDecoder):
-    """Counts the faces that it was given."""
+    """Counts the faces that it receives."""
 
     num_filled = 0
 
@@ -384,14 +367,14 @@ def test_an_extraction_stores_the_same_either_way(tmp_path, monkeypatch, num_fai
 
     plain = toy.run_toy(tmp_path / "plain", images, faces, batch_size=4)
     monkeypatch.setattr(run_module, "jpeg_decoder", on_cpu)
-    found = toy.run_toy(tmp_path / "found", images, faces, batch_size=4)
+    actual = toy.run_toy(tmp_path / "actual", images, faces, batch_size=4)
     assert Counting.num_filled > 0
-    assert toy.counts(found) == toy.counts(plain)
-    rows, wanted = toy.load(tmp_path / "found"), toy.load(tmp_path / "plain")
+    assert toy.counts(actual) == toy.counts(plain)
+    rows, wanted = toy.load(tmp_path / "actual"), toy.load(tmp_path / "plain")
     assert rows.face_ids == wanted.face_ids
-    assert len(rows.face_ids) == found.num_computed
+    assert len(rows.face_ids) == actual.num_computed
     np.testing.assert_allclose(rows.features, wanted.features, atol=0.01)
-    assert found.smallest_cosine == pytest.approx(1.0, abs=1e-6)
+    assert actual.smallest_cosine == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_picture_that_fails_on_the_gpu_and_the_cpu_is_a_failure_and_no_row(tmp_path, monkeypatch):
@@ -405,8 +388,8 @@ def test_a_picture_that_fails_on_the_gpu_and_the_cpu_is_a_failure_and_no_row(tmp
     bad = {"0000.jpg", "0001.jpg", "0002.jpg", "0004.jpg"}
 
     class Failing(JpegDecoder):
-        def _is_cut(self, face, whole, place):
-            return face.name not in bad and super()._is_cut(face, whole, place)
+        def _is_cut(self, face, whole, target):
+            return face.name not in bad and super()._is_cut(face, whole, target)
 
         def _by_cpu(self, face):
             if face.name in bad:
@@ -420,8 +403,8 @@ def test_a_picture_that_fails_on_the_gpu_and_the_cpu_is_a_failure_and_no_row(tmp
     summary = toy.run_toy(tmp_path / "cache", images, faces, batch_size=3, shard_faces=8)
     assert toy.counts(summary) == (0, 4, 4, 0)
     assert summary.smallest_cosine == pytest.approx(1.0, abs=1e-6)
-    told = (summary.folders[0] / "failures.csv").read_text()
-    assert all(f"{name} is not a usable picture: broken" in told for name in bad)
+    failures = (summary.folders[0] / "failures.csv").read_text()
+    assert all(f"{name} is not a usable picture: broken" in failures for name in bad)
     rows = toy.load(tmp_path / "cache")
     sound = {face.face_id for face in faces.present if face.ref.image not in bad}
     assert set(rows.face_ids) == sound
@@ -430,7 +413,7 @@ def test_a_picture_that_fails_on_the_gpu_and_the_cpu_is_a_failure_and_no_row(tmp
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_extracts_what_a_cpu_does(tmp_path):
-    """ResNet18, decoded by nvJPEG and played from a CUDA graph, against the CPU's whole JPEGs."""
+    """ResNet18, decoded by nvJPEG and replayed from a CUDA graph, against the CPU's whole JPEGs."""
     images = tmp_path / "images"
     images.mkdir()
     names = [f"{number:04d}.jpg" for number in range(40)]
@@ -439,15 +422,15 @@ def test_a_gpu_extracts_what_a_cpu_does(tmp_path):
     faces = toy.identify(images, [toy.FaceRef(name, *toy.WHOLE) for name in names])
     backbone = load_backbone("resnet18", "random:0")
     (recipe,) = recipes_of(backbone, 0.1, "float32", decode="gpu")
-    found = {}
+    actual = {}
     for device in ("cpu", "cuda"):
         cache = FeatureCache.create(tmp_path / device, recipe)
         options = ExtractConfig(device=device, batch_size=16)
         summary = extract(faces, images, backbone, [cache], options)
         assert toy.counts(summary) == (0, 40, 0, 0)
-        found[device] = cache.load()
+        actual[device] = cache.load()
         if device == "cuda":
             assert summary.engine.endswith("CUDA graph")
-    assert found["cpu"].face_ids == found["cuda"].face_ids
-    features = [torch.from_numpy(found[device].features) for device in ("cpu", "cuda")]
+    assert actual["cpu"].face_ids == actual["cuda"].face_ids
+    features = [torch.from_numpy(actual[device].features) for device in ("cpu", "cuda")]
     assert smallest_cosine(*features) > 0.999

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from fec_cache.backbones.load import load_backbone
 from fec_cache.inference.compilation import Compiler, fuse_network
-from fec_cache.inference.graph import traced, use_onednn
+from fec_cache.inference.graph import trace, use_onednn
 from fec_cache.inference.network import Network
 from fec_cache.inference.winograd import winograd_convolution
 from fec_cache.testing import toy
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Residual(nn.Module):
-    """Convolutions with all that can stand behind them, and a branch that is read again later."""
+    """Convolutions with everything that can follow them, and a branch that is read again later."""
 
     def __init__(self, read_later=None):
         super().__init__()
@@ -44,8 +44,8 @@ class Residual(nn.Module):
 
 def images(side=12, batch=3):
     drawn = torch.Generator().manual_seed(0)
-    found = torch.randn(batch, 3, side, side, generator=drawn)
-    return found.contiguous(memory_format=torch.channels_last)
+    actual = torch.randn(batch, 3, side, side, generator=drawn)
+    return actual.contiguous(memory_format=torch.channels_last)
 
 
 def targets(graph):
@@ -57,18 +57,18 @@ def test_fused_operations_give_the_same_numbers(read_later):
     torch.manual_seed(0)
     module = Residual(read_later).eval().requires_grad_(False)
     module = module.to(memory_format=torch.channels_last)
-    graph = traced(module, images())
+    graph = trace(module, images())
     wanted = module(images())
     assert use_onednn(graph)
-    for _ in range(2):  # the graph changes tensors of its own only
+    for _ in range(2):  # the graph changes only its own tensors
         given = images()
-        found = graph(given)
+        actual = graph(given)
         assert torch.equal(given, images())
         for name in wanted:
-            torch.testing.assert_close(found[name], wanted[name], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(actual[name], wanted[name], rtol=1e-5, atol=1e-6)
     names = targets(graph)
     in_place = [name for name in names if "_convolution_pointwise_.binary" in name]
-    # The pooled branch may be overwritten only where nobody looks at it, and the sum of a
+    # The pooled branch may be overwritten only if nothing reads it later, and the sum of a
     # convolution with its own input never.
     assert len(in_place) == (1 if read_later is None else 0)
     assert sum(".binary" in name for name in names) == 2
@@ -95,19 +95,19 @@ class Wide(nn.Module):
 
 
 @pytest.mark.parametrize("read_later", [False, True])
-def test_a_wide_block_goes_by_winograd_and_overwrites_what_nobody_reads(read_later):
+def test_a_wide_block_goes_by_winograd_and_overwrites_an_unread_residual(read_later):
     torch.manual_seed(0)
     module = Wide(read_later).eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    graph = traced(module, images(16))
+    graph = trace(module, images(16))
     wanted = module(images(16))
     assert use_onednn(graph)
     nodes = [node for node in graph.graph.nodes if node.target is winograd_convolution]
     assert [node.args[4] for node in nodes] == [True, True]
     assert [len(node.args) > 5 for node in nodes] == [False, not read_later]
     for _ in range(2):
-        found = graph(images(16))
+        actual = graph(images(16))
         for name in wanted:
-            torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(actual[name], wanted[name], rtol=1e-4, atol=1e-5)
 
 
 class Crossing(nn.Module):
@@ -133,15 +133,15 @@ class Crossing(nn.Module):
 
 @pytest.mark.parametrize("later", ["sum", "pool", "relu"])
 @pytest.mark.parametrize("width", [8, 64])
-def test_what_moves_behind_a_sum_still_finds_what_it_reads(width, later):
+def test_operations_that_move_behind_a_sum_still_read_the_right_values(width, later):
     torch.manual_seed(0)
     module = Crossing(width, later).eval().requires_grad_(False)
     module = module.to(memory_format=torch.channels_last)
-    graph, wanted = traced(module, images(16)), module(images(16))
+    graph, wanted = trace(module, images(16)), module(images(16))
     assert use_onednn(graph)
-    found = graph(images(16))
+    actual = graph(images(16))
     for name in wanted:
-        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(actual[name], wanted[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_a_resnet_is_fused_throughout_and_keeps_its_features(
     assert sum(".binary" in name for name in names) == num_sums
     assert sum(name.startswith(("aten.relu", "aten.add", "aten.conv")) for name in names) == 0
     drawn = np.random.default_rng(0)
-    # Batches of another size go the usual way.
+    # Batches of another size are not fused.
     for num_faces in (3, 2):
         pictures = drawn.integers(0, 256, (num_faces, 224, 224, 3), dtype=np.uint8)
-        found, wanted = network.features(pictures), plain.features(pictures)
+        actual, wanted = network.features(pictures), plain.features(pictures)
         for layer in wanted:
-            np.testing.assert_allclose(found[layer], wanted[layer], rtol=rtol, atol=rtol / 100)
+            np.testing.assert_allclose(actual[layer], wanted[layer], rtol=rtol, atol=rtol / 100)
 
 
 def a_network(forward):
@@ -181,24 +181,24 @@ def a_network(forward):
     return Network(dataclasses.replace(toy.toy_backbone(), module=module), CPU)
 
 
-def by_its_numbers(maps):
+def by_values(maps):
     return maps.relu() if maps.max() > 0 else maps
 
 
 @pytest.mark.parametrize(
     ("forward", "reason"),
-    [(by_its_numbers, ""), (torch.sigmoid, "its activations and sums do not follow")],
+    [(by_values, ""), (torch.sigmoid, "its activations and sums do not follow")],
 )
-def test_what_cannot_be_fused_stays_as_it_is(forward, reason, caplog):
+def test_a_network_that_cannot_be_fused_stays_unchanged(forward, reason, caplog):
     caplog.set_level("INFO", logger="fec_cache.inference.compilation")
     network = a_network(forward)
     compiler = Compiler(network, "off", 2, 1)
     compiler.prepare()
     assert network.fixed is None
     assert compiler.engine == "eager"
-    (told,) = caplog.messages
-    assert told.startswith(f"not fused: {reason}")
-    assert "\n" not in told
+    (message,) = caplog.messages
+    assert message.startswith(f"not fused: {reason}")
+    assert "\n" not in message
 
 
 def test_a_graph_that_gives_other_features_is_not_used(monkeypatch):

@@ -33,22 +33,22 @@ def test_layers_come_flat():
 
 
 def test_convolutions_are_not_rounded_to_tf32_and_settings_are_given_back():
-    found = []
+    actual = []
 
     class Looking(torch.nn.Module):
         def forward(self, images):
             cudnn = torch.backends.cudnn
-            found.append((cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark))
+            actual.append((cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark))
             return {"avgpool": images.mean((2, 3))}
 
     before = (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic)
     backbone = dataclasses.replace(toy.toy_backbone(), module=Looking())
     Network(backbone, CPU).features(np.zeros((1, 4, 4, 3), np.uint8))
-    assert found == [(False, True, False)]
+    assert actual == [(False, True, False)]
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
+def test_out_of_memory_halves_the_batch_and_continues(caplog):
     class Small(torch.nn.Module):
         def forward(self, images):
             if len(images) > 2:
@@ -58,14 +58,14 @@ def test_out_of_memory_halves_the_batch_and_goes_on(caplog):
     backbone = dataclasses.replace(toy.toy_backbone(), module=Small())
     pictures = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), dtype=np.uint8)
     network = Network(backbone, CPU)
-    found = network.features(pictures)["avgpool"]
-    np.testing.assert_allclose(found, pictures.mean((1, 2)) / 255.0, rtol=1e-5)
-    assert network.most_rows == 2
-    told = [message for message in caplog.messages if "out of memory" in message]
-    assert told == [f"cpu is out of memory: going on with batches of {n}" for n in (4, 2)]
+    actual = network.features(pictures)["avgpool"]
+    np.testing.assert_allclose(actual, pictures.mean((1, 2)) / 255.0, rtol=1e-5)
+    assert network.max_rows == 2
+    messages = [message for message in caplog.messages if "out of memory" in message]
+    assert messages == [f"cpu is out of memory: continuing with batches of {n}" for n in (4, 2)]
 
 
-def test_a_single_picture_that_is_too_many_is_a_named_error():
+def test_no_memory_for_a_single_picture_is_a_named_error():
     class Full(torch.nn.Module):
         def forward(self, images):
             raise torch.OutOfMemoryError("too many")
@@ -86,12 +86,12 @@ def test_batch_normalisation_is_folded_and_changes_nothing():
     fast, plain = Network(backbone, CPU), Network(backbone, CPU, plain=True)
     assert not any(isinstance(p, torch.nn.BatchNorm2d) for p in fast.module.modules())
     assert any(isinstance(p, torch.nn.BatchNorm2d) for p in plain.module.modules())
-    found, wanted = fast.features(pictures), plain.features(pictures)
+    actual, wanted = fast.features(pictures), plain.features(pictures)
     for layer in wanted:
-        np.testing.assert_allclose(found[layer], wanted[layer], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(actual[layer], wanted[layer], rtol=1e-3, atol=1e-4)
 
 
-def test_what_lies_behind_the_last_layer_read_runs_once_only():
+def test_modules_behind_the_last_layer_read_run_once_only():
     backbone = load_backbone("resnet18", "random:0", ("layer1", "layer2"))
     runs = []
     network = backbone.module.network

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fec_cache.inference.graph import _is_usual_pool, traced
+from fec_cache.inference.graph import _is_supported_pool, trace
 from fec_cache.inference.pooling import pooled_convolution, rows_at_once, strided_max
 
 
@@ -27,12 +27,12 @@ def test_strided_maxima_are_torchs_own(dtype, is_rectified):
         maps = maps.contiguous(memory_format=torch.channels_last)
 
         pool = pooling(kernel, stride, padding)
-        graph = traced(pool, maps)
-        if not any(map(_is_usual_pool, graph.graph.nodes)):
+        graph = trace(pool, maps)
+        if not any(map(_is_supported_pool, graph.graph.nodes)):
             continue
         num_tried += 1
-        found = strided_max(maps, [kernel] * 2, [stride] * 2, [padding] * 2, is_rectified)
-        assert torch.equal(found, pool(maps)["pool"]), (side, kernel, stride, padding)
+        actual = strided_max(maps, [kernel] * 2, [stride] * 2, [padding] * 2, is_rectified)
+        assert torch.equal(actual, pool(maps)["pool"]), (side, kernel, stride, padding)
     assert num_tried >= 50
 
 
@@ -44,11 +44,11 @@ def test_a_convolution_pooled_in_pieces_is_the_same_in_one(rows):
     images = images.contiguous(memory_format=torch.channels_last)
     weights, bias = torch.randn(8, 3, 7, 7, generator=drawn), torch.randn(8, generator=drawn)
     rest = [weights, bias, [3, 3], [2, 2], [1, 1], 1, "relu", [], ""]
-    found = pooled_convolution(images, rows, rest, [[3, 3], [2, 2], [1, 1], True], [6, 8, 5, 6])
+    actual = pooled_convolution(images, rows, rest, [[3, 3], [2, 2], [1, 1], True], [6, 8, 5, 6])
     wanted = functional.conv2d(images.double(), weights.double(), bias.double(), 2, 3).relu()
     wanted = functional.max_pool2d(wanted, 3, 2, 1)
-    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-4)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(actual.double(), wanted, rtol=1e-5, atol=1e-4)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ def drawn(*shape, seed=0):
 def convolved(images, weight, bias=None, other=None, has_relu=False):
     """The definition, in double precision."""
     images, weight = images.double(), weight.double()
-    found = functional.conv2d(images, weight, None if bias is None else bias.double(), padding=1)
-    found = found if other is None else found + other.double()
-    return found.relu() if has_relu else found
+    actual = functional.conv2d(images, weight, None if bias is None else bias.double(), padding=1)
+    actual = actual if other is None else actual + other.double()
+    return actual.relu() if has_relu else actual
 
 
 @settings(deadline=None, max_examples=60)
@@ -42,11 +42,11 @@ def test_any_shape_gives_the_convolution(
     before = images.clone()
     with pytest.MonkeyPatch.context() as patch:
         # Small pieces: several strips, and several pictures at a time.
-        patch.setattr(winograd, "_NUMBERS_AT_ONCE", most)
-        found = winograd_convolution(images, winograd_weights(weight), bias, other, has_relu)
+        patch.setattr(winograd, "_VALUES_AT_ONCE", most)
+        actual = winograd_convolution(images, winograd_weights(weight), bias, other, has_relu)
     wanted = convolved(images, weight, bias, other, has_relu)
-    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=2e-4)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(actual.double(), wanted, rtol=1e-4, atol=2e-4)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, before)
 
 
@@ -57,22 +57,22 @@ def test_a_residual_becomes_the_result_only_where_it_may(in_place, order):
     other = drawn(2, 6, 9, 7, seed=2).contiguous(memory_format=order)
     before = other.clone()
     inside = winograd_weights(weight)
-    found = winograd_convolution(images, inside, None, other, True, in_place)
+    actual = winograd_convolution(images, inside, None, other, True, in_place)
     wanted = convolved(images, weight, None, before, True)
-    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=2e-4)
+    torch.testing.assert_close(actual.double(), wanted, rtol=1e-4, atol=2e-4)
     is_taken = in_place and order is torch.channels_last
-    assert (found.data_ptr() == other.data_ptr()) is is_taken
-    assert torch.equal(other, found if is_taken else before)
+    assert (actual.data_ptr() == other.data_ptr()) is is_taken
+    assert torch.equal(other, actual if is_taken else before)
 
 
 def test_float32_loses_no_more_than_a_few_roundings():
     images, weight = drawn(2, 256, 14, 14).relu(), drawn(256, 256, 3, 3, seed=1) / 48.0
-    found = winograd_convolution(images, winograd_weights(weight), None, None, False)
+    actual = winograd_convolution(images, winograd_weights(weight), None, None, False)
     wanted = convolved(images, weight)
-    lost = float((found.double() - wanted).norm() / wanted.norm())
+    lost = float((actual.double() - wanted).norm() / wanted.norm())
     assert lost < 4e-6
     assert torch.equal(
-        found, winograd_convolution(images, winograd_weights(weight), None, None, False)
+        actual, winograd_convolution(images, winograd_weights(weight), None, None, False)
     )
 
 
@@ -81,8 +81,8 @@ def test_weights_are_those_of_the_paper():
     weight = torch.zeros(1, 1, 3, 3)
     weight[0, 0, 1, 1] = 1.0
     column = torch.tensor([0.0, -1 / 6, 1 / 6, 1 / 12, -1 / 12, 0.0])
-    found = winograd_weights(weight).view(6, 6)
-    torch.testing.assert_close(found, torch.outer(column, column), rtol=1e-6, atol=1e-8)
+    actual = winograd_weights(weight).view(6, 6)
+    torch.testing.assert_close(actual, torch.outer(column, column), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_weights_are_those_of_the_paper():
     [
         (64, 64, 56, 56, True),
         (512, 512, 7, 7, True),
-        (32, 32, 112, 112, False),  # few channels: the way there and back costs more than is saved
+        (32, 32, 112, 112, False),  # few channels: the transforms cost more than they save
         (3, 64, 224, 224, False),
         (64, 256, 13, 13, False),
         (96, 96, 35, 35, True),
-        (512, 512, 2, 2, False),  # tiles mostly of nothing
+        (512, 512, 2, 2, False),  # tiles are mostly padding
         (512, 512, 4, 5, True),
         (512, 512, 3, 3, True),
         (512, 512, 4, 4, True),

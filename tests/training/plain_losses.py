@@ -1,4 +1,4 @@
-"""The losses in plain torch, for autograd: what the hand-written ones are held against."""
+"""Losses and optimisers in plain torch, which the hand-written ones are compared with."""
 
 import torch
 from torch.nn import functional
@@ -79,3 +79,14 @@ def batch_loss(loss, head, faces, answers):
     if loss == "odd-one-out":
         return odd_one_out_loss(logits, answers[0])
     return triplet_loss(head, logits, answers[0], answers[1])
+
+
+def torch_optimizer(head, config):
+    kinds = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "sgd": lambda p, **rest: torch.optim.SGD(p, momentum=0.9, **rest),
+    }
+    return kinds[config.optimizer](
+        head.parameters(), lr=config.lr, weight_decay=config.weight_decay
+    )

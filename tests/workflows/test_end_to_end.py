@@ -181,7 +181,7 @@ def test_several_layers_in_one_pass(place):
 def test_features_decoded_on_a_gpu_are_gone_on_with_and_asked_without_one(place):
     words = ("extract", "--backbone", BACKBONE, "--weights", "random:0", "--device", "cpu")
     result = place.ok(*words, "--decode", "gpu", "--json")
-    assert "JPEGs are decoded on the CPU, whole: nvJPEG cannot be used" in result.stderr
+    assert "JPEGs are decoded at full size on the CPU: nvJPEG cannot be used" in result.stderr
     (folder,) = json.loads(result.stdout)["caches"]
     recipe = json.loads((Path(folder) / "recipe.json").read_text())
     assert recipe["crop"]["decode"] == "gpu"

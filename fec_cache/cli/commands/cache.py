@@ -170,3 +170,6 @@ def _confirm(question: str) -> None:
 
 def _tell(console: Console, told: "CacheReport") -> None:
     console.result(told.parts, told.fields)
+
+
+COMMANDS = (cache_group,)

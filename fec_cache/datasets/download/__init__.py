@@ -1,1 +1,1 @@
-"""FEC's images from their URLs."""
+"""Downloading FEC's images from their URLs."""

@@ -1,25 +1,25 @@
-"""What `fec download` may do: every limit with its default, and every way in which a URL fails."""
+"""Settings of `fec download`, and the kinds of failure that a URL can end in."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fec_cache import __version__
 from fec_cache.errors import BadOption
 from fec_cache.system.checks import check_choice, check_range
+from fec_cache.system.version import VERSION
 
 KEEPS = ("original", "crop")
 RETRIES = ("all", "transient", "none")
 
 TRANSIENT = frozenset(
     {
-        "dns",  # the name was not found now
-        "connect",  # refused, unreachable, or no answer to the first packet
-        "broken",  # the connection broke, or the answer was no HTTP
-        "cut-short",  # fewer bytes than the server had announced
-        "timeout",  # the deadline passed
+        "dns",  # the host name did not resolve
+        "connect",  # connection refused, host unreachable or silent
+        "broken",  # the connection broke, or the response was not HTTP
+        "cut-short",  # fewer bytes than announced
+        "timeout",  # deadline exceeded
         "rate-limited",  # 429, or 503 with Retry-After
         "server-error",  # 5xx, 408
-        "host-down",  # not asked: its host did not answer many times in a row
+        "host-down",  # not requested: its host did not answer several times in a row
     }
 )
 PERMANENT = frozenset(
@@ -28,32 +28,34 @@ PERMANENT = frozenset(
         "gone",  # 410
         "forbidden",  # 401, 403, 451
         "status",  # any other status than 200
-        "redirects",  # too many of them, or a circle
+        "redirects",  # too many of them, or a loop
         "bad-url",
         "unsafe-address",  # loopback, private, link-local, metadata, ...
         "tls",  # certificate or handshake refused
         "robots",  # X-Robots-Tag says no
         "too-large",
-        "encoding",  # a compression that was not asked for and is not known
+        "encoding",  # an unknown compression, which was not asked for
         "empty",
         "html",
         "not-a-picture",
-        "damaged",  # it begins like a picture but cannot be decoded
-        "bomb",  # small on the wire, huge when unpacked
-        "placeholder",  # a picture that says: the photo is gone
-        "unexpected",  # an error that nobody foresaw; its type stands in the ledger
+        "damaged",  # starts like a picture but cannot be decoded
+        "bomb",  # small on the wire, huge when decompressed
+        "placeholder",  # a picture that only says that the photo was removed
+        "unexpected",  # any other error; its type is in the ledger
     }
 )
 KINDS = TRANSIENT | PERMANENT
 
 
+# Not a FecError: it ends one URL and is written to the ledger, but never ends the run.
 class FetchFailed(Exception):
     """A URL did not give its picture.
 
     Attributes:
         kind: one of `KINDS`.
+        detail: the reason in words.
         status: the HTTP status, if there was one.
-        retry_after_s: how long the server asked to be left alone; None if it did not say.
+        retry_after_s: the pause that the server asked for; None if it asked for none.
     """
 
     def __init__(
@@ -70,41 +72,109 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True)
 class DownloadConfig:
-    """How to download.
+    """Settings of one download.
 
     Attributes:
-        concurrency: requests in flight, over all hosts.
-        per_host: requests in flight to one host.
-        tries: requests for one URL in one run, while its failures are transient.
-        deadline_s: for one request, redirects and body included.
-        connect_s: for one connection.
-        max_bytes: of one picture, on the wire and unpacked.
-        backoff_s: before the second try; doubled for each further one, with jitter.
-        longest_wait_s: a host that asks for more is left for a later run.
-        contact: put into the User-Agent, so that a server's keeper can write.
+        concurrency: maximum number of requests at a time, over all hosts.
+        per_host: maximum number of requests at a time to one host.
+        tries: maximum number of requests for one URL in one run; only transient failures repeat.
+        deadline_s: time limit of one request, redirects and body included.
+        connect_s: time limit for opening one connection.
+        max_bytes: maximum size of one picture, on the wire and decompressed.
+        backoff_s: pause before the second try; doubled for each further one, with jitter.
+        longest_wait_s: a host that asks for a longer pause is left for a later run.
+        contact: added to the User-Agent, so that a server's operator can write to us.
         honour_robots: whether X-Robots-Tag is obeyed.
-        allow_private: loopback and private addresses are allowed; for tests.
+        allow_private: allow loopback and private addresses; for tests.
         keep: `original`, or `crop` for each face with a margin.
-        max_gb: stop when so many gigabytes (1e9 bytes) are stored; 0 for no limit.
+        max_gb: stop when this many gigabytes (1e9 bytes) are stored; 0 for no limit.
         retry_failed: which failures of earlier runs are tried again.
-        placeholder_urls: a content from more URLs than this is no photo; 0 switches it off.
+        placeholder_urls: content that more photos than this share is a placeholder; 0: never.
     """
 
-    concurrency: int = 32
-    per_host: int = 6
-    tries: int = 3
-    deadline_s: float = 60.0
-    connect_s: float = 15.0
-    max_bytes: int = 30_000_000
-    backoff_s: float = 1.0
-    longest_wait_s: float = 900.0
-    contact: str = ""
-    honour_robots: bool = True
-    allow_private: bool = False
-    keep: str = "original"
-    max_gb: float = 0.0
-    retry_failed: str = "transient"
-    placeholder_urls: int = 3
+    concurrency: int = field(
+        default=32, metadata={"help": "Maximum number of requests at a time, over all hosts."}
+    )
+    per_host: int = field(
+        default=6, metadata={"help": "Maximum number of requests at a time to one host."}
+    )
+    tries: int = field(
+        default=3, metadata={"help": "Maximum number of requests for one URL in one run."}
+    )
+    deadline_s: float = field(
+        default=60.0,
+        metadata={
+            "help": "Time limit for one request, redirects and body included.",
+            "flag": "--deadline",
+            "metavar": "SECONDS",
+        },
+    )
+    connect_s: float = field(
+        default=15.0,
+        metadata={
+            "help": "Time limit for opening one connection.",
+            "flag": "--connect-timeout",
+            "metavar": "SECONDS",
+        },
+    )
+    max_bytes: int = field(
+        default=30_000_000, metadata={"help": "Maximum size of one picture, in bytes."}
+    )
+    backoff_s: float = field(
+        default=1.0,
+        metadata={
+            "help": "Pause before the second try; doubled for each further one, with jitter.",
+            "flag": "--backoff",
+            "metavar": "SECONDS",
+        },
+    )
+    longest_wait_s: float = field(
+        default=900.0,
+        metadata={
+            "help": "Longest pause a host may ask for; if it asks for more, its URLs are left for "
+            "a later run.",
+            "flag": "--longest-wait",
+            "metavar": "SECONDS",
+        },
+    )
+    contact: str = field(
+        default="",
+        metadata={
+            "help": "E-mail address or web page to send in the User-Agent header, so that a "
+            "server's operator can reach you; please give one.",
+            "metavar": "TEXT",
+        },
+    )
+    honour_robots: bool = field(
+        default=True,
+        metadata={
+            "help": "Whether to obey X-Robots-Tag headers.",
+            "flag": "--honour-robots/--ignore-robots",
+        },
+    )
+    allow_private: bool = field(
+        default=False, metadata={"help": "Allow loopback and private addresses, for tests."}
+    )
+    keep: str = field(
+        default="original",
+        metadata={
+            "help": "Keep whole pictures, or each face with a 40 % margin in DATA/cropped.",
+            "choices": KEEPS,
+        },
+    )
+    max_gb: float = field(
+        default=0.0, metadata={"help": "Stop when this many GB are stored; 0 for no limit."}
+    )
+    retry_failed: str = field(
+        default="transient",
+        metadata={"help": "Which failures of earlier runs to try again.", "choices": RETRIES},
+    )
+    placeholder_urls: int = field(
+        default=3,
+        metadata={
+            "help": "Treat content that more photos than this share as a placeholder; 0: never."
+        },
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -122,12 +192,12 @@ class DownloadConfig:
         check_choice("retry failed", self.retry_failed, RETRIES)
         if not (self.contact.isascii() and self.contact.isprintable()) and self.contact:
             raise BadOption(
-                f"contact is {self.contact!r}, but it must be plain ASCII on one line, as "
-                "an e-mail address or a web page is: it goes into a header of each request."
+                f"contact is {self.contact!r}, but it must be plain ASCII on one line, such as "
+                "an e-mail address or a web page: it is sent in a header of each request."
             )
 
     @property
     def user_agent(self) -> str:
-        """How we introduce ourselves to servers."""
+        """The User-Agent header: name, version, purpose and contact."""
         contact = f"; {self.contact}" if self.contact else ""
-        return f"fec-cache/{__version__} (research download of the FEC set{contact})"
+        return f"fec-cache/{VERSION} (research download of the FEC set{contact})"

@@ -1,7 +1,7 @@
-"""Bytes that a server sent -> the picture they are, or the kind of failure.
+"""Bytes from a server -> the picture that they hold, or the kind of failure.
 
-Neither the header nor the ending of the URL is believed. What decodes a picture is handed in, since
-pictures are the next stage's affair.
+Neither the header nor the URL's suffix is trusted. The decoder is passed in, because decoding
+belongs to the next stage, `faces`.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from fec_cache.datasets.download.config import FetchFailed
 
 @dataclass(frozen=True)
 class Examined:
-    """What a decoder says of some bytes.
+    """A decoder's result for the bytes of one file.
 
     Attributes:
         problem: empty, or `not-a-picture`, `damaged` or `bomb`.
         detail: the problem in words.
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
-        crops: one encoded picture for each box that was asked for.
+        width: pixels of the upright picture.
+        height: pixels of the upright picture.
+        crops: one encoded picture for each requested box.
     """
 
     problem: str
@@ -37,9 +37,9 @@ Examine = Callable[[bytes, Sequence[Box]], Examined]
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<script", b"<title")
 _QUICK_BYTES = 65_536
 _QUICK_PIXELS = 500_000
-# md5, because that is what the web knows them by: i.imgur.com/removed.png.
+# By md5, as lists on the web identify them. The file is i.imgur.com/removed.png.
 _KNOWN_PLACEHOLDERS = {"d835884373f4d6c8f24742ceabe74946": "imgur: image removed"}
-# Where hosts send the reader of a picture that is gone.
+# Where hosts redirect requests for a removed picture.
 _PLACEHOLDER_PATHS = re.compile(
     r"/photo_unavailable[^/]*\.(png|gif|jpg)$|^/removed\.png$|/photo_not_available[^/]*$", re.I
 )
@@ -51,8 +51,8 @@ def check_content(content: bytes, examine: Examine, boxes: Sequence[Box] = ()) -
 
     Args:
         content: the body.
-        examine: decodes; called from several threads.
-        boxes: faces to cut out.
+        examine: the decoder; called from several threads.
+        boxes: faces to crop.
 
     Raises:
         FetchFailed: `empty`, `html`, `not-a-picture`, `damaged`, `bomb` or `placeholder`.
@@ -61,51 +61,53 @@ def check_content(content: bytes, examine: Examine, boxes: Sequence[Box] = ()) -
         raise FetchFailed("empty", "0 bytes")
     head = content[:1024].lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n\0").lower()
     if head.startswith(_HTML):
-        raise FetchFailed("html", "a page instead of a picture")
+        raise FetchFailed("html", "a web page instead of a picture")
     known = _KNOWN_PLACEHOLDERS.get(hashlib.md5(content, usedforsecurity=False).hexdigest())
     if known:
         raise FetchFailed("placeholder", known)
-    found = examine(content, boxes)
-    if found.problem:
-        raise FetchFailed(found.problem, found.detail)
-    return found
+    examined = examine(content, boxes)
+    if examined.problem:
+        raise FetchFailed(examined.problem, examined.detail)
+    return examined
 
 
 def is_quick(content: bytes) -> bool:
-    """Whether bytes are decoded in a millisecond or two: a short JPEG or PNG of few pixels.
+    """Whether bytes decode in a millisecond or two: a small JPEG or PNG of few pixels.
 
-    Such a picture is checked faster than it could be handed to another thread. The header is only
-    asked how long decoding may take, never whether the picture is whole.
+    The header only predicts how long decoding takes; whether the picture is whole is checked later.
     """
+    # Small pictures are checked on the event loop's own thread: 0.88 instead of 1.35 ms of CPU per
+    # URL, as handing one to another thread costs more than decoding it (docs/download.md).
     return len(content) <= _QUICK_BYTES and 0 < _num_pixels(content) <= _QUICK_PIXELS
 
 
 def _num_pixels(content: bytes) -> int:
-    """Width times height as a JPEG's or a PNG's header has it; 0 for anything else."""
+    """Width times height from the header of a JPEG or PNG; 0 for anything else."""
     if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) >= 24:
         return int.from_bytes(content[16:20], "big") * int.from_bytes(content[20:24], "big")
-    place = 2 if content.startswith(b"\xff\xd8") else len(content)
-    while place + 9 <= len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
+    offset = 2 if content.startswith(b"\xff\xd8") else len(content)
+    while offset + 9 <= len(content) and content[offset] == 0xFF:
+        marker = content[offset + 1]
+        # C0 to CF are frame headers, but C4, C8 and CC: tables and a reserved code (ITU-T T.81).
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
+            height, width = content[offset + 5 : offset + 7], content[offset + 7 : offset + 9]
             return int.from_bytes(height, "big") * int.from_bytes(width, "big")
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        offset += 2 + int.from_bytes(content[offset + 2 : offset + 4], "big")
     return 0
 
 
-def check_place(url_path: str) -> None:
-    """Turn down an address that is known to show nothing but "this photo is gone".
+def check_url_path(url_path: str) -> None:
+    """Refuse a path that is known to show only "this photo was removed".
 
     Raises:
         FetchFailed: `placeholder`.
     """
     if _PLACEHOLDER_PATHS.search(url_path):
-        raise FetchFailed("placeholder", f"the server pointed to {url_path[:80]}")
+        raise FetchFailed("placeholder", f"the server redirected to {url_path[:80]}")
 
 
 def photo_of(url: str) -> str:
-    """Names the photo behind a URL: the same for one Flickr photo on all of its hosts and sizes."""
+    """Identifier of the photo behind a URL: one for all hosts and sizes of a Flickr photo."""
     plain = url.partition("#")[0]
     _, _, address = plain.partition("://")
     try:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from fec_cache.datasets.download.config import DownloadConfig
-from fec_cache.datasets.download.ledger import Ledger
+from fec_cache.datasets.download.ledger import DownloadLedger
 from fec_cache.errors import StorageFailed
 from fec_cache.system.wording import counted, data_size
 
@@ -26,7 +26,7 @@ class SpaceGuard:
         config: `keep` and `max_gb`.
     """
 
-    def __init__(self, ledger: Ledger, data_dir: Path, config: DownloadConfig) -> None:
+    def __init__(self, ledger: DownloadLedger, data_dir: Path, config: DownloadConfig) -> None:
         self._ledger, self._data_dir, self._config = ledger, data_dir, config
         self._limit_bytes = config.max_gb * _GB
         self._stored_bytes = ledger.number("SELECT sum(stored_bytes) FROM urls WHERE state = 'ok'")

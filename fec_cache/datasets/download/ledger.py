@@ -1,8 +1,8 @@
-"""The ledger of the downloads: each URL in exactly one state, in SQLite, in the data folder.
+"""The ledger of downloads: each URL in exactly one state, in SQLite, in the data folder.
 
-A kill leaves what was committed: the write-ahead log is replayed by whoever opens the file next.
-Annotations are kept here too, as numbers, so that states can be told by triplet without reading a
-CSV file again.
+A killed process loses nothing that was committed: SQLite replays the write-ahead log when the file
+is opened next. Faces and triplets are stored too, as numbers, so that states can be counted by
+triplet without reading the CSV files again.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from fec_cache.errors import LedgerDamaged, MissingData, StorageFailed
 
 LEDGER_NAME = "download.sqlite"
 FORMAT_VERSION = 1
-_MANY_PHOTOS = "one content behind many different photos"
+_MANY_PHOTOS = "many different photos have this same content"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS urls (
     id INTEGER PRIMARY KEY,
@@ -49,33 +49,28 @@ CREATE TABLE IF NOT EXISTS triplets (
 CREATE INDEX IF NOT EXISTS triplets_by_source ON triplets (source);
 """
 _COLUMNS = {"urls": 14, "sources": 7, "faces": 6, "triplets": 5}
-# SQLite's primary result codes for trouble around the file rather than in it.
-_OUTSIDE = {
-    3,
-    5,
-    6,
-    8,
-    10,
-    13,
-    14,
-}  # no right, busy, locked, read-only, I/O, disk full, cannot open
+# SQLite's primary result codes for problems around the file rather than in it: no permission, busy,
+# locked, read-only, I/O error, disk full, cannot open (https://sqlite.org/rescode.html).
+_OUTSIDE_CODES = {3, 5, 6, 8, 10, 13, 14}
+# Python 3.10 gives no codes: there the message decides.
+_OUTSIDE_WORDS = ("disk is full", "locked", "readonly", "disk I/O", "unable to open")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a URL ended. For `ok`, `kind` is empty and the picture's facts are there.
+class UrlOutcome:
+    """Result of one URL. For `ok`, `kind` is empty and the fields of the picture are set.
 
     Attributes:
         number: the URL's number in the ledger.
-        kind: of the failure.
+        kind: kind of failure, one of `KINDS`; empty for `ok`.
         status: the last HTTP status, if any.
-        tries: requests made now.
+        tries: requests made in this run.
         error: the failure in words.
-        sha256: of the bytes that the server sent.
-        size_bytes: of those.
-        stored_bytes: on the disk, all crops together where crops are kept.
-        width: of the upright picture.
-        height: of the upright picture.
+        sha256: digest of the bytes that the server sent.
+        size_bytes: number of those bytes.
+        stored_bytes: bytes on the disk; of all crops together if crops are kept.
+        width: pixels of the upright picture.
+        height: pixels of the upright picture.
     """
 
     number: int
@@ -95,13 +90,13 @@ class Outcome:
         return "failed" if self.kind else "ok"
 
 
-class Ledger:
-    """The open ledger of one data folder; not for several threads.
+class DownloadLedger:
+    """The open ledger of one data folder; not thread-safe.
 
     Raises:
-        LedgerDamaged: the file is not a ledger, or not a whole one.
-        StorageFailed: the disk would not take it, or another process held it for a minute.
-        MissingData: it is to be read only, and there is none.
+        LedgerDamaged: the file is not a ledger or is damaged.
+        StorageFailed: the file cannot be written, or another process locked it for a minute.
+        MissingData: it was to be opened read-only and does not exist.
     """
 
     def __init__(self, data_dir: Path, read_only: bool = False) -> None:
@@ -129,27 +124,27 @@ class Ledger:
             return self._connection.execute(sql, values).fetchall()
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
-        """The rows of a query one by one, for those too many to hold."""
+        """The rows of a query one by one, for results too large for memory."""
         with self._named_errors():
             yield from self._connection.execute(sql, values)
 
     def number(self, sql: str, values: Sequence[object] = ()) -> int:
-        """The one whole number that a query gives; 0 for none."""
+        """The single integer that a query returns; 0 for NULL."""
         return int(str(self.query(sql, values)[0][0] or 0))
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is kept, or nothing."""
+        """One transaction: committed as a whole or not at all."""
         with self._named_errors(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
     def url(self, number: int) -> str:
-        """The URL of a number."""
+        """The URL with a number."""
         return str(self.query("SELECT url FROM urls WHERE id = ?", (number,))[0][0])
 
     def boxes(self, number: int) -> list[Box]:
-        """The faces on a URL's picture, each once, in a fixed order."""
+        """The distinct boxes on a URL's picture, in a fixed order."""
         rows = self.query(
             'SELECT DISTINCT "left", "right", top, bottom FROM faces WHERE url = ? '
             "ORDER BY 1, 2, 3, 4",
@@ -158,59 +153,61 @@ class Ledger:
         return [(float(a), float(b), float(c), float(d)) for a, b, c, d in rows]  # type: ignore[arg-type]
 
     def stored(self, numbers: Iterable[int]) -> Iterator[tuple[int, str, int]]:
-        """Number, URL and bytes on the disk of URLs that are ok."""
+        """Number, URL and stored bytes of URLs that are ok."""
         for number in numbers:
             url, size = self.query("SELECT url, stored_bytes FROM urls WHERE id = ?", (number,))[0]
             yield number, str(url), int(str(size))
 
     def placeholders(self) -> list[tuple[int, str]]:
-        """Number and URL of each placeholder that was kept for a while."""
+        """Number and URL of each placeholder whose picture was stored before it was recognised."""
         rows = self.query(
             "SELECT id, url FROM urls WHERE kind = 'placeholder' AND sha256 IS NOT NULL"
         )
         return [(int(str(number)), str(url)) for number, url in rows]
 
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """Width and height of each picture that is there, by URL."""
+        """Width and height of each stored picture, by URL."""
         rows = self.query("SELECT url, width, height FROM urls WHERE state = 'ok'")
         return {str(url): (int(str(w)), int(str(h))) for url, w, h in rows}
 
-    def record(self, outcomes: Sequence[Outcome], placeholder_urls: int) -> list[tuple[int, str]]:
-        """Write down how URLs ended.
+    def record(
+        self, outcomes: Sequence[UrlOutcome], placeholder_urls: int
+    ) -> list[tuple[int, str]]:
+        """Write the results of URLs.
 
         Args:
-            outcomes: of URLs that are pending.
-            placeholder_urls: a content from more photos than this is a placeholder; 0: never.
+            outcomes: results of pending URLs.
+            placeholder_urls: content that more photos than this share is a placeholder; 0: never.
 
         Returns:
-            Number and URL of pictures that turned out to be placeholders, to be deleted.
+            Number and URL of pictures that proved to be placeholders; the caller deletes them.
         """
-        judged = [self._judged(outcome) for outcome in outcomes] if placeholder_urls else outcomes
+        checked = [self._checked(outcome) for outcome in outcomes] if placeholder_urls else outcomes
         unmasked = [
-            (found.number, self.url(found.number))
-            for found, given in zip(judged, outcomes, strict=True)
-            if found is not given
+            (outcome.number, self.url(outcome.number))
+            for outcome, original in zip(checked, outcomes, strict=True)
+            if outcome is not original
         ]
         with self.writing() as connection:
             connection.executemany(
                 "UPDATE urls SET state = ?, kind = ?, status = ?, tries = tries + ?, error = ?, "
                 "sha256 = ?, size_bytes = ?, stored_bytes = ?, width = ?, height = ?, "
                 "finished_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ?",
-                [_row(outcome) for outcome in judged],
+                [_row(outcome) for outcome in checked],
             )
             if placeholder_urls:
-                for sha in {o.sha256 for o in judged if o.sha256 and not o.kind}:
+                for sha in {o.sha256 for o in checked if o.sha256 and not o.kind}:
                     unmasked += self._unmask(connection, sha, placeholder_urls)
         return unmasked
 
-    def _judged(self, outcome: Outcome) -> Outcome:
-        """The outcome itself, or the failure that it is if its content is a known placeholder."""
+    def _checked(self, outcome: UrlOutcome) -> UrlOutcome:
+        """The same outcome, or a failure if its content is a known placeholder."""
         if outcome.kind or outcome.sha256 not in self._placeholders:
             return outcome
         return replace(outcome, kind="placeholder", stored_bytes=None, error=_MANY_PHOTOS)
 
     def _unmask(self, connection: sqlite3.Connection, sha: str, most: int) -> list[tuple[int, str]]:
-        """Mark all URLs of a content as failed if it came from too many photos."""
+        """Mark all URLs with this content as failed if too many photos share it."""
         rows = connection.execute(
             "SELECT id, url FROM urls WHERE sha256 = ? AND state = 'ok'", (sha,)
         ).fetchall()
@@ -230,10 +227,12 @@ class Ledger:
             connection = sqlite3.connect(uri, uri=True, timeout=60)
         else:
             connection = sqlite3.connect(self.path, timeout=60)
+        # `writing` begins its transactions itself: sqlite3 would begin deferred ones, which can
+        # fail as busy in the middle.
         connection.isolation_level = None
         try:
             if not read_only:
-                # Not even a power cut damages the file in this mode; it may cost the last seconds.
+                # A power cut cannot damage the file in this mode; it may lose the last seconds.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
             self._check(connection, read_only)
@@ -256,7 +255,7 @@ class Ledger:
             raise self._damaged(str(answer))
         for name, count in _COLUMNS.items():
             if len(connection.execute(f"PRAGMA table_info({name})").fetchall()) != count:
-                raise self._damaged(f"table {name} is not as it was made")
+                raise self._damaged(f"table {name} has other columns than expected")
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -265,23 +264,22 @@ class Ledger:
         except sqlite3.Error as error:
             text = str(error)
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # from Python 3.11 on
-            words = ("disk is full", "locked", "readonly", "disk I/O", "unable to open")
-            if code in _OUTSIDE or any(word in text for word in words):
+            if code in _OUTSIDE_CODES or any(word in text for word in _OUTSIDE_WORDS):
                 raise StorageFailed(
-                    f"{self.path} could not be used ({text}). Make room, mend the file's rights "
-                    "or wait for the other process, and run the same command again."
+                    f"{self.path} could not be used ({text}). Make room, check the file's "
+                    "permissions or wait for the other process, then run the same command again."
                 ) from error
             raise self._damaged(text) from error
 
     def _damaged(self, why: str) -> LedgerDamaged:
         return LedgerDamaged(
             f"{self.path} cannot be used as the ledger of downloads ({why}). Move it and its -wal "
-            "and -shm files away and run fec download again: pictures that are there already are "
-            "taken over, not fetched again."
+            "and -shm files away and run fec download again: pictures that are already on the disk "
+            "are kept, not fetched again."
         )
 
 
-def _row(outcome: Outcome) -> tuple[object, ...]:
+def _row(outcome: UrlOutcome) -> tuple[object, ...]:
     return (
         outcome.state, outcome.kind or None, outcome.status, outcome.tries, outcome.error or None,
         outcome.sha256, outcome.size_bytes, outcome.stored_bytes, outcome.width, outcome.height,
@@ -290,5 +288,5 @@ def _row(outcome: Outcome) -> tuple[object, ...]:
 
 
 def in_list(words: Iterable[str]) -> str:
-    """Our own words as an SQL list; never a stranger's."""
+    """Words as an SQL list; they are not escaped, so only for constants of this package."""
     return ", ".join(f"'{word}'" for word in sorted(words))

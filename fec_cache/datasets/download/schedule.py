@@ -1,4 +1,4 @@
-"""Whose turn it is: URLs by host, so many at once, and never before a host wants to be asked."""
+"""The order of requests: URLs by host, a limited number at a time, with pauses per host."""
 
 import heapq
 from array import array
@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class _Host:
-    """A host's URLs by their numbers in the ledger, as few bytes as can be."""
+    """A host and its URLs, as numbers in the ledger."""
 
     name: str
+    # 8 bytes per URL: FEC has 156,000 of them.
     fresh: "array[int]" = field(default_factory=lambda: array("q"))
     retries: list[tuple[float, int]] = field(default_factory=list)
     num_running: int = 0
@@ -20,9 +21,9 @@ class _Host:
 
 
 class Schedule:
-    """Gives out URLs, one host after the other.
+    """Hands out URLs, one host after the other.
 
-    Each URL is fresh, waiting for a retry, or given out. Times are those of one clock, in seconds.
+    Each URL is fresh, waiting for a retry, or handed out. All times are seconds of one clock.
     """
 
     def __init__(self, per_host: int) -> None:
@@ -34,7 +35,7 @@ class Schedule:
         self.num_left = 0
 
     def add(self, urls: Iterable[tuple[int, str]]) -> None:
-        """Take in number and host of each URL."""
+        """Add URLs, each as number and host."""
         touched = {}
         for number, name in urls:
             host = self._hosts.setdefault(name, _Host(name))
@@ -42,11 +43,11 @@ class Schedule:
             touched[name] = host
             self.num_left += 1
         for host in touched.values():
-            host.fresh.reverse()  # given out from the end
+            host.fresh.reverse()  # URLs are popped from the end
             self._list(host, 0.0)
 
     def take(self, now: float) -> tuple[int, str] | None:
-        """A URL to fetch now and its host, or None if there is none now."""
+        """Number and host of a URL to fetch now; None if there is none now."""
         while self._waiting and self._waiting[0][0] <= now:
             host = heapq.heappop(self._waiting)[2]
             host.is_listed = False
@@ -64,28 +65,28 @@ class Schedule:
         return None
 
     def next_time(self) -> float | None:
-        """When the next waiting host may be asked; None if none waits."""
+        """When the next waiting host may be requested; None if no host waits."""
         return self._waiting[0][0] if self._waiting else None
 
     def release(self, name: str, now: float) -> bool:
-        """A request to a host has ended; tell whether the host has nothing left at all."""
+        """Note that a request to a host has ended; returns whether the host has nothing left."""
         host = self._hosts[name]
         host.num_running -= 1
         self._list(host, now)
         return not (host.num_running or host.fresh or host.retries)
 
     def retry(self, number: int, name: str, at: float) -> None:
-        """Give a URL out again, not before a time."""
+        """Hand out a URL again, not before a time."""
         heapq.heappush(self._hosts[name].retries, (at, number))
         self.num_left += 1
 
     def hold(self, name: str, until: float) -> None:
-        """Ask a host nothing before a time."""
+        """Send a host no request before a time."""
         host = self._hosts[name]
         host.not_before = max(host.not_before, until)
 
     def drop(self, name: str) -> list[int]:
-        """Take all of a host's URLs out that are not given out."""
+        """Remove and return all of a host's URLs that are not handed out."""
         host = self._hosts[name]
         numbers = [*host.fresh, *(number for _, number in host.retries)]
         host.fresh, host.retries = array("q"), []
@@ -100,7 +101,7 @@ class Schedule:
         return host.fresh.pop() if host.fresh else None
 
     def _list(self, host: _Host, now: float) -> None:
-        """Put a host where it belongs: ready, waiting, or nowhere while it is busy or empty."""
+        """Queue a host as ready or waiting, unless it is queued already, busy or empty."""
         if host.is_listed or host.num_running >= self._per_host:
             return
         if not (host.fresh or host.retries):
@@ -110,5 +111,6 @@ class Schedule:
         if due <= now:
             self._ready.append(host)
             return
+        # The counter breaks ties of the heap, as hosts cannot be compared.
         self._num_pushed += 1
         heapq.heappush(self._waiting, (due, self._num_pushed, host))

@@ -1,4 +1,4 @@
-"""The ledger -> what is there, what is missing and why, and which set of images survives."""
+"""Ledger -> stored and missing images with reasons, and the name of the set that survived."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from fec_cache.datasets.annotations import TRIPLET_TYPES
 from fec_cache.datasets.download.config import TRANSIENT
-from fec_cache.datasets.download.ledger import Ledger
+from fec_cache.datasets.download.ledger import DownloadLedger
 
 _OK = "SELECT id FROM urls WHERE state = 'ok'"
 _IS_USABLE = " AND ".join(f"({face} IS NULL OR {face} IN ({_OK}))" for face in
@@ -26,7 +26,7 @@ class HostStatus:
 
 @dataclass(frozen=True)
 class KindStatus:
-    """URLs that failed in one way, and one example."""
+    """Number of URLs that failed with one kind, and an example of their errors."""
 
     kind: str
     number: int
@@ -36,7 +36,7 @@ class KindStatus:
 
 @dataclass(frozen=True)
 class TripletStatus:
-    """Triplets of one split and type: all, and those whose three images are there."""
+    """Triplets of one split and type: in all, and those whose three images are stored."""
 
     split: str
     type: str
@@ -46,7 +46,7 @@ class TripletStatus:
 
 @dataclass(frozen=True)
 class DownloadStatus:
-    """What a ledger says; `stored_bytes` are those on the disk."""
+    """Counts over a whole ledger; `survivors` is the content of `survivors.json`."""
 
     states: dict[str, int]
     stored_bytes: int
@@ -56,7 +56,7 @@ class DownloadStatus:
     survivors: dict[str, Any]
 
 
-def status_of(ledger: Ledger) -> DownloadStatus:
+def status_of(ledger: DownloadLedger) -> DownloadStatus:
     """Count everything in a ledger."""
     states = dict.fromkeys(("pending", "ok", "failed"), 0)
     for state, number in ledger.query("SELECT state, count(*) FROM urls GROUP BY state"):
@@ -72,8 +72,11 @@ def status_of(ledger: Ledger) -> DownloadStatus:
     )
 
 
-def _set_of(ledger: Ledger, where: str, values: Sequence[object] = ()) -> tuple[str, int]:
-    """Name and size of a set of images: sha256 over the sorted distinct hex digests, one a line."""
+def _set_of(ledger: DownloadLedger, where: str, values: Sequence[object] = ()) -> tuple[str, int]:
+    """Name and size of a set of images: sha256 over the sorted distinct hex digests, one per line.
+
+    Digests are of the original bytes, so the name does not depend on what was kept of them.
+    """
     digest, number = hashlib.sha256(), 0
     for (sha,) in ledger.rows(
         f"SELECT DISTINCT sha256 FROM urls WHERE state = 'ok' {where} ORDER BY sha256", values
@@ -83,7 +86,7 @@ def _set_of(ledger: Ledger, where: str, values: Sequence[object] = ()) -> tuple[
     return digest.hexdigest(), number
 
 
-def _hosts(ledger: Ledger) -> tuple[HostStatus, ...]:
+def _hosts(ledger: DownloadLedger) -> tuple[HostStatus, ...]:
     rows = ledger.query(
         "SELECT host, sum(state = 'ok'), sum(state = 'failed'), sum(state = 'pending') FROM urls "
         "GROUP BY host ORDER BY count(*) DESC, host"
@@ -91,7 +94,7 @@ def _hosts(ledger: Ledger) -> tuple[HostStatus, ...]:
     return tuple(HostStatus(str(host), *(int(str(n)) for n in counts)) for host, *counts in rows)
 
 
-def _kinds(ledger: Ledger) -> tuple[KindStatus, ...]:
+def _kinds(ledger: DownloadLedger) -> tuple[KindStatus, ...]:
     rows = ledger.query(
         "SELECT kind, count(*), max(error) FROM urls WHERE state = 'failed' "
         "GROUP BY kind ORDER BY count(*) DESC, kind"
@@ -102,19 +105,20 @@ def _kinds(ledger: Ledger) -> tuple[KindStatus, ...]:
     )
 
 
-def _triplets(ledger: Ledger) -> tuple[TripletStatus, ...]:
+def _triplets(ledger: DownloadLedger) -> tuple[TripletStatus, ...]:
     rows = ledger.query(
         f"SELECT split, type, count(*), sum({_IS_USABLE}) FROM triplets "
         "JOIN sources ON sources.id = triplets.source GROUP BY split, type"
     )
-    found = [TripletStatus(str(s), str(t), int(str(n)), int(str(u))) for s, t, n, u in rows]
-    order = {name: place for place, name in enumerate(TRIPLET_TYPES)}
-    return tuple(sorted(found, key=lambda group: (group.split, order[group.type])))
+    groups = [TripletStatus(str(s), str(t), int(str(n)), int(str(u))) for s, t, n, u in rows]
+    order = {name: number for number, name in enumerate(TRIPLET_TYPES)}
+    return tuple(sorted(groups, key=lambda group: (group.split, order[group.type])))
 
 
-def _survivors(ledger: Ledger, triplets: Sequence[TripletStatus]) -> dict[str, Any]:
-    """The content of `survivors.json`; hashes are of the originals, whatever was kept of them."""
+def _survivors(ledger: DownloadLedger, triplets: Sequence[TripletStatus]) -> dict[str, Any]:
+    """The content of `survivors.json`."""
     splits: dict[str, dict[str, Any]] = {}
+    # By split, because `fec evaluate` compares figures by the name of the test set alone.
     for (split,) in ledger.query("SELECT split FROM sources ORDER BY split"):
         name, number = _set_of(
             ledger,

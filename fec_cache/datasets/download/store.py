@@ -1,4 +1,4 @@
-"""Where pictures are kept: whole or as crops, written beside and renamed, so never half there."""
+"""Storage of pictures, whole or as crops; files are renamed into place, so never incomplete."""
 
 import hashlib
 import itertools
@@ -18,8 +18,8 @@ _PARTIAL_NAME = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A picture that is on the disk now: facts of the original, and the bytes that it takes."""
+class StoredPicture:
+    """A picture on the disk: digest and size of the original, and the bytes stored of it."""
 
     sha256: str
     size_bytes: int
@@ -31,12 +31,12 @@ class Kept:
 class PictureStore:
     """The pictures of one data folder.
 
-    Names come from hashes, so no URL can point outside of the folder. Safe in threads.
+    File names are hashes, so no URL can lead outside the folder. Thread-safe.
 
     Args:
-        data_dir: where `images/` is, and `cropped/images/`.
+        data_dir: the folder of `images/` and `cropped/images/`.
         keep: `original` or `crop`.
-        examine: decodes, and cuts faces out.
+        examine: decodes pictures and crops faces.
     """
 
     def __init__(self, data_dir: Path, keep: str, examine: Examine) -> None:
@@ -48,10 +48,10 @@ class PictureStore:
         self._count = itertools.count()
 
     def open(self) -> None:
-        """Make the folders and clear what a killed run left half written.
+        """Make the folders and remove files that a killed run left incomplete.
 
         Raises:
-            StorageFailed: the disk would not take it.
+            StorageFailed: the folders or files cannot be written.
         """
         try:
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -61,50 +61,52 @@ class PictureStore:
             raise _unwritable(error) from error
 
     def close(self) -> None:
-        """Remove the folder of half-written files."""
+        """Remove the folder of incomplete files."""
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def is_whole(self, url: str, boxes: Sequence[Box], stored_bytes: int) -> bool:
-        """Whether a picture's files are there with as many bytes as were written."""
+        """Whether a picture's files have as many bytes as were written."""
         try:
             return sum(path.stat().st_size for path in self._paths(url, boxes)) == stored_bytes
         except OSError:
             return False
 
     def has_original(self, url: str) -> bool:
-        """Whether a picture's file is there, from a run that was killed or from elsewhere."""
+        """Whether a picture's file exists, from a killed run or from elsewhere."""
         return (self._images / url_path(url)).is_file()
 
-    def adopt(self, url: str, boxes: Sequence[Box]) -> Kept | None:
-        """Take a picture from its file instead of the web; None if the file is no picture.
+    def adopt(self, url: str, boxes: Sequence[Box]) -> StoredPicture | None:
+        """Use a picture that is already on the disk; None if its file holds no picture.
 
         Raises:
-            StorageFailed: the disk would not take the crops.
+            StorageFailed: the crops cannot be written.
         """
         try:
             content = (self._images / url_path(url)).read_bytes()
-            return self.keep(url, content, boxes, is_there=True)
+            return self.keep(url, content, boxes, is_stored=True)
         except (OSError, FetchFailed):
             return None
 
-    def keep(self, url: str, content: bytes, boxes: Sequence[Box], is_there: bool = False) -> Kept:
-        """Check what a server sent and write it.
+    def keep(
+        self, url: str, content: bytes, boxes: Sequence[Box], is_stored: bool = False
+    ) -> StoredPicture:
+        """Check what a server sent and store it; `is_stored` if the original already is.
 
         Raises:
-            FetchFailed: it is no picture; see `check_content`.
-            StorageFailed: the disk would not take it.
+            FetchFailed: the bytes are not a picture; see `check_content`.
+            StorageFailed: the folders or files cannot be written.
         """
-        found = check_content(content, self._examine, boxes if self._is_crop else ())
-        pictures = found.crops if self._is_crop else (content,)
-        if self._is_crop or not is_there:
+        examined = check_content(content, self._examine, boxes if self._is_crop else ())
+        pictures = examined.crops if self._is_crop else (content,)
+        if self._is_crop or not is_stored:
             for path, picture in zip(self._paths(url, boxes), pictures, strict=True):
                 self._write(path, picture)
         stored = sum(map(len, pictures))
         sha = hashlib.sha256(content).hexdigest()
-        return Kept(sha, len(content), stored, found.width, found.height)
+        return StoredPicture(sha, len(content), stored, examined.width, examined.height)
 
     def remove(self, url: str, boxes: Sequence[Box]) -> None:
-        """Delete a picture's files, if they are there."""
+        """Delete a picture's files, if they exist."""
         for path in self._paths(url, boxes):
             path.unlink(missing_ok=True)
 
@@ -116,6 +118,8 @@ class PictureStore:
     def _write(self, path: Path, content: bytes) -> None:
         partial = self._partial / str(next(self._count))
         try:
+            # Not flushed to disk: the ledger holds the size, so a file that a power cut shortened
+            # is found by `is_whole` and fetched again.
             partial.write_bytes(content)
             try:
                 partial.replace(path)
@@ -130,5 +134,5 @@ def _unwritable(error: OSError) -> StorageFailed:
     where = f" ({os.fspath(error.filename)})" if error.filename else ""
     return StorageFailed(
         f"A picture could not be written: {error.strerror or error}{where}. Make room, or keep "
-        "less with --keep crop; then run the same command again: it goes on where it ended."
+        "less with --keep crop; then run the same command again: it resumes."
     )

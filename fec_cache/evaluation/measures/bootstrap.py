@@ -1,17 +1,16 @@
-"""Intervals of figures on triplets, by redrawing faces (or people) instead of triplets.
+"""Confidence intervals on triplets, by resampling faces (or people) instead of triplets.
 
-Triplets share faces, and a face that is hard to judge is hard in each of its triplets. Redrawing
-triplets would count them as independent and give intervals that are too narrow: with six triplets
-a face, as in FEC's test set, by a tenth or more. So faces are redrawn, each with all of its
-triplets; where people are known, people, since two pictures of one person are alike in what makes
-them hard.
+Triplets share faces, and a face that is hard to judge is hard in each of its triplets. Resampling
+triplets would treat them as independent and give intervals that are too narrow: by a tenth or more
+with six triplets per face, as in FEC's test set. So faces are resampled, each with all its
+triplets; or people, if they are known, because pictures of one person are hard for the same reason.
 
-A triplet stands with three faces. Redrawing faces thus counts the chance in a single triplet (the
-raters' errors) three times, and weighting a triplet by the product of its faces' counts, as the
-pigeonhole bootstrap does, seven times (2^3 - 1; Owen & Eckles, "Bootstrapping data arrays of
-arbitrary order", Annals of Applied Statistics 6, 2012). Both cover nearly always where 95 % was
-said. Hence the draws are scaled to the variance that counts each pair of triplets with a common
-face exactly once (Aronow, Samii & Assenova, "Cluster-robust variance estimation for dyadic data",
+A triplet belongs to three faces. Resampling faces therefore counts the noise of a single triplet
+(the raters' errors) three times, and weighting a triplet by the product of its faces' counts, as
+the pigeonhole bootstrap does, seven times (2^3 - 1; Owen & Eckles, "Bootstrapping data arrays of
+arbitrary order", Annals of Applied Statistics 6, 2012). Both cover nearly 100 % at a nominal 95 %.
+Hence the draws are scaled to the variance that counts each pair of triplets with a common face
+exactly once (Aronow, Samii & Assenova, "Cluster-robust variance estimation for dyadic data",
 Political Analysis 23, 2015, there for pairs).
 """
 
@@ -20,16 +19,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
-from scipy.stats import t as student
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
+# Intervals from fewer triplets or units than these are falsely narrow.
 ENOUGH_TRIPLETS = 30
 ENOUGH_UNITS = 10
 CONFIDENCE = 0.95
+# Bounds the memory of a draw: 50 of 100,000 faces are 40 MB.
 _DRAWS_AT_ONCE = 50
 
 
@@ -37,8 +36,7 @@ _DRAWS_AT_ONCE = 50
 class Interval:
     """A figure with its standard error and 95 % interval.
 
-    `stderr`, `low` and `high` are NaN where there are too few triplets (under 30) or faces
-    (under 10) to say anything: an interval from so few is falsely narrow.
+    `stderr`, `low` and `high` are NaN if there are too few triplets (under 30) or faces (under 10).
     """
 
     value: float
@@ -48,17 +46,17 @@ class Interval:
 
     @property
     def is_too_few(self) -> bool:
-        """Whether there is a figure but too little behind it for an interval."""
+        """Whether there is a figure but too little data for an interval."""
         return bool(np.isfinite(self.value) and not np.isfinite(self.low))
 
 
 class FaceBootstrap:
-    """Redraws the faces behind T triplets, once for all figures on them.
+    """Resamples the faces of T triplets, the same draws for all figures on them.
 
     Args:
-        units: [T, 3] int64, the face (or the person) in each place; a person may stand twice.
-        draws: bootstrap draws.
-        seed: same seed, same intervals.
+        units: [T, 3] int64, the face (or person) at each position; a person may appear twice.
+        draws: number of bootstrap draws.
+        seed: the same seed gives the same intervals.
     """
 
     def __init__(self, units: Ints, draws: int = 1000, seed: int = 0) -> None:
@@ -72,11 +70,12 @@ class FaceBootstrap:
         of_unit = np.bincount(self._members[1], minlength=self.num_units).astype(float)
         pairs = np.bincount(self._pairs[1]).astype(float)
         triples = np.bincount(self._triples[1]).astype(float)
-        # How many ordered pairs of triplets have a face in common, a triplet with itself included.
+        # Ordered pairs of triplets with a common face, each triplet with itself included; by
+        # inclusion and exclusion over one, two and three common faces.
         self._num_related = float((of_unit**2).sum() - (pairs**2).sum() + (triples**2).sum())
 
     def mean(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Interval:
-        """Interval of the mean of `values` [T] over the chosen triplets; all without a choice."""
+        """Interval of the mean of `values` [T] over the chosen triplets, by default all."""
         mask = np.ones(self.num_triplets, bool) if chosen is None else chosen
         return self.means(values, [mask])[0]
 
@@ -86,9 +85,9 @@ class FaceBootstrap:
         """Intervals of the means over groups of triplets, from the same draws.
 
         Args:
-            values: [T], finite.
-            groups: masks [T].
-            bounded: values lie in [0, 1], and so do the intervals.
+            values: [T] float, finite.
+            groups: masks [T] bool.
+            bounded: values are in [0, 1], so intervals are clipped to it.
         """
         means = [float(values[mask].mean()) if mask.any() else float("nan") for mask in groups]
         influences = [
@@ -125,10 +124,10 @@ class FaceBootstrap:
         scale = np.array([self._stderr(psi) for psi in influences]) / np.maximum(spread, 1e-300)
         has_enough = max(sizes) >= ENOUGH_TRIPLETS and self.num_units >= ENOUGH_UNITS
         draws = self._draw(sums) * scale if has_enough else np.empty((0, len(means)))
-        found = []
+        intervals = []
         for number, (mean, size) in enumerate(zip(means, sizes, strict=True)):
             if size < ENOUGH_TRIPLETS or self.num_units < ENOUGH_UNITS:
-                found.append(Interval(mean, *[float("nan")] * 3))
+                intervals.append(Interval(mean, *[float("nan")] * 3))
                 continue
             stderr = float(scale[number] * spread[number])
             low, high = _percentiles(mean, draws[:, number])
@@ -137,11 +136,11 @@ class FaceBootstrap:
                 inside = values[groups[number]]
                 if (inside == 0.0).all() or (inside == 1.0).all():
                     low, high = _wilson(mean, self._independent(size))
-            found.append(Interval(mean, stderr, low, high))
-        return found
+            intervals.append(Interval(mean, stderr, low, high))
+        return intervals
 
     def _independent(self, size: int) -> float:
-        """How many triplets without a common face would say as much, at the least."""
+        """Number of triplets without common faces that would be as informative, at least."""
         return max(1.0, size * self.num_triplets / self._num_related)
 
     def _per_unit(self, influence: Doubles) -> Doubles:
@@ -150,32 +149,37 @@ class FaceBootstrap:
         return np.asarray(sums, np.float64)
 
     def _stderr(self, influence: Doubles) -> float:
-        """Standard error of a figure from each triplet's part in it, [T] with sum 0."""
+        """Standard error of a figure from the influence of each triplet, [T] with sum 0."""
+        from scipy.stats import norm
+        from scipy.stats import t as student
+
         related = (self._per_unit(influence) ** 2).sum()
         for triplets, codes in (self._pairs, self._triples):
             part = (np.bincount(codes, weights=influence[triplets]) ** 2).sum()
             related += part if codes is self._triples[1] else -part
         independent = (influence**2).sum()
-        # The figure itself was fitted to the same triplets, which takes its share of the spread.
+        # The mean was estimated from the same triplets, which reduces their spread around it.
         kept = 1.0 - self._num_related / max(1, self.num_triplets) ** 2
+        # By chance the estimate can be below that of independent triplets, or even negative.
         variance = max(related / max(kept, 0.1), independent)
-        # Of U faces no more than U / 3 triplets can be made that have no face in common.
+        # U faces give at most U / 3 triplets without a common face: so few degrees of freedom.
         few = student.ppf(0.975, max(1.0, self.num_units / 3 - 1)) / norm.ppf(0.975)
         return float(np.sqrt(variance) * few)
 
     def _draw(self, sums: Doubles) -> Doubles:
-        """Sums over redrawn units: [draws, K] of sums [U, K]."""
+        """Sums over resampled units, centred: [draws, K] from sums [U, K]."""
         rng = np.random.default_rng(self._seed)
-        found = []
+        batches = []
         for start in range(0, self._draws, _DRAWS_AT_ONCE):
             size = (min(_DRAWS_AT_ONCE, self._draws - start), self.num_units)
             chosen = rng.integers(0, self.num_units, size)
-            found.append(np.stack([column[chosen].sum(axis=1) for column in sums.T], axis=1))
-        return np.asarray(np.concatenate(found) - sums.sum(axis=0), np.float64)
+            # Column by column: all at once would take K times the memory of the draws.
+            batches.append(np.stack([column[chosen].sum(axis=1) for column in sums.T], axis=1))
+        return np.asarray(np.concatenate(batches) - sums.sum(axis=0), np.float64)
 
 
 def _members(ordered: Ints) -> tuple[Ints, Ints]:
-    """Which unit stands in which triplet, each once a triplet: triplets and units."""
+    """Triplet and unit of each membership; a unit counts once per triplet."""
     is_new = np.ones(ordered.shape, bool)
     is_new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     triplets, _ = np.nonzero(is_new)
@@ -185,22 +189,23 @@ def _members(ordered: Ints) -> tuple[Ints, Ints]:
 def _pairs_and_triples(
     ordered: Ints, num_units: int
 ) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
-    """Triplets and the numbers of their distinct pairs of units; the same for all three units."""
+    """Memberships of triplets in distinct pairs of units, and in distinct sets of three units."""
     low, middle, high = ordered.T
+    # A person may occur twice in a triplet, which then has fewer distinct pairs.
     first, second = low != middle, middle != high
     both = first & second
-    places = [np.flatnonzero(mask) for mask in (first, second, both)]
+    triplets = [np.flatnonzero(mask) for mask in (first, second, both)]
     codes = np.concatenate(
         [
-            low[places[0]] * num_units + middle[places[0]],
-            middle[places[1]] * num_units + high[places[1]],
-            low[places[2]] * num_units + high[places[2]],
+            low[triplets[0]] * num_units + middle[triplets[0]],
+            middle[triplets[1]] * num_units + high[triplets[1]],
+            low[triplets[2]] * num_units + high[triplets[2]],
         ]
     )
-    pairs = (np.concatenate(places), np.unique(codes, return_inverse=True)[1].reshape(-1))
+    pairs = (np.concatenate(triplets), np.unique(codes, return_inverse=True)[1].reshape(-1))
     of_pair = np.unique(low[both] * num_units + middle[both], return_inverse=True)[1].reshape(-1)
     triple = np.unique(of_pair * num_units + high[both], return_inverse=True)[1].reshape(-1)
-    return pairs, (places[2], triple)
+    return pairs, (triplets[2], triple)
 
 
 def _percentiles(value: float, draws: Doubles) -> tuple[float, float]:
@@ -210,10 +215,12 @@ def _percentiles(value: float, draws: Doubles) -> tuple[float, float]:
 
 
 def _wilson(share: float, num: float) -> tuple[float, float]:
-    """Interval of a share of 0 or 1, where draws have no spread to show.
+    """Interval of a share of exactly 0 or 1, for which all draws are the same.
 
     Source: Wilson, "Probable inference", Journal of the American Statistical Association 22, 1927.
     """
+    from scipy.stats import norm
+
     square = float(norm.ppf(0.5 + CONFIDENCE / 2.0)) ** 2
     edge = square / (num + square)
     return (0.0, edge) if share < 0.5 else (1.0 - edge, 1.0)

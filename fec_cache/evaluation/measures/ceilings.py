@@ -1,11 +1,9 @@
-"""What can be reached at all: raters disagree, and so do triplets about one pair."""
+"""Upper bounds of the figures: raters disagree, and triplets contradict each other on pairs."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import gammaln
 
 from fec_cache.evaluation.measures.metrics import (
     pair_auc,
@@ -25,9 +23,9 @@ _ENOUGH_VOTED = 30
 class PairCeiling:
     """Best figures that any function of two faces can reach on a set's pairs.
 
-    It answers the same for a pair wherever the pair stands; where triplets contradict each other
-    about it, some answer is wrong. `num_repeated` distinct pairs stand in two triplets or more,
-    and `num_contradicting` of them are similar in one and different in another.
+    Such a function gives the same answer for a pair in every triplet, so it is wrong in some if
+    triplets contradict each other. `num_repeated` distinct pairs occur in two triplets or more;
+    `num_contradicting` of them are similar in one and different in another.
     """
 
     num_distinct: int
@@ -41,11 +39,11 @@ class PairCeiling:
 
 
 def pair_ceiling(table: TripletTable) -> PairCeiling:
-    """Count contradictions, and what they leave to reach.
+    """Count contradicting pairs and compute the best figures that they allow.
 
-    The best score of a pair is its own share of similar answers: that ranks best (AUC, average
-    precision), errs least (Brier), and at a threshold decides best (0.5 for the accuracy, the base
-    rate for the balanced accuracy).
+    The best score of a pair is its own share of similar answers: it is optimal for AUC, average
+    precision and Brier, and at a threshold for the accuracy (0.5) and the balanced accuracy (the
+    base rate). All figures are NaN without triplets.
     """
     pairs = pairs_from_triplets(table)
     if not len(pairs.rows):
@@ -68,20 +66,20 @@ def pair_ceiling(table: TripletTable) -> PairCeiling:
 
 
 def triplet_ceilings(votes: Ints, groups: list[npt.NDArray[np.bool_]]) -> list[float]:
-    """Triplet accuracy of an oracle that knows what most people would say, by group.
+    """Triplet accuracy of an oracle that knows the answer of most people, by group.
 
-    Six raters are a sample: their majority is not always what most people would say, and then even
-    the oracle is marked wrong. How the shares of people differ between triplets is modelled as a
-    symmetric Dirichlet distribution, fitted to the votes of the group by maximum likelihood, given
-    that a majority was found; each triplet's own votes then give the probability that their
-    majority is the people's.
+    Six raters are a sample: their majority is not always that of most people, and then even the
+    oracle is counted as wrong. The shares of people who name each face are modelled as a symmetric
+    Dirichlet distribution, fitted to the votes of the group by maximum likelihood, given that the
+    votes have a majority; each triplet's own votes then give the probability that their majority is
+    that of the population.
 
     Args:
-        votes: [T, 3], without ties.
-        groups: masks [T].
+        votes: [T, 3] int64, raters who named each face; without ties.
+        groups: masks [T] bool.
 
     Returns:
-        One share a group; NaN where fewer than 30 triplets have votes of two raters or more.
+        One share per group, in [0, 1]; NaN if fewer than 30 of its triplets have two votes or more.
     """
     return [_ceiling(votes[mask]) for mask in groups]
 
@@ -92,6 +90,7 @@ def _ceiling(votes: Ints) -> float:
         return float("nan")
     patterns, counts = np.unique(voted, axis=0, return_counts=True)
     concentration = _fit_concentration(patterns, counts)
+    # A fixed seed: the ceiling of a set must not change from one evaluation to the next.
     rng = np.random.default_rng(0)
     stays = [
         float((rng.standard_gamma(p + concentration, (_DRAWS, 3)).argmax(axis=1) == 0).mean())
@@ -101,28 +100,30 @@ def _ceiling(votes: Ints) -> float:
 
 
 def _fit_concentration(patterns: Ints, counts: Ints) -> float:
-    """Concentration of a symmetric Dirichlet that makes the votes most likely.
+    """Maximum-likelihood concentration of a symmetric Dirichlet distribution.
 
     Args:
-        patterns: [K, 3] distinct votes, the most frequent answer first, without ties on top.
-        counts: [K], how often each was seen.
+        patterns: [K, 3] int64 distinct votes, sorted in descending order, without ties at the top.
+        counts: [K] int64, number of triplets with each pattern.
     """
+    from scipy.optimize import minimize_scalar
+
     totals = patterns.sum(axis=1)
     with_majority = {int(n): _majorities(int(n)) for n in np.unique(totals)}
 
     def loss(log_concentration: float) -> float:
-        """Negative log-likelihood."""
+        """Negative log-likelihood of the patterns, given that there is a majority."""
         a = float(np.exp(log_concentration))
         given = {n: np.log(np.exp(_log_weight(p, a)).sum()) for n, p in with_majority.items()}
-        told = _log_weight(patterns, a) - np.array([given[int(n)] for n in totals])
-        return -float((counts * told).sum())
+        log_likelihoods = _log_weight(patterns, a) - np.array([given[int(n)] for n in totals])
+        return -float((counts * log_likelihoods).sum())
 
-    found = minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1e3)), method="bounded")
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1e3)), method="bounded")
+    return float(np.exp(optimum.x))
 
 
 def _majorities(num_raters: int) -> Ints:
-    """All votes of so many raters that have one most frequent answer: [K, 3]."""
+    """All possible votes of a number of raters that have a single most frequent answer: [K, 3]."""
     first, second = np.divmod(np.arange((num_raters + 1) ** 2), num_raters + 1)
     third = num_raters - first - second
     votes = np.stack([first, second, third], axis=1)[third >= 0]
@@ -131,7 +132,9 @@ def _majorities(num_raters: int) -> Ints:
 
 
 def _log_weight(votes: Ints, a: float) -> npt.NDArray[np.float64]:
-    """Log-probability of ordered votes under a Dirichlet-multinomial."""
+    """Log-probability of votes [K, 3] under a symmetric Dirichlet-multinomial: [K]."""
+    from scipy.special import gammaln
+
     totals = votes.sum(axis=1)
     ways = gammaln(totals + 1) - gammaln(votes + 1).sum(axis=1)
     likelihood = gammaln(3 * a) - gammaln(totals + 3 * a) + gammaln(votes + a).sum(axis=1)

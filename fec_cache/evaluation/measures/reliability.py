@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: calibration error and its diagram."""
+"""Calibration of probabilities: the expected calibration error and its diagram."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ NUM_BINS = 15
 
 @dataclass(frozen=True)
 class Reliability:
-    """Predicted against observed, in bins of about as many answers each.
+    """Predicted and observed shares, in bins of about equally many answers.
 
-    `predicted`, `observed` and `counts` have one entry a bin: mean probability, mean outcome and
-    number of answers. `error` is the mean distance of the two, weighted by the counts.
+    `predicted`, `observed` and `counts` have one entry per bin: mean probability, mean outcome and
+    number of answers. `error` is the mean distance of the first two, weighted by the counts.
     """
 
     error: float
@@ -29,13 +29,16 @@ def reliability(
 ) -> Reliability:
     """Expected calibration error over bins of equal mass; equal probabilities share a bin.
 
-    Chance alone gives well calibrated answers an error of about sqrt(b / (2 pi P)) times the
-    standard deviation of an outcome twice over: 0.01 for 15 bins of 6,600 pairs.
+    Perfectly calibrated answers have an error above 0 by chance: about 2 sqrt(b / (2 pi P)) times
+    the standard deviation of an outcome, with b bins; 0.015 for 15 bins of 6,600 pairs.
 
     Args:
-        probability: [P] in [0, 1].
+        probability: [P] float in [0, 1].
         outcome: [P], bool or a share in [0, 1].
-        num_bins: at most so many.
+        num_bins: maximum number of bins.
+
+    Returns:
+        Empty bins are left out; the error is NaN without answers.
 
     Source: Naeini, Cooper & Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
     binning", AAAI 2015; bins of equal mass as in Nixon et al., arXiv:1904.01685.

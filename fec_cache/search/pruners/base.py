@@ -61,6 +61,7 @@ def register(pruner: PrunerType) -> PrunerType:
 
 def pruners() -> Mapping[str, type[Pruner]]:
     """Every pruner by its name, in alphabetical order."""
+    # Importing a file runs its `register`.
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__package__}.{module.name}")
     return dict(sorted(_REGISTERED.items()))

@@ -62,6 +62,7 @@ def register(sampler: SamplerType) -> SamplerType:
 
 def samplers() -> Mapping[str, type[Sampler]]:
     """Every sampler by its name, in alphabetical order. Loads neither Optuna nor torch."""
+    # Importing a file runs its `register`.
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__package__}.{module.name}")
     return dict(sorted(_REGISTERED.items()))

@@ -16,7 +16,7 @@ from filelock import FileLock
 from fec_cache.datasets.annotations import read_annotations
 from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.datasets.download.ledger import LEDGER_NAME
-from fec_cache.datasets.download.run import Network
+from fec_cache.datasets.download.run import NetworkAccess
 from fec_cache.datasets.image_paths import url_path
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.images import load_face
@@ -386,7 +386,11 @@ def test_numbers_of_a_quiet_run(server, tmp_path):
     """A library's user gets records, not text."""
     write_csv(tmp_path / "train.csv", [server.url("ok", n) for n in range(3)])
     outcome = run_download(
-        Workspace(data_dir=tmp_path), (), DownloadConfig(), SILENT, Network(pinned())
+        Workspace(data_dir=tmp_path),
+        (),
+        DownloadConfig(),
+        SILENT,
+        NetworkAccess(pinned()),
     )
     assert outcome.status.states == {"pending": 0, "ok": 3, "failed": 0}
 

@@ -338,7 +338,7 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
 
 def test_what_a_wrong_time_or_halving_should_have_been(place):
     assert "'abc' is no time; expected 90s" in place.misused("grid-search", "--timeout", "abc")
-    assert "must be halving or halving:ETA" in place.misused("grid-search", "--prune", "foo")
+    assert "must begin with one of: halving" in place.misused("grid-search", "--prune", "foo")
 
 
 def test_no_sampler_draws_without_end(place):

@@ -285,7 +285,7 @@ def test_a_folder_of_other_files_is_not_touched(tmp_path):
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputExists, match=r"is not empty and holds no imported\.json"):
         import_folder(source, tmp_path / "out", FolderConfig())
-    with pytest.raises(OutputExists, match=r"thesis\.txt is a file, but a folder"):
+    with pytest.raises(OutputExists, match=r"thesis\.txt is a file, but --out must be a folder"):
         import_folder(source, tmp_path / "out" / "thesis.txt", FolderConfig())
     assert files_of(tmp_path / "out") == {"thesis.txt": b"years of work"}
 

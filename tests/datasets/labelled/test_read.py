@@ -65,7 +65,7 @@ def test_names_that_a_csv_cannot_hold_are_rejected(folder, name):
     assert len(labelled.faces) == 3
     (row,) = labelled.rejected
     assert row.file == path.relative_to(folder).as_posix()
-    assert "cannot be told safely in a CSV file" in row.reason
+    assert "cannot be stored safely in a CSV file" in row.reason
 
 
 @pytest.mark.parametrize("name", ['q"uote.jpg', "com,ma.jpg", "bla nk.jpg", "日本.JPG", "'.jpg"])

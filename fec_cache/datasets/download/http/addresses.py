@@ -1,7 +1,7 @@
-"""Which addresses may be talked to: checked after resolution, and dialled as checked.
+"""Which addresses may be connected to: checked after resolution, then connected to as checked.
 
 A name is resolved once, each address is checked, and the connection goes to the checked address
-itself: between check and use there is no second look-up that could answer otherwise (DNS
+itself: there is no second look-up between check and use that could return another address (DNS
 rebinding). Host header and TLS name stay those of the URL.
 """
 
@@ -23,10 +23,10 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _REMEMBER_S = 300.0
 _WEB_PORTS = (80, 443)
-# Azure's host agent answers on a public address; the others of its kind are link-local or private.
+# Azure's host agent has a public address; those of other clouds are link-local or private.
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Special by IANA's registries, but public to some versions of `ipaddress`.
+# Special-purpose in IANA's registries, but global to some versions of `ipaddress`.
 _SPECIAL = tuple(
     map(
         ipaddress.ip_network,
@@ -38,10 +38,10 @@ _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 
 
 def check_url(url: str | httpx.URL, allow_private: bool = False) -> httpx.URL:
-    """Parse a URL and turn down what is no plain web address.
+    """Parse a URL and check that it is a plain web address.
 
     Raises:
-        FetchFailed: `bad-url`, and why.
+        FetchFailed: `bad-url`, with the reason.
     """
     if len(str(url)) > LONGEST_URL:
         raise FetchFailed("bad-url", f"longer than {LONGEST_URL} characters")
@@ -54,31 +54,31 @@ def check_url(url: str | httpx.URL, allow_private: bool = False) -> httpx.URL:
     if parsed.scheme not in ("http", "https"):
         raise FetchFailed("bad-url", f"scheme {parsed.scheme!r} is neither http nor https")
     if not host:
-        raise FetchFailed("bad-url", "it names no host")
+        raise FetchFailed("bad-url", "it has no host")
     if not _HOST.fullmatch(host) or not 0 < (port or 80) < 65536:
         raise FetchFailed("bad-url", f"not a URL: host {shown[:80]!r}, port {port}")
     if parsed.userinfo:
-        raise FetchFailed("bad-url", "it carries a user name or a password")
+        raise FetchFailed("bad-url", "it contains a user name or password")
     if port is not None and port not in _WEB_PORTS and port < 1024 and not allow_private:
-        raise FetchFailed("bad-url", f"port {port} belongs to another service than the web")
+        raise FetchFailed("bad-url", f"port {port} belongs to a service other than the web")
     return parsed
 
 
 def danger_of(address: str, allow_private: bool = False) -> str:
-    """Why an IP address must not be talked to; empty if it may be.
+    """Why an IP address must not be connected to; empty if it may be.
 
-    Addresses that carry an IPv4 address inside (mapped, 6to4, Teredo, NAT64) are judged by that
-    too. With `allow_private`, loopback and private networks are allowed, link-local ones and the
-    metadata services of clouds never.
+    An IPv4 address embedded in an IPv6 one (mapped, 6to4, Teredo, NAT64) is checked as well. With
+    `allow_private`, loopback and private networks are allowed; link-local addresses and the
+    metadata services of clouds never are.
     """
     try:
         outer = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return "not an IP address"
-    # These two spell an IPv4 address and nothing else, so only that one counts.
-    is_spelling = outer.version == 6 and (outer.ipv4_mapped is not None or outer in _NAT64)
-    judged = _carried(outer) if is_spelling else (outer, *_carried(outer))
-    return next(filter(None, (_danger(ip, allow_private) for ip in judged)), "")
+    # Mapped and NAT64 addresses only stand for an IPv4 address, so only that one counts.
+    is_alias = outer.version == 6 and (outer.ipv4_mapped is not None or outer in _NAT64)
+    checked = _embedded(outer) if is_alias else (outer, *_embedded(outer))
+    return next(filter(None, (_danger(ip, allow_private) for ip in checked)), "")
 
 
 def _danger(ip: _Address, allow_private: bool) -> str:
@@ -95,15 +95,15 @@ def _danger(ip: _Address, allow_private: bool) -> str:
     if ip.is_loopback:
         return "" if allow_private else "loopback"
     if ip.is_private:
-        # The documentation's and the benchmarks' networks count as private here, too.
+        # `ipaddress` also counts the networks for documentation and benchmarks as private.
         return "" if allow_private and not ip.is_reserved else "private"
     if ip.is_reserved or not ip.is_global:
         return "not a public address"
     return ""
 
 
-def _carried(ip: _Address) -> Iterable[_Address]:
-    """The IPv4 addresses inside an IPv6 address."""
+def _embedded(ip: _Address) -> Iterable[_Address]:
+    """The IPv4 addresses embedded in an IPv6 address."""
     if isinstance(ip, ipaddress.IPv4Address):
         return
     if ip.ipv4_mapped is not None:
@@ -117,23 +117,23 @@ def _carried(ip: _Address) -> Iterable[_Address]:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, by the system's resolver.
+    """The addresses of a host, from the system's resolver.
 
     Raises:
-        OSError: there are none.
+        OSError: the host has none.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 class PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections to checked addresses only.
+    """Opens connections only to checked addresses.
 
     Args:
         allow_private: see `danger_of`.
         resolver: host and port -> addresses.
-        dial: opens a TCP connection to an address; a test gives its own.
+        dial: opens a TCP connection to an address; tests pass their own.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         """Resolve, check and connect, trying the addresses in turn.
 
         Raises:
-            FetchFailed: `dns` or `unsafe-address`; nothing was connected to.
+            FetchFailed: `dns` or `unsafe-address`; no connection was opened.
             httpcore.ConnectError, httpcore.ConnectTimeout: no address answers.
         """
         addresses = await self._addresses(host.strip("[]"), port, timeout)
@@ -173,7 +173,7 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         raise error
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait, as `httpcore` asks of a backend."""
         await asyncio.sleep(seconds)
 
     async def _addresses(self, host: str, port: int, timeout_s: float | None) -> list[str]:
@@ -189,7 +189,7 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         if not addresses:
             raise FetchFailed("dns", f"{host} has no address")
         for address in addresses:
-            # One bad address among good ones is a trap, not a fallback.
+            # One forbidden address is enough: a fallback to a good one could be an attack.
             danger = danger_of(address, self._allow_private)
             if danger:
                 raise FetchFailed("unsafe-address", f"{host} is at {address}: {danger}")

@@ -1,4 +1,4 @@
-"""One URL -> its bytes, within a deadline and a cap, over redirects that are checked one by one."""
+"""One URL -> its bytes, within a time and a size limit; every redirect is checked."""
 
 import datetime
 import email.utils
@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from fec_cache.datasets.download.config import DownloadConfig, FetchFailed
-from fec_cache.datasets.download.content import check_place
+from fec_cache.datasets.download.content import check_url_path
 from fec_cache.datasets.download.http.addresses import check_url
 from fec_cache.system.wording import counted
 
@@ -30,26 +30,27 @@ _KINDS_OF_STATUS = {401: "forbidden", 403: "forbidden", 404: "not-found", 408: "
 }
 _NO_ROBOTS = {"noindex", "noimageindex", "noai", "noimageai", "none"}
 _DIRECTIVE = re.compile(r"^\s*([a-z0-9_-]+)\s*:\s*(.*)$", re.I)
-_OWN_NAME = "fec-cache"
+_OWN_ROBOT_NAME = "fec-cache"
 _VALUED = {"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"}
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a URL gave."""
+    """The body behind a URL, and the HTTP status."""
 
     content: bytes
     status: int
 
 
 class Fetcher:
-    """Fetches URLs over a transport; holds no state of its own beyond that."""
+    """Fetches URLs over a transport; otherwise stateless."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, config: DownloadConfig) -> None:
         self._transport, self._config = transport, config
         self._headers = {
             "User-Agent": config.user_agent,
             "Accept": "image/*,*/*;q=0.5",
+            # Pictures are compressed already; some servers compress them all the same.
             "Accept-Encoding": "identity",
         }
 
@@ -57,7 +58,7 @@ class Fetcher:
         """The body behind a URL.
 
         Raises:
-            FetchFailed: every way in which that can fail, by kind.
+            FetchFailed: for every failure; `kind` names it.
         """
         try:
             with anyio.fail_after(self._config.deadline_s):
@@ -76,16 +77,16 @@ class Fetcher:
             try:
                 joined = target.join(result)
             except (httpx.InvalidURL, ValueError) as error:
-                raise FetchFailed("bad-url", f"redirected to no URL: {error}") from error
+                raise FetchFailed("bad-url", f"redirected to an invalid URL: {error}") from error
             target = check_url(joined.copy_with(fragment=None), self._config.allow_private)
-            check_place(target.path)
+            check_url_path(target.path)
             if str(target) in seen:
-                raise FetchFailed("redirects", f"a circle back to {str(target)[:200]}")
+                raise FetchFailed("redirects", f"a loop back to {str(target)[:200]}")
             seen.add(str(target))
-        raise FetchFailed("redirects", f"more than {MOST_REDIRECTS}")
+        raise FetchFailed("redirects", f"more than {MOST_REDIRECTS} redirects")
 
     async def _hop(self, target: httpx.URL) -> Fetched | str:
-        """One request: the picture's bytes, or where the server points to instead."""
+        """One request: the picture's bytes, or the target of a redirect."""
         try:
             response = await self._transport.handle_async_request(
                 httpx.Request("GET", target, headers=self._headers)
@@ -93,6 +94,7 @@ class Fetcher:
             try:
                 return await self._read(response)
             finally:
+                # Shielded, so that a passed deadline does not leave the connection open.
                 with anyio.move_on_after(_CLOSE_S, shield=True):
                     await response.aclose()
         except FetchFailed:
@@ -114,6 +116,7 @@ class Fetcher:
 
     async def _body(self, response: httpx.Response) -> bytes:
         most = self._config.max_bytes
+        # The header spares reading a large body; a server may lie, so bytes are counted too.
         announced = response.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
             raise FetchFailed(
@@ -132,38 +135,38 @@ class Fetcher:
 
 
 class _Decoder:
-    """Unpacks gzip and deflate, never further than a cap; other bytes pass unchanged."""
+    """Decompresses gzip and deflate up to a size limit; other bytes pass unchanged."""
 
     def __init__(self, encoding: str, most: int) -> None:
         name = encoding.strip().lower()
         if name not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise FetchFailed("encoding", f"content-encoding {encoding[:40]!r} is not known", 200)
-        self._is_plain = name in ("", "identity")
-        self._unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        self._is_uncompressed = name in ("", "identity")
+        self._decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         self._left = most
 
     def decode(self, raw: bytes) -> bytes:
-        """The plain bytes of a packed piece; `FetchFailed` past the cap."""
-        if self._is_plain:
+        """The decompressed bytes of a chunk; raises `FetchFailed` beyond the limit."""
+        if self._is_uncompressed:
             return raw
         try:
-            content = self._unpacker.decompress(raw, self._left + 1)
+            content = self._decompressor.decompress(raw, self._left + 1)
         except zlib.error as error:
             raise FetchFailed("damaged", f"compressed body: {error}", 200) from error
         self._left -= len(content)
         if self._left < 0:
-            raise FetchFailed("bomb", "unpacks to more than is allowed", 200)
+            raise FetchFailed("bomb", "decompresses to more than is allowed", 200)
         return content
 
     def finish(self) -> bytes:
-        """What is left at the end; `FetchFailed` where the end is missing."""
-        if not (self._is_plain or self._unpacker.eof):
-            raise FetchFailed("cut-short", "the compressed body has no end", 200)
+        """The end of the body; raises `FetchFailed` if a compressed one is incomplete."""
+        if not (self._is_uncompressed or self._decompressor.eof):
+            raise FetchFailed("cut-short", "the compressed body is incomplete", 200)
         return b""
 
 
 async def _drain(response: httpx.Response) -> None:
-    """Read a short body that is of no interest, so that the connection can serve again."""
+    """Read and drop a short body, so that the connection can be used again."""
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) <= _SMALL_BODY:
         async for _ in response.stream:  # type: ignore[union-attr]
@@ -181,7 +184,7 @@ def _status_failure(response: httpx.Response) -> FetchFailed:
 
 
 def _retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header: a number or a date (RFC 9110, 10.2.3)."""
+    """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3)."""
     if value is None:
         return None
     value = value.strip()
@@ -200,8 +203,8 @@ def _check_robots(values: Sequence[str]) -> None:
     for value in values:
         named = _DIRECTIVE.match(value)
         if named and named[1].lower() not in _VALUED:
-            if named[1].lower() != _OWN_NAME:
-                continue  # meant for another robot
+            if named[1].lower() != _OWN_ROBOT_NAME:
+                continue  # for another robot
             value = named[2]
         words = {word.strip().lower() for word in value.split(",")}
         refused = sorted(words & _NO_ROBOTS)
@@ -210,12 +213,12 @@ def _check_robots(values: Sequence[str]) -> None:
 
 
 def _failure_of(error: Exception) -> FetchFailed:
-    """The kind of a transport's error."""
+    """The `FetchFailed` for an exception of the transport."""
     text = f"{type(error).__name__}: {error}"[:300]
     if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
         cause: BaseException | None = error
         while cause is not None:
-            # What is still to be read when time runs out is no refusal.
+            # A handshake that ran out of time ends in SSLWantReadError: no refusal of TLS.
             if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError):
                 return FetchFailed("tls", str(cause)[:300])
             cause = cause.__cause__ or cause.__context__
@@ -227,6 +230,6 @@ def _failure_of(error: Exception) -> FetchFailed:
     known = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
     if isinstance(error, known):
         return FetchFailed("broken", text)
-    # One strange answer among 150,000 must not end the run, now and again on each next try.
-    _LOG.warning("A request failed in a way that nobody foresaw: %s", text)
+    # One strange response among 150,000 must not end the run, this time and at each later try.
+    _LOG.warning("A request failed with an unexpected error: %s", text)
     return FetchFailed("unexpected", text)

@@ -1,21 +1,15 @@
-import asyncio
 import ipaddress
-import shutil
-import ssl
-import subprocess
 
 import httpcore
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fec_cache.datasets.download.config import DownloadConfig, FetchFailed
+from fec_cache.datasets.download.config import FetchFailed
 from fec_cache.datasets.download.http.addresses import PinnedBackend, check_url, danger_of, resolve
-from fec_cache.datasets.download.http.connections import HostConnections
-from fec_cache.datasets.download.http.fetch import Fetcher
-from fec_cache.testing.picture_server.loopback import PUBLIC, LoopbackDial, pinned
+from fec_cache.testing.picture_server.loopback import PUBLIC, LoopbackDial
 from fec_cache.testing.picture_server.server import PictureServer
+from tests.datasets.download.http.fetching import fetch, kind_of
 
 REFUSED = {
     "127.0.0.1": "loopback",
@@ -110,7 +104,7 @@ def test_no_address_passes_that_the_standard_library_calls_special(address):
         ("http://a.example/" + "x" * 9000, "longer"),
     ],
 )
-def test_what_is_no_plain_web_address_is_turned_down(url, word):
+def test_what_is_no_plain_web_address_is_refused(url, word):
     with pytest.raises(FetchFailed, match=word) as caught:
         check_url(url)
     assert caught.value.kind == "bad-url"
@@ -132,29 +126,11 @@ def test_odd_but_plain_addresses_are_taken(url):
 
 
 @given(st.text(max_size=80), st.sampled_from(["", "http://", "https://", "http://a.example/"]))
-def test_any_text_is_a_url_or_turned_down(text, start):
+def test_any_text_is_a_url_or_refused(text, start):
     try:
         assert check_url(start + text).scheme in ("http", "https")
     except FetchFailed as failure:
         assert failure.kind == "bad-url"
-
-
-def fetch(url, backend, **options):
-    async def go():
-        config = DownloadConfig(**{"deadline_s": 5.0, "allow_private": False, **options})
-        transport = HostConnections(backend, 2.0)
-        try:
-            return await Fetcher(transport, config).fetch(url)
-        finally:
-            await transport.aclose()
-
-    return asyncio.run(go())
-
-
-def kind_of(url, backend, **options):
-    with pytest.raises(FetchFailed) as caught:
-        fetch(url, backend, **options)
-    return caught.value.kind
 
 
 class NoDial(httpcore.AnyIOBackend):
@@ -194,7 +170,7 @@ def test_one_forbidden_address_among_good_ones_is_enough():
 
 
 def test_a_name_that_changes_its_mind_is_dialled_as_it_was_checked():
-    """DNS rebinding: the second answer would be home, and nobody asks for it."""
+    """DNS rebinding: the second answer would be this machine, and it is never requested."""
     answers = [[PUBLIC], ["127.0.0.1"]]
 
     async def resolver(host, port):
@@ -207,133 +183,3 @@ def test_a_name_that_changes_its_mind_is_dialled_as_it_was_checked():
         assert fetched.status == 200
     assert dial.dialled == [PUBLIC]
     assert answers == [["127.0.0.1"]]
-
-
-def test_a_redirect_home_is_refused_and_never_dialled():
-    with PictureServer() as server:
-        for behaviour in ("home", "metadata"):
-            dial = LoopbackDial()
-            assert kind_of(server.url(behaviour, 1), pinned(dial)) == "unsafe-address"
-            assert dial.dialled == [PUBLIC]
-        assert fetch(server.url("home", 1), pinned(LoopbackDial(), True), allow_private=True)
-        dial = LoopbackDial()
-        kind = kind_of(server.url("metadata", 1), pinned(dial, True), allow_private=True)
-        assert (kind, dial.dialled) == ("unsafe-address", [PUBLIC])
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A certificate for secure.example, made now."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout",
-         folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=secure.example",
-         "-addext", "subjectAltName=DNS:secure.example"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder
-
-
-async def serve_tls(certificate, protocols, names):
-    """One TLS server that speaks HTTP/2 or HTTP/1.1, as the client chooses."""
-    import h2.config
-    import h2.connection
-    import h2.events
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    context.set_alpn_protocols(protocols)
-    context.sni_callback = lambda sock, name, ctx: names.append(name)
-
-    async def handle(reader, writer):
-        if writer.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-            head = await reader.readuntil(b"\r\n\r\n")
-            names.append(next(x for x in head.decode().split("\r\n") if x.startswith("Host:")))
-            # It closes without having said so: a client must take that for no failure.
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\none\n")
-        else:
-            h2c = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-            h2c.initiate_connection()
-            writer.write(h2c.data_to_send())
-            while data := await reader.read(65536):
-                for event in h2c.receive_data(data):
-                    if isinstance(event, h2.events.RequestReceived):
-                        names.append(dict(event.headers)[b":authority"].decode())
-                        h2c.send_headers(event.stream_id, [(":status", "200")])
-                        h2c.send_data(event.stream_id, b"two\n", end_stream=True)
-                writer.write(h2c.data_to_send())
-        writer.close()
-
-    return await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
-
-
-@pytest.mark.parametrize(("protocols", "body"), [(["h2"], b"two\n"), (["http/1.1"], b"one\n")])
-def test_a_pinned_address_still_gets_its_own_name_in_tls_and_host(certificate, protocols, body):
-    names = []
-
-    async def go(trust):
-        server = await serve_tls(certificate, protocols, names)
-        port = server.sockets[0].getsockname()[1]
-        context = ssl.create_default_context()
-        if trust:
-            context.load_verify_locations(certificate / "cert.pem")
-        dial = LoopbackDial()
-        transport = HostConnections(pinned(dial), 2.0, context)
-        fetcher = Fetcher(transport, DownloadConfig(deadline_s=5.0))
-        try:
-            urls = [f"https://secure.example:{port}/{number}.jpg" for number in range(5)]
-            found = [await fetcher.fetch(urls[0])]
-            found += await asyncio.gather(*(fetcher.fetch(url) for url in urls[1:]))
-            return [answer.content for answer in found], dial.dialled, port
-        finally:
-            await transport.aclose()
-            server.close()
-
-    found, dialled, port = asyncio.run(go(trust=True))
-    assert found == [body] * 5
-    assert set(dialled) == {PUBLIC}
-    assert set(names) <= {
-        "secure.example",
-        f"Host: secure.example:{port}",
-        f"secure.example:{port}",
-    }
-    assert len(set(names)) == 2
-    if protocols == ["h2"]:
-        assert dialled == [PUBLIC]  # one connection for all
-    with pytest.raises(FetchFailed) as caught:
-        asyncio.run(go(trust=False))
-    assert caught.value.kind == "tls"
-
-
-def test_an_error_that_nobody_foresaw_is_one_urls_failure(caplog):
-    class Odd(httpcore.AnyIOBackend):
-        async def connect_tcp(self, *args, **options):
-            raise ZeroDivisionError("who would have thought")
-
-    with pytest.raises(FetchFailed, match="ZeroDivisionError: who would have thought") as caught:
-        fetch("http://a.example/1.jpg", pinned(Odd()))
-    assert caught.value.kind == "unexpected"
-    assert "nobody foresaw" in caplog.text
-
-
-def test_connections_are_used_again_and_forgotten():
-    async def go(port):
-        dial = LoopbackDial()
-        transport = HostConnections(pinned(dial), 2.0)
-        for number in range(5):
-            request = httpx.Request("GET", f"http://a.example:{port}/ok/{number}.jpg")
-            response = await transport.handle_async_request(request)
-            await response.aread()
-            await response.aclose()
-        assert len(dial.dialled) == 1
-        await transport.forget("a.example")
-        response = await transport.handle_async_request(request)
-        await response.aread()
-        await response.aclose()
-        assert len(dial.dialled) == 2
-        await transport.aclose()
-
-    with PictureServer() as server:
-        asyncio.run(go(server.port))
