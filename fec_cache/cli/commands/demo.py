@@ -21,6 +21,9 @@ from fec_cache.datasets.synthetic.config import SyntheticConfig
 @console_options
 def demo(console: Console, out: Path, config: SyntheticConfig, backbone: str | None) -> None:
     """Run the whole pipeline on synthetic faces, without a download, and write a report."""
+    from fec_cache.workflows.checks import check_demo
+
+    check_demo(out, backbone)
     from fec_cache.workflows.demo import demo as run_demo
 
     outcome = run_demo(out, config.faces, config.triplets, backbone, console)

@@ -18,6 +18,9 @@ def extract(console: Console, workspace: Workspace, config: ExtractConfig) -> No
 
     Resumes where an earlier run ended, and retries faces that failed.
     """
+    from fec_cache.workflows.checks import check_extract
+
+    check_extract(workspace, config)
     from fec_cache.workflows.extract import extract as run_extract
 
     outcome = run_extract(workspace, config, console)

@@ -102,12 +102,18 @@ def grid_search(
     averaged over the seeds; the test split is not used. Each point is trained only once: the same
     command continues where it ended.
     """
+    from fec_cache.workflows.checks import check_search, check_training
+
+    axes = {field: options.pop(field) for field in FIELDS}
+    space = space_from(axes, repeat_seeds)
+    chosen = (options[name] for name in ("sampler", "trials", "sampler_seed", "choose"))
+    check_search(space, *chosen)
+    check_training(workspace, features, name, device)
     from fec_cache.workflows.search import SearchRequest
     from fec_cache.workflows.search import grid_search as run_search
     from fec_cache.workflows.train import HeadRequest
 
-    axes = {field: options.pop(field) for field in FIELDS}
-    wanted = SearchRequest(space=space_from(axes, repeat_seeds), **options)
+    wanted = SearchRequest(space=space, **options)
     request = HeadRequest(features, pairs, name, device)
     outcome = run_search(workspace, request, wanted, console)
     console.result(outcome.parts(_TOP_SHOWN), outcome.to_dict())
