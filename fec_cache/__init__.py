@@ -12,6 +12,8 @@ package is quick and loads no torch. All other modules may change between releas
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fec_cache.system.version import VERSION
+
 if TYPE_CHECKING:
     from fec_cache.cache.cache import FeatureCache
     from fec_cache.cache.catalogue import open_cache
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from fec_cache.workflows.search import search
     from fec_cache.workflows.train import fit
 
-__version__ = "0.2.0"
+
+__version__ = VERSION
 
 # Where each public name is defined. `search` is a folder of the package as well: see its module.
 _HOMES = {

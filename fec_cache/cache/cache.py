@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fec_cache.cache.folders import RECIPE_NAME, SHARDS_NAME
 from fec_cache.cache.locking import folder_lock
+from fec_cache.cache.maintenance.rebuild import delete_leftovers, sound_manifest
 from fec_cache.cache.manifest import (
     FailedFace,
     Manifest,
@@ -19,7 +20,6 @@ from fec_cache.cache.manifest import (
     write_manifest,
 )
 from fec_cache.cache.matrix import FeatureMatrix, matrix_of
-from fec_cache.cache.rebuild import delete_leftovers, sound_manifest
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cache.recipe_file import (
     belongs_to,

@@ -5,13 +5,13 @@ import pkgutil
 
 import click
 
-from fec_cache import __version__
 from fec_cache.cli import commands
 from fec_cache.cli.failures import FecGroup
+from fec_cache.system.version import VERSION
 
 
 @click.group(cls=FecGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="fec")
+@click.version_option(VERSION, prog_name="fec")
 def fec() -> None:
     """Say whether two faces show similar expressions.
 

@@ -19,7 +19,7 @@ from fec_cache.runs.config import RunConfig
 from fec_cache.system.wording import counted
 
 NAME = "original recipe"
-# Each seed's own intervals are not shown: these are enough for its figures.
+# A seed's own intervals are never shown, only those of the mean: few draws save the time.
 _FEW_DRAWS = 50
 
 
@@ -27,10 +27,13 @@ _FEW_DRAWS = 50
 class Baseline:
     """Figures of the original recipe, or of runs that were named in its place, and our lead.
 
-    `evaluation` has the mean over the runs; its arrays are the first run's. `comparisons` are ours
-    less theirs by type of triplet, `all` last. `title` says in a few words what they are,
-    `features` what they read where that is not what we read, and `credits` how right each run is on
-    each triplet: one array [T] a run.
+    Attributes:
+        runs: their names.
+        evaluation: the mean over the runs; its arrays are the first run's.
+        comparisons: ours minus theirs by type of triplet, `all` last.
+        title: what the runs are, in a few words.
+        features: what they read; empty if it is what we read.
+        credits: per run, how right it is on each triplet: [T] in [0, 1].
     """
 
     runs: tuple[str, ...]
@@ -42,24 +45,30 @@ class Baseline:
 
     @property
     def comparison(self) -> Comparison:
-        """On all triplets."""
+        """The comparison on all triplets."""
         return self.comparisons["all"]
 
     @property
     def name(self) -> str:
-        """`original recipe`, with the number of seeds where there are several."""
+        """`original recipe`, with the number of seeds if there are several."""
         num_seeds = len(self.runs)
         return self.title if num_seeds == 1 else f"{self.title}, {counted(num_seeds, 'seed')}"
 
     @property
     def where(self) -> str:
-        """` on efficientnet_lite0:avgpool`; empty where it reads what we read."""
+        """` on efficientnet_lite0:avgpool`; empty if it reads what we read."""
         return f" on {self.features}" if self.features else ""
 
     def beside(
         self, ours: Sequence[Evaluation], table: TripletTable, units: npt.NDArray[np.int64]
     ) -> "Baseline":
-        """The same beside other heads, or seeds of one recipe: one evaluation each."""
+        """The same runs compared with other heads, or with seeds of one recipe.
+
+        Args:
+            ours: one evaluation per head or seed.
+            table: the T triplets of all evaluations.
+            units: [T, 3] int64, the face or person at each place: what intervals resample.
+        """
         sides = credits_of(ours, table), self.credits
         return dataclasses.replace(self, comparisons=compare_by_type(*sides, table.types, units))
 
@@ -72,14 +81,15 @@ class Baseline:
             **self.evaluation.to_dict(),
             "this_head": plain(dataclasses.asdict(self.comparison)),
             "by_type": {
-                name: plain(dataclasses.asdict(found)) for name, found in self.comparisons.items()
+                name: plain(dataclasses.asdict(comparison))
+                for name, comparison in self.comparisons.items()
             },
         }
 
 
 @dataclass(frozen=True)
 class Rivals:
-    """Trained heads by the name of their run, what they are measured on, and their names."""
+    """Trained heads to compare with, by the name of their run, and the triplets to measure on."""
 
     heads: Mapping[str, PairHead]
     labelled: Labelled
@@ -90,34 +100,39 @@ class Rivals:
 def measure_baseline(
     rivals: Rivals, ours: Sequence[Evaluation], units: npt.NDArray[np.int64]
 ) -> Baseline:
-    """Measure runs beside a head, or beside the seeds of a recipe, on the same triplets.
+    """Measure runs and compare them with a head, or with the seeds of a recipe.
 
     Args:
-        rivals: of one head at least.
-        ours: one evaluation a seed.
-        units: [T, 3], what intervals redraw.
+        rivals: at least one head.
+        ours: one evaluation per seed, on the same T triplets.
+        units: [T, 3] int64, the face or person at each place: what intervals resample.
     """
     labelled = rivals.labelled
-    found = [figures_of(head, labelled) for head in rivals.heads.values()]
-    mean = mean_over_seeds(found, labelled.table, units)
-    credits = tuple(credits_of(found, labelled.table))
+    theirs = [figures_of(head, labelled) for head in rivals.heads.values()]
+    mean = mean_over_seeds(theirs, labelled.table, units)
+    credits = tuple(credits_of(theirs, labelled.table))
     baseline = Baseline(tuple(rivals.heads), mean, {}, rivals.title, rivals.features, credits)
     return baseline.beside(ours, labelled.table, units)
 
 
 def figures_of(head: PairHead, labelled: Labelled) -> Evaluation:
-    """One seed's figures, for a mean over seeds: its own intervals are from a few draws only."""
+    """One seed's figures, for a mean over seeds; its own intervals come from few draws."""
     return evaluate_head(head, labelled.matrix.features, labelled.table, draws=_FEW_DRAWS)
 
 
 def recipe_key(config: RunConfig) -> tuple[object, ...]:
-    """What is the same for every seed of one recipe on the same data."""
+    """A key that all seeds of one recipe on the same data share."""
     train = dataclasses.replace(config.train, seed=0)
     return config.recipes, config.head, train, config.pairs, config.data.get("digest")
 
 
 def recipe_name(names: Sequence[str]) -> str:
-    """What several runs have in common at the start of their names, else the first one's name."""
+    """The common start of several runs' names, or else the first name.
+
+    Example:
+        >>> recipe_name(["best-0", "best-1"])
+        'best'
+    """
     common = names[0]
     while not all(name.startswith(common) for name in names):
         common = common[:-1]

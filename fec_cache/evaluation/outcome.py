@@ -1,4 +1,4 @@
-"""What an evaluation found, for machines and for people."""
+"""`EvaluateOutcome`: the figures of a head, with all that a reader needs to judge them."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from fec_cache.runs.config import RunConfig
 
 @dataclass(frozen=True)
 class EvaluateOutcome:
-    """A head's figures on the test split, and what they are held against.
+    """A head's figures on the test split, and what they are compared with.
 
-    `overlap` is what of the test split was seen in training; `baseline` the original recipe on the
-    same triplets, where a run of it is at hand; `origin` tells who set the faces apart.
+    `overlap` is the part of the test split that was seen in training; `baseline` the original
+    recipe on the same triplets, if there is a run of it; `origin` says who set odd faces apart.
     """
 
     folder: Path

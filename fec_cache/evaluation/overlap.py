@@ -1,4 +1,4 @@
-"""`Overlap`: what of a test split a head has seen before."""
+"""`Overlap`: the part of a test split that a head has seen before."""
 
 from dataclasses import dataclass
 
@@ -10,25 +10,25 @@ _NUM_NAMED = 3
 
 @dataclass(frozen=True)
 class Overlap:
-    """Test faces that were seen in training, and names of test people who were, if known."""
+    """Number of test faces that were seen in training, and names of test people who were."""
 
     num_faces: int = 0
     people: tuple[str, ...] = ()
 
     def refuse_unless(self, is_allowed: bool, run: str) -> None:
-        """Turn down figures that would be too good.
+        """Refuse to measure a head on faces or people that it has seen.
 
         Raises:
-            FacesLeak: there is an overlap and nobody insists.
+            FacesLeak: there is an overlap, and it is not allowed.
         """
         if (self.num_faces or self.people) and not is_allowed:
             raise FacesLeak(
                 f"{self._counts()} of the test split already seen in training by {run}, so its "
-                "figures would be too good. Mend the split, or insist with --allow-overlap."
+                "figures would be too good. Fix the split, or go on with --allow-overlap."
             )
 
     def in_words(self) -> list[str]:
-        """A line for under a table; none without an overlap."""
+        """A warning to show next to figures; none without an overlap."""
         if not (self.num_faces or self.people):
             return []
         return [f"{self._counts()} of the test split WERE SEEN IN TRAINING: not comparable."]

@@ -18,18 +18,18 @@ class Seed:
 
     @property
     def validation(self) -> float:
-        """Triplet accuracy of the kept epoch on validation; NaN without a history."""
+        """Triplet accuracy of the kept epoch on validation, a share; NaN without a history."""
         return max((e.val_triplet_accuracy for e in self.history), default=math.nan)
 
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """Two seeds or more on the same test triplets, by number, and the mean of their figures."""
+    """At least two seeds on the same test triplets, by number, and the mean of their figures."""
 
     seeds: tuple[Seed, ...]
     mean: Evaluation
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """One evaluation a seed."""
+        """One evaluation per seed."""
         return [seed.evaluation for seed in self.seeds]

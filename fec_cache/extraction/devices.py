@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from fec_cache import errors
+import fec_cache.errors
 from fec_cache.backbones.base import Backbone
 from fec_cache.backbones.load import load_backbone
 from fec_cache.cache.cache import FeatureCache
@@ -161,7 +161,7 @@ class _Process:
             self.done, self.total = content
         elif kind == "error":
             name, text = content
-            self.error = getattr(errors, name, FecError)(text)
+            self.error = getattr(fec_cache.errors, name, FecError)(text)
         else:
             seconds = content.pop("seconds")
             self.summary = ExtractSummary(**content, seconds=StageSeconds(**seconds))

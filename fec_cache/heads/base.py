@@ -19,7 +19,7 @@ NUM_BENDS = 5
 class PairHead(nn.Module):
     """Says how similar two faces are from their features.
 
-    A head is a subclass in a file of its own, with a `KIND` and the decorator `registry.register`;
+    Each head is a subclass in its own file, with a `KIND` and the decorator `registry.register`;
     it has to define `compare`. `forward` gives logits; their sigmoid after calibration is
     P(similar). The preparation of the features and the calibration are buffers, saved with the
     weights: `calibration` is slope and offset, and each row of `bends` a logit from which on the
@@ -109,7 +109,7 @@ class PairHead(nn.Module):
     def probability(self, logits: Tensor) -> Tensor:
         """Calibrated P(similar) of logits, in [0, 1]."""
         # Vectorised kernels round the last few elements of a batch differently. In float64 both
-        # round to the same float32, so the result does not depend on a pair's place in a batch.
+        # round to the same float32, so the result does not depend on a pair's position in a batch.
         return torch.sigmoid(self.log_odds(logits.double())).to(logits.dtype)
 
     def log_odds(self, logits: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class ClosedFormHead(PairHead):
 
     @abstractmethod
     def statistics(self, prepared: Tensor, train: TripletTable) -> object:
-        """What heads of this kind with the same preparation share, whatever their other options.
+        """What heads of this kind with the same preparation share: it does not depend on options.
 
         Args:
             prepared: [N, K] float32, features by the preparation alone.

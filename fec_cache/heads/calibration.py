@@ -1,4 +1,4 @@
-"""Logits -> probabilities that mean what they say."""
+"""Logits -> calibrated probabilities."""
 
 import math
 
@@ -9,22 +9,23 @@ from torch.nn import functional
 from fec_cache.heads.base import NUM_BENDS, PairHead
 
 _MAX_STEPS = 200
-# Logits that vary less than this, beside their own size, are float32's rounding.
+# Logits that vary less than this, relative to their size, vary by float32's rounding only.
 _CONSTANT = 1e-6
-# Regularisation so light that it only keeps perfectly parted pairs from an endless slope.
-_BREATH = 1e-6
+# Just enough regularisation to keep the slope finite where the pairs are perfectly separable.
+_RIDGE = 1e-6
 _GROUPS = 1024
-# Newton's steps: how far at once, how short at the least, and what gain is none.
+# Newton's method: the longest step, the shortest one tried, and the gain that ends it.
 _LONGEST, _SHORTEST, _CONVERGED = 2.0, 1e-4, 1e-9
 
 
 def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
     """Fit a rising line with bends from logits to log odds, on pairs not trained on.
 
-    One slope for all logits does not fit where most pairs are nearly alike: the error against
-    planted truth fell from 0.040 to 0.015. The slopes are positive, so that calibration never turns
-    the ranking around, and alike unless the pairs say otherwise (their logarithms' steps have a
-    normal prior of spread 0.7): a few pairs give Platt's straight line.
+    One slope for all logits does not fit where most pairs are nearly equally similar: with bends,
+    the error against planted truth fell from 0.040 to 0.015. All slopes are positive, so
+    calibration never reverses the ranking. A normal prior (standard deviation 0.7) on the
+    differences of neighbouring log slopes keeps them equal where the data say nothing, so that a
+    few pairs give Platt's straight line.
 
     Args:
         head: its `calibration` and `bends` buffers are set.
@@ -42,8 +43,8 @@ def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
     values, order = torch.sort(logits.detach().double().cpu())
     mean, spread = values.mean(), values.std(correction=0)
     unit, target, weight = _grouped((values - mean) / spread, is_similar.cpu()[order].double())
-    places = torch.arange(1, NUM_BENDS + 1) * (len(unit) - 1) // (NUM_BENDS + 1)
-    knots = unit[places]
+    quantiles = torch.arange(1, NUM_BENDS + 1) * (len(unit) - 1) // (NUM_BENDS + 1)
+    knots = unit[quantiles]
     start = torch.full((NUM_BENDS + 1,), slope * float(spread), dtype=torch.float64).log()
     constant = offset + slope * float(mean)
     logs, constant = _fit_bent(_pieces(unit, knots), target, weight, start, constant)
@@ -54,9 +55,9 @@ def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
 
 
 def _grouped(unit: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Means of neighbours in sorted logits [P] and of their targets, and how many each stands for.
+    """Means of groups of neighbours in sorted logits [P] and of their targets, and the group sizes.
 
-    A line with a few bends cannot tell a thousand groups from a million pairs.
+    A line with a few bends fits a thousand groups as it would fit a million pairs.
     """
     size = -(-len(unit) // _GROUPS)
     group = torch.arange(len(unit)) // size
@@ -78,12 +79,12 @@ def _fit_bent(
 ) -> tuple[Tensor, float]:
     """Logarithms of the slopes [K + 1] and the constant, by log loss with the prior on steps.
 
-    Newton's steps with Fisher's matrix, halved until the loss falls: some ten are enough.
+    Newton's steps with Fisher's matrix, halved until the loss falls; about ten are enough.
     """
-    found = torch.cat([start, start.new_tensor([constant])])
+    weights = torch.cat([start, start.new_tensor([constant])])
     num, share = len(start), weight / weight.sum()
     steps = torch.eye(num, num + 1, dtype=torch.float64).diff(dim=0)
-    prior = 2 * steps.T @ steps / weight.sum() + 2 * _BREATH * torch.eye(num + 1)
+    prior = 2 * steps.T @ steps / weight.sum() + 2 * _RIDGE * torch.eye(num + 1)
 
     def loss_of(guess: Tensor) -> tuple[float, Tensor]:
         """The loss, and the log odds."""
@@ -91,28 +92,28 @@ def _fit_bent(
         loss = functional.binary_cross_entropy_with_logits(logit, target, share, reduction="sum")
         return float(loss + guess @ prior @ guess / 2), logit
 
-    loss, logit = loss_of(found)
+    loss, logit = loss_of(weights)
     for _ in range(_MAX_STEPS):
         chance = torch.sigmoid(logit)
-        slopes = torch.cat([pieces * found[:-1].exp(), torch.ones_like(logit)[:, None]], dim=1)
-        gradient = slopes.T @ (share * (chance - target)) + prior @ found
+        slopes = torch.cat([pieces * weights[:-1].exp(), torch.ones_like(logit)[:, None]], dim=1)
+        gradient = slopes.T @ (share * (chance - target)) + prior @ weights
         fisher = slopes.T @ (slopes * (share * chance * (1 - chance))[:, None]) + prior
         step = torch.linalg.solve(fisher, gradient)
         size = min(1.0, _LONGEST / float(step.abs().max().clamp(min=1e-12)))
-        tried, logit = loss_of(found - size * step)
+        tried, logit = loss_of(weights - size * step)
         while tried > loss and size > _SHORTEST:
             size /= 2
-            tried, logit = loss_of(found - size * step)
+            tried, logit = loss_of(weights - size * step)
         if not loss - tried > _CONVERGED:
             break
-        found, loss = found - size * step, tried
-    return found[:-1], float(found[-1])
+        weights, loss = weights - size * step, tried
+    return weights[:-1], float(weights[-1])
 
 
 def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
     """Slope and offset with which sigmoid(slope * logit + offset) is P(similar).
 
-    The slope is never negative, so that calibration never turns the ranking around. Logits that
+    The slope is never negative, so calibration never reverses the ranking. Logits that
     are all the same say nothing: the slope is then 0 and the probability the share of similar
     pairs.
 
@@ -125,7 +126,7 @@ def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
     values, target = logits.detach().double().cpu(), is_similar.double().cpu()
     mean, spread = values.mean(), values.std(correction=0)
     if not spread > _CONSTANT * values.square().mean().sqrt():
-        # One pair of each kind is added, so that a single kind gives no endless offset.
+        # One pair of each kind is added, so that a single class gives a finite offset.
         share = (target.sum() + 1.0) / (len(target) + 2.0)
         return 0.0, float(torch.logit(share))
     unit_slope, offset = _fit_unit((values - mean) / spread, target)
@@ -136,8 +137,8 @@ def fit_platt(logits: Tensor, is_similar: Tensor) -> tuple[float, float]:
 def _fit_unit(unit: Tensor, target: Tensor) -> tuple[float, float]:
     """The same for logits [P] float64 of mean 0 and spread 1.
 
-    The gradient is worked out by hand: autograd would start a thread for each device it sees, and
-    a process that has such threads forks children that can use it no more.
+    The gradient is written by hand: autograd starts a thread for each device it sees, and
+    processes forked after that cannot use autograd.
     """
     log_slope, offset = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     optimizer = torch.optim.LBFGS(
@@ -149,9 +150,9 @@ def _fit_unit(unit: Tensor, target: Tensor) -> tuple[float, float]:
         logit = log_slope.exp() * unit + offset
         loss = functional.binary_cross_entropy_with_logits(logit, target)
         error = (torch.sigmoid(logit) - target) / len(target)
-        log_slope.grad = (error * unit).sum() * log_slope.exp() + 2 * _BREATH * log_slope
-        offset.grad = error.sum() + 2 * _BREATH * offset
-        return float(loss + _BREATH * (log_slope.square() + offset.square()))
+        log_slope.grad = (error * unit).sum() * log_slope.exp() + 2 * _RIDGE * log_slope
+        offset.grad = error.sum() + 2 * _RIDGE * offset
+        return float(loss + _RIDGE * (log_slope.square() + offset.square()))
 
     optimizer.step(closure)
     return float(log_slope.exp()), float(offset)

@@ -30,6 +30,7 @@ KIND = HeadKind(
     in_default_grid=True,
     order=30,
 )
+# Uninformative similarities give a slope of 0, whose logarithm is infinite.
 _LEAST_SCALE = 1e-3
 
 
@@ -59,7 +60,7 @@ class EmbeddingHead(PairHead):
         return self.meet(self._embed_prepared(a), self._embed_prepared(b))
 
     def roles(self, prepared: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding [N, E], the same for both places of a pair."""
+        """The embedding [N, E], the same for both faces of a pair."""
         embedding = self._embed_prepared(prepared)
         return embedding, embedding
 

@@ -6,7 +6,7 @@
 `pca:K`        standardised, then the K directions of largest variance, then unit length
 `whiten:K`     the same with variance 1 in each direction
 
-"Unit length" is unit length times sqrt(width), so that numbers stay near 1 whatever the width.
+"Unit length" is unit length times sqrt(width), so that single values stay near 1 at any width.
 """
 
 import math
@@ -21,10 +21,10 @@ from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.heads.config import split_preparation
 from fec_cache.system.wording import counted
 
-# What varies less than this, beside its own size or beside the liveliest feature, is rounding.
+# What varies less than this, relative to its size or to the most variable feature, is rounding.
 _STILL = 1e-6
 _CHUNK = 8192
-# Covariances wider than this are not written out: their leading directions are found by iteration.
+# Wider covariances are never formed; their leading directions come from subspace iteration.
 _WIDEST_EXACT = 2048
 _MOST_FACES = 32768
 _EXTRA, _ROUNDS = 32, 6
@@ -37,23 +37,23 @@ class Preparation(nn.Module):
     scale: Tensor
     projection: Tensor | None
 
-    def __init__(self, words: str, width: int, blocks: tuple[int, ...] = ()) -> None:
-        """Make one that changes nothing yet.
+    def __init__(self, text: str, width: int, blocks: tuple[int, ...] = ()) -> None:
+        """Make a preparation that is not fitted yet.
 
         Args:
-            words: one of the words above.
+            text: one of the forms above.
             width: D.
             blocks: widths of several caches' features side by side, empty for one cache. Each gets
-                the same share of the length; of the variance, where directions are chosen.
+                the same share of the length, or of the variance for `pca` and `whiten`.
 
         Raises:
-            BadOption: more directions are asked for than there are features.
+            BadOption: K is more than the number of features.
         """
         super().__init__()
-        self.kind, num_kept = split_preparation(words)
+        self.kind, num_kept = split_preparation(text)
         if num_kept is not None and num_kept > width:
             raise BadOption(
-                f"{words} asks for {counted(num_kept, 'direction')}, but these features have only "
+                f"{text} asks for {counted(num_kept, 'direction')}, but these features have only "
                 f"{counted(width, 'number')}. Ask for {self.kind}:{width} or fewer."
             )
         self.width = width if num_kept is None else num_kept
@@ -66,13 +66,13 @@ class Preparation(nn.Module):
     def fit(self, features: Tensor) -> None:
         """Learn from the training faces.
 
-        With fewer than K + 1 faces the directions that they do not span are left at zero.
+        With fewer than K + 1 faces, directions that they do not span are zero.
 
         Args:
             features: [N, D] floating point, each training face once.
 
         Raises:
-            NothingToTrain: not one feature varies.
+            NothingToTrain: no feature varies.
         """
         if self.kind in ("none", "l2"):
             return
@@ -94,7 +94,7 @@ class Preparation(nn.Module):
         """Directions of the standardised training faces: [D, K]."""
         for part in self.scale.split(self.blocks) if self.blocks else ():
             part *= math.sqrt(len(self.scale) / (len(self.blocks) * len(part)))
-        # Directions are long settled by so many faces; the rest would only cost time.
+        # More faces than this do not change the directions, but take time.
         sample = self._standardized(features[:: -(-len(features) // _MOST_FACES)])
         variances, directions = principal_directions(sample, self.width)
         if self.kind == "whiten":
@@ -159,14 +159,14 @@ def principal_directions(features: Tensor, num_kept: int) -> tuple[Tensor, Tenso
 def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues [K], rising, and eigenvectors [K, K] of a symmetric matrix.
 
-    Features that most faces lack leave many eigenvalues at zero, on which torch's LAPACK may give
-    up; numpy's has another one.
+    Features that are zero for most faces leave many eigenvalues at zero, for which torch's LAPACK
+    may not converge; numpy's uses another algorithm then.
     """
     try:
         values, vectors = torch.linalg.eigh(matrix)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        found = np.linalg.eigh(matrix.cpu().double().numpy())
-        values, vectors = (torch.from_numpy(part).to(matrix) for part in found)
+        parts = np.linalg.eigh(matrix.cpu().double().numpy())
+        values, vectors = (torch.from_numpy(part).to(matrix) for part in parts)
     return values, vectors
 
 

@@ -1,4 +1,4 @@
-"""The `scatter` head's closed form: directions in which different pairs differ more than similar.
+"""Directions in which different pairs differ more than similar ones, in closed form.
 
 Kin to linear discriminant analysis, to within-class covariance normalisation (Hatch, Kajarekar &
 Stolcke, Interspeech 2006) and to KISSME (Koestinger et al., "Large scale metric learning from
@@ -31,7 +31,7 @@ SHRINKAGES = (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 # Scatters of similar and of different pairs, [K, K] float64 each.
 Scatters = tuple[Tensor, Tensor]
 _BATCH = 8192
-# Directions along which similar pairs never differ would get endless weight.
+# A direction in which similar pairs never differ would get an infinite weight.
 _FLOOR = 1e-7
 
 
@@ -62,17 +62,17 @@ def find_scatter(
         validation: triplets to choose by.
         shrinkages: shares of the identity, in [0, 1].
         components: numbers of directions; those beyond K count as K.
-        scatters: what `pair_scatters` gives of the training triplets, where it is known.
+        scatters: what `pair_scatters` gives for the training triplets, if it is known.
     """
     counts = sorted({min(count, prepared.shape[1]) for count in components})
-    rows, places = _compact(validation, prepared.device)
+    rows, triplets = _compact(validation, prepared.device)
     faces, odd = prepared[rows], torch.from_numpy(validation.odd).to(prepared.device)
     similar, different = scatters or pair_scatters(prepared, train)
     best: Scatter | None = None
     for shrinkage in sorted(shrinkages, reverse=True):
         projection = contrast_directions(similar, different, shrinkage, counts[-1])
         projection = projection.to(prepared.device)
-        accuracies = _accuracies(faces @ projection, places, odd, counts)
+        accuracies = _accuracies(faces @ projection, triplets, odd, counts)
         for count, accuracy in zip(counts, accuracies, strict=True):
             if best is None or accuracy > best.val_triplet_accuracy:
                 best = Scatter(projection[:, :count], shrinkage, accuracy)
@@ -83,16 +83,16 @@ def find_scatter(
 def pair_scatters(prepared: Tensor, train: TripletTable) -> Scatters:
     """Mean of (a - b)(a - b)' over similar and over different pairs: [K, K] float64 on the CPU.
 
-    A pair counts as similar by the share of the raters who called it so, and as different by the
-    rest; with one rater a triplet that is the plain labelling.
+    A pair counts as similar with the share of raters who called it similar, and as different with
+    the rest; with one rater per triplet these are its labels.
 
     Args:
         prepared: [N, K] float32.
         train: T triplets.
     """
-    rows, places = _compact(train, prepared.device)
+    rows, triplets = _compact(train, prepared.device)
     faces = prepared[rows]
-    pairs = places[:, torch.tensor(PAIRS_OF_TRIPLET)].reshape(-1, 2)
+    pairs = triplets[:, torch.tensor(PAIRS_OF_TRIPLET)].reshape(-1, 2)
     votes = torch.from_numpy(train.votes).to(prepared.device).float()
     similar = (votes / votes.sum(dim=1, keepdim=True)).flatten()
     return _scatter(faces, pairs, similar), _scatter(faces, pairs, 1.0 - similar)
@@ -101,7 +101,7 @@ def pair_scatters(prepared: Tensor, train: TripletTable) -> Scatters:
 def contrast_directions(
     similar: Tensor, different: Tensor, shrinkage: float, num_kept: int
 ) -> Tensor:
-    """Directions by which different pairs are told from similar ones: [K, k] float32.
+    """Directions that separate different pairs from similar ones: [K, k] float32.
 
     Args:
         similar: [K, K] float64, scatter of similar pairs.
@@ -134,19 +134,19 @@ def _scatter(faces: Tensor, pairs: Tensor, weights: Tensor) -> Tensor:
 
 
 def _accuracies(
-    projected: Tensor, places: Tensor, odd: Tensor, counts: Sequence[int]
+    projected: Tensor, triplets: Tensor, odd: Tensor, counts: Sequence[int]
 ) -> list[float]:
     """Triplet accuracy by the cosine of the first k directions, for each k of `counts`.
 
     Args:
         projected: [n, K] of the faces.
-        places: [T, 3] into the faces.
+        triplets: [T, 3] rows of `projected`.
         odd: [T], the odd faces.
         counts: rising.
     """
     lengths = _running(projected.square(), counts).sqrt()  # [n, len(counts)]
     cosines = []
-    for batch in places.split(_BATCH):
+    for batch in triplets.split(_BATCH):
         pairs = [
             _running(projected[batch[:, i]] * projected[batch[:, j]], counts)
             / (lengths[batch[:, i]] * lengths[batch[:, j]]).clamp(min=1e-12)
@@ -163,7 +163,8 @@ def _running(terms: Tensor, counts: Sequence[int]) -> Tensor:
 
 
 def _compact(table: TripletTable, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of the faces that triplets use, and the triplets as places among them [T, 3]."""
-    rows, places = np.unique(table.rows, return_inverse=True)
-    found: npt.NDArray[np.int64] = places.reshape(-1, 3)
-    return torch.from_numpy(rows).to(device), torch.from_numpy(found).to(device)
+    """Rows [n] of the faces in triplets, and the triplets as indices [T, 3] into these rows."""
+    rows, inverse = np.unique(table.rows, return_inverse=True)
+    # numpy 1 gives a flat inverse, numpy 2 one of the table's shape.
+    indices: npt.NDArray[np.int64] = inverse.reshape(-1, 3)
+    return torch.from_numpy(rows).to(device), torch.from_numpy(indices).to(device)

@@ -9,6 +9,7 @@ from fec_cache.heads.base import PairHead
 from fec_cache.pairs.build import PAIRS_OF_TRIPLET, TripletTable
 from fec_cache.pairs.credit import triplet_credit
 
+# Triplets or faces at a time: bounds the memory of their intermediate values.
 _BATCH = 4096
 _SAMPLE = 65536
 
@@ -16,12 +17,12 @@ _SAMPLE = 65536
 def triplet_logits(head: PairHead, prepared: Tensor, rows: Tensor) -> Tensor:
     """Logits of the three pairs of each triplet: [T, 3]; pair j is the pair without face j.
 
-    What a face brings to a pair is worked out once a face, not once a pair.
+    What a face contributes to a pair is computed once per face, not once per pair.
 
     Args:
         head: in evaluation mode.
-        prepared: [N, D] float32, features as `head.prepare` gives them; best only those of faces
-            that `rows` names.
+        prepared: [N, K] float32, features as `head.prepare` gives them; ideally only of the faces
+            in `rows`.
         rows: [T, 3] int64.
     """
     parts = []
@@ -73,10 +74,10 @@ def similarity_of(
 ) -> npt.NDArray[np.float32]:
     """Logits of triplets, from plain arrays: [T, 3] float32 for rows [T, 3]."""
     head.eval()
-    faces, places = np.unique(rows, return_inverse=True)
+    faces, inverse = np.unique(rows, return_inverse=True)
     with torch.inference_mode():
         prepared = prepared_faces(head, features, faces)
-        logits = triplet_logits(head, prepared, torch.from_numpy(places.reshape(rows.shape)))
+        logits = triplet_logits(head, prepared, torch.from_numpy(inverse.reshape(rows.shape)))
     scores: npt.NDArray[np.float32] = logits.float().numpy()
     return scores
 

@@ -1,1 +1,1 @@
-"""The trained thing in use: two pictures -> verdict."""
+"""A trained head in use: two pictures -> verdict."""

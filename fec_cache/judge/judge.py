@@ -1,4 +1,4 @@
-"""`Judge`: a trained head with its frozen networks, loaded once and asked many times."""
+"""`Judge`: a trained head with its frozen networks, loaded once and used many times."""
 
 import itertools
 import os
@@ -23,15 +23,15 @@ from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig
 
 NO_BOX = (
-    "no box was given, so the whole pictures were taken for the faces. Where a face fills only "
-    "part of its picture, the answer means little."
+    "no box was given, so the whole pictures were used. If a face fills only part of its picture, "
+    "the answer means little."
 )
 _NAMES = ("picture A", "picture B")
 
 
 @dataclass(frozen=True)
 class _CutFace:
-    """One face, cut as each of the networks wants it: [S, S, 3] uint8 by crop."""
+    """One face, cropped for each of the networks: [S, S, 3] uint8 by crop."""
 
     face: JudgedFace
     has_box: bool
@@ -60,9 +60,9 @@ class Judge:
 
         Args:
             head: a trained head; it is put into evaluation mode.
-            config: how it came about; names its features.
+            config: of its run; names the features that the head reads.
             name: what verdicts call it.
-            weights: files of the networks' weights, if they are not found elsewhere.
+            weights: files of the networks' weights; by default they are looked up or downloaded.
             device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
 
         Raises:
@@ -78,12 +78,12 @@ class Judge:
         """Load a trained head from the folder of its run.
 
         Args:
-            run: the folder, as `runs/best`.
-            weights: files of the networks' weights, if they are not found elsewhere.
+            run: the folder, such as `runs/best`.
+            weights: files of the networks' weights; by default they are looked up or downloaded.
             device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
 
         Raises:
-            MissingData: the folder is no run.
+            MissingData: the folder is not a run.
             HeadMismatch: its files do not belong together.
             WeightsNotFound, WeightsMismatch: the weights of a network are not available.
         """
@@ -103,12 +103,12 @@ class Judge:
         Args:
             a: a path, bytes, a Pillow image, or an array [H, W, 3] uint8 in RGB order.
             b: likewise.
-            box_a: where the face is: left, right, top, bottom as fractions of the picture; without
-                it the whole picture.
+            box_a: of the face: left, right, top, bottom as fractions of the picture; by default
+                the whole picture.
             box_b: likewise.
 
         Raises:
-            BadImage: a picture cannot be read, or is none of these kinds.
+            BadImage: a picture cannot be read, or has none of these types.
             BadOption: a box lies outside its picture.
         """
         faces = [self._cut(a, box_a, _NAMES[0]), self._cut(b, box_b, _NAMES[1])]
@@ -121,11 +121,11 @@ class Judge:
     def compare_many(
         self, pairs: Iterable[tuple[PictureSource, PictureSource]], batch_size: int = 64
     ) -> Iterator[Verdict | FailedPair]:
-        """Compare many pairs of whole pictures, one answer for each pair, in order.
+        """Compare many pairs of whole pictures: one answer per pair, in order.
 
         Args:
-            pairs: pictures as `compare` takes them; read as needed, so any length will do.
-            batch_size: pairs per pass through the network.
+            pairs: pictures as `compare` takes them; read as needed, so the iterable may be endless.
+            batch_size: pairs per forward pass.
 
         Yields:
             A verdict, or a `FailedPair` for a pair with a picture that cannot be used.
@@ -137,23 +137,23 @@ class Judge:
     def embed(
         self, pictures: Iterable[PictureSource], batch_size: int = 128
     ) -> npt.NDArray[np.float32]:
-        """Place faces in the head's space, where near faces have similar expressions.
+        """Embed faces in the space that the head learned: near faces have similar expressions.
 
         Args:
             pictures: N whole pictures, as `compare` takes them.
-            batch_size: pictures per pass through the network.
+            batch_size: pictures per forward pass.
 
         Returns:
             [N, k] float32, of unit length.
 
         Raises:
-            HeadMismatch: the head has no such space.
+            HeadMismatch: the head learns no embedding.
             BadImage: a picture cannot be used.
         """
         if not self.config.head.kind.has_embedding:
             raise HeadMismatch(
-                f"The head {self.name or self.config.head.head} has no space of its own to place "
-                "faces in. Train one with --head embedding or --head scatter."
+                f"The head {self.name or self.config.head.head} learns no embedding. "
+                "Train one with --head embedding or --head scatter."
             )
         parts, remaining = [], iter(pictures)
         while batch := list(itertools.islice(remaining, batch_size)):
@@ -170,7 +170,7 @@ class Judge:
         return self.config.recipe.store_dtype
 
     def _cut(self, source: PictureSource, box: Box | None, name: str) -> _CutFace:
-        """Decode one picture and cut its face out.
+        """Decode one picture and crop its face.
 
         Raises:
             BadImage: the picture cannot be used.
@@ -186,13 +186,13 @@ class Judge:
         return _CutFace(JudgedFace(picture.name, used), box is not None, crops)
 
     def _features(self, faces: Sequence[_CutFace]) -> npt.NDArray[np.floating]:
-        """[n, D] in the store's dtype."""
+        """Features [B, D] of B faces, in the dtype of the cache."""
         return self._networks.features(lambda crop: [face.crops[crop] for face in faces])
 
     def _verdicts(
         self, faces: Sequence[_CutFace], features: npt.NDArray[np.floating]
     ) -> list[Verdict]:
-        """Verdicts of n pairs; faces and features [2n, D] have the two of a pair side by side."""
+        """Verdicts of P pairs; faces and features [2P, D] hold the two of a pair in a row."""
         logits = pair_logits(self.head, features[0::2], features[1::2])
         probabilities = probability_of(self.head, logits)
         return [
@@ -222,9 +222,11 @@ class Judge:
         if usable:
             faces = [face for pair in usable.values() for face in pair]
             features = self._features(faces)
+            # One bad feature must not fail the batch: it is a number here and a FailedPair below.
             verdicts = self._verdicts(faces, np.nan_to_num(features))
-            for place, index in enumerate(usable):
-                answers[index] = self._checked(index, verdicts[place], features[2 * place :][:2])
+            for position, index in enumerate(usable):
+                of_pair = features[2 * position : 2 * position + 2]
+                answers[index] = self._checked(index, verdicts[position], of_pair)
         for index, _ in batch:
             yield answers[index]
 
@@ -241,6 +243,6 @@ class Judge:
 
 
 def _names_of(pair: Sequence[object]) -> tuple[str, str]:
-    """What to call the two pictures of a pair that could not be judged."""
+    """Names of the two pictures of a pair that could not be compared."""
     names = [str(s) if isinstance(s, (str, os.PathLike)) else "" for s in pair]
     return (names[0] or _NAMES[0], names[1] or _NAMES[1]) if len(names) == 2 else ("", "")

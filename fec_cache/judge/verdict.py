@@ -1,4 +1,4 @@
-"""What a head says of two faces: `Verdict`, and `FailedPair` where it can say nothing."""
+"""`Verdict`, a head's answer on two faces, and `FailedPair`, the reason why there is none."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,15 @@ class JudgedFace:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a head says of two faces.
+    """A head's answer on two faces.
 
-    `probability` is P(similar) in [0, 1]; the pair counts as similar from `threshold` on. `run`
-    names the head and `features` what it reads.
+    Attributes:
+        faces: the two faces that were compared.
+        probability: P(similar) in [0, 1].
+        threshold: the pair counts as similar at or above it.
+        run: the name of the head.
+        features: what the head reads.
+        warnings: reasons to trust the answer less.
     """
 
     faces: tuple[JudgedFace, JudgedFace]
@@ -55,7 +60,7 @@ class Verdict:
         }
 
     def in_words(self) -> str:
-        """One line; with as many digits as show which side of the threshold it is on."""
+        """One line, with enough digits to show which side of the threshold the pair is on."""
         for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
             probability, threshold = (
                 f"{value:.{digits}f}" for value in (self.probability, self.threshold)
@@ -70,7 +75,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class FailedPair:
-    """A pair that could not be judged: its place in the input, its pictures, and the reason."""
+    """A pair that could not be compared: its index in the input, its pictures, and the reason."""
 
     index: int
     pictures: tuple[str, str]

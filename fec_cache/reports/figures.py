@@ -1,15 +1,14 @@
-"""Every figure of the report that the parts at hand allow."""
+"""`ReportData` -> every figure that its parts allow."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from fec_cache.evaluation.figures import Evaluation
 from fec_cache.evaluation.measures.metrics import CHANCE
 from fec_cache.pairs.build import pairs_from_triplets
+from fec_cache.reports.data import ReportData
 from fec_cache.reports.plots import (
     Plot,
     accuracy_plot,
-    kept_epoch,
     loss_plot,
     progress_plot,
     roc_plot,
@@ -21,18 +20,15 @@ from fec_cache.reports.truth_plots import (
     reliability_plot,
 )
 
-if TYPE_CHECKING:
-    from fec_cache.reports.page import ReportData
-
 
 def draw_figures(
-    data: "ReportData", evaluation: Evaluation | None, varied: Sequence[str]
+    data: ReportData, evaluation: Evaluation | None, varied: Sequence[str]
 ) -> dict[str, Plot]:
     """Figures by name: accuracy, roc, probability, reliability, confusion, loss, progress, heatmap.
 
     Args:
         data: what the report is made of.
-        evaluation: on the test split; None without a triplet.
+        evaluation: on the test split; None if that has no triplet.
         varied: settings that differ in a search.
     """
     figures: dict[str, Plot] = {}
@@ -51,7 +47,7 @@ def draw_figures(
         is_similar = pairs_from_triplets(data.table).is_similar
         figures["roc"] = roc_plot(evaluation, is_similar)
         figures["probability"] = probability_plot(evaluation, is_similar)
-    if kept := kept_epoch(data.history):
+    if kept := data.kept:
         others = [seed.history for seed in seeds.seeds if seed.name != data.name] if seeds else []
         figures["loss"] = loss_plot(data.history, kept, others)
         figures["progress"] = progress_plot(data.history, kept, CHANCE, others)

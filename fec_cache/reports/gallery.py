@@ -1,4 +1,4 @@
-"""Which pairs and triplets the report shows: the clearest, and those most confidently wrong."""
+"""Which pairs and triplets the report shows: the clearest and the most confidently wrong."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fec_cache.evaluation.figures import Evaluation
 from fec_cache.pairs.build import PairTable, TripletTable, pairs_from_triplets
-from fec_cache.reports.plots import percent
+from fec_cache.reports.typography import page_percent
 
 NUM_PAIRS = 8
 NUM_TRIPLETS = 6
@@ -15,7 +15,7 @@ NUM_TRIPLETS = 6
 
 @dataclass(frozen=True)
 class ShownPair:
-    """A pair, the head's probability, and what the raters' majority made of it."""
+    """A pair, the head's P(similar), and the answer of the raters' majority."""
 
     rows: tuple[int, ...]
     probability: str
@@ -25,9 +25,9 @@ class ShownPair:
 
 @dataclass(frozen=True)
 class ShownTriplet:
-    """A triplet, its votes, whom raters and head set apart, and P(similar) of two of its pairs.
+    """A triplet, its votes, the odd faces of raters and head, and P(similar) of two of its pairs.
 
-    They are the head's pair and the raters', or, where both find the same, that and the next best.
+    These are the head's pair and the raters' pair, or, if they agree, that pair and the next best.
     """
 
     rows: tuple[int, ...]
@@ -40,17 +40,17 @@ class ShownTriplet:
 def shown_pairs(
     table: TripletTable, evaluation: Evaluation
 ) -> tuple[list[ShownPair], list[ShownPair]]:
-    """The most and the least similar pairs by the head; each list names a pair once."""
+    """The pairs that the head finds most similar and least similar; each list has a pair once."""
     pairs = pairs_from_triplets(table)
     unique = np.unique(np.sort(pairs.rows, axis=1), axis=0, return_inverse=True)
     ids = unique[1].reshape(-1)
-    # Probabilities near 0 and 1 round to ties; their logits still tell pairs apart.
+    # Probabilities near 0 and 1 round to ties; the logits still order such pairs.
     order = np.lexsort((evaluation.similarity.reshape(-1), evaluation.probability.reshape(-1)))
 
     def firsts(order: npt.NDArray[np.int64]) -> list[ShownPair]:
-        """The first so many of them."""
-        places = np.sort(np.unique(ids[order], return_index=True)[1])
-        chosen = order[places][: min(NUM_PAIRS, len(unique[0]) // 2)]
+        """The first pairs in this order, each pair once."""
+        first_ranks = np.sort(np.unique(ids[order], return_index=True)[1])
+        chosen = order[first_ranks][: min(NUM_PAIRS, len(unique[0]) // 2)]
         return [_pair(evaluation, pairs, place, ids == ids[place]) for place in chosen]
 
     return firsts(order[::-1]), firsts(order)
@@ -59,21 +59,22 @@ def shown_pairs(
 def _pair(
     evaluation: Evaluation, pairs: PairTable, place: int, is_same: npt.NDArray[np.bool_]
 ) -> ShownPair:
-    said = pairs.is_similar[is_same]
+    answers = pairs.is_similar[is_same]
     probability = float(evaluation.probability.reshape(-1)[place])
-    raters = f"similar in {said.sum()} of {len(said)}"
-    if said.all() or not said.any():
-        raters = "similar" if said.all() else "different"
-    is_disputed = (probability >= evaluation.threshold) != (said.mean() > 0.5)
-    return ShownPair(tuple(pairs.rows[place].tolist()), percent(probability), raters, is_disputed)
+    raters = f"similar in {answers.sum()} of {len(answers)}"
+    if answers.all() or not answers.any():
+        raters = "similar" if answers.all() else "different"
+    is_disputed = (probability >= evaluation.threshold) != (answers.mean() > 0.5)
+    rows = tuple(pairs.rows[place].tolist())
+    return ShownPair(rows, page_percent(probability), raters, is_disputed)
 
 
 def shown_triplets(
     table: TripletTable, evaluation: Evaluation
 ) -> tuple[tuple[ShownTriplet, ...], tuple[ShownTriplet, ...]]:
-    """The most confidently right and the most confidently wrong triplets, by logits.
+    """The most confidently right and the most confidently wrong triplets.
 
-    How far the raters' pair lies above the better of the two others, or below it.
+    Confidence is the margin in logits between the raters' pair and the better of the other two.
     """
     others = evaluation.similarity.copy()
     np.put_along_axis(others, table.odd[:, None], -np.inf, axis=1)
@@ -92,11 +93,11 @@ def _triplet(table: TripletTable, evaluation: Evaluation, t: int) -> ShownTriple
     by_rank = np.argsort(-evaluation.similarity[t], kind="stable").tolist()
     odd = int(table.odd[t])
     head_odd = int(by_rank[0])
-    told = (head_odd, by_rank[1] if head_odd == odd else odd)
+    compared = (head_odd, by_rank[1] if head_odd == odd else odd)
     return ShownTriplet(
         rows=tuple(table.rows[t].tolist()),
         votes=tuple(table.votes[t].tolist()),
         raters_odd=odd,
         head_odd=head_odd,
-        probabilities=tuple(percent(float(evaluation.probability[t, j])) for j in told),
+        probabilities=tuple(page_percent(float(evaluation.probability[t, j])) for j in compared),
     )

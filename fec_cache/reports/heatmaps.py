@@ -1,4 +1,4 @@
-"""A search as a table of its two strongest settings, and how such tables are drawn."""
+"""A search as a heatmap of its two strongest settings, and how such tables are drawn."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ _NUM_PARTS = 6
 
 
 def varied(trials: Sequence[Trial]) -> list[str]:
-    """Settings that are not the same in all trials, seeds left out."""
+    """Settings that differ between trials, seeds left out."""
     names = trials[0][0] if trials else {}
     return [n for n in names if n != "seed" and len(levels(trials, n)) > 1]
 
 
 def two_strongest(trials: Sequence[Trial], names: Sequence[str]) -> tuple[str, str]:
-    """The two of these settings whose values tell most of the accuracy: a heatmap's axes.
+    """The two settings that explain most of the accuracy: the axes of a heatmap.
 
-    A setting's strength is the share of the variance of accuracy between its values; one with as
-    many values as trials, as a sampler draws them, is first put into six parts.
+    A setting's strength is the share of the accuracy's variance that lies between its values.
+    A setting with many values, as samplers draw them, is first cut into six parts.
     """
     first, second = sorted(names, key=lambda name: -_strength(trials, name))[:2]
     return first, second
@@ -35,7 +35,7 @@ def two_strongest(trials: Sequence[Trial], names: Sequence[str]) -> tuple[str, s
 def heatmap_table(
     trials: Sequence[Trial], row_name: str, column_name: str
 ) -> tuple[list[str], list[str], npt.NDArray[np.float64]]:
-    """Labels of rows and columns, and the best accuracy in each cell; NaN where none is."""
+    """Labels of R rows and C columns, and the best accuracy per cell: [R, C], NaN if empty."""
     rows, row_of = parts(trials, row_name)
     columns, column_of = parts(trials, column_name)
     cells = np.full((len(rows), len(columns)), np.nan)
@@ -47,10 +47,10 @@ def heatmap_table(
 def draw_heatmap(
     axes: Axes, trials: Sequence[Trial], names: tuple[str, str], fill: str, ink: str
 ) -> tuple[float, float]:
-    """The best accuracy in percent for each pair of values of two settings.
+    """Draw the best accuracy in percent for each pair of values of two settings.
 
     Returns:
-        The lowest and the highest of them.
+        The lowest and the highest accuracy, as shares.
     """
     rows, columns, cells = heatmap_table(trials, *names)
     low, high = float(np.nanmin(cells)), float(np.nanmax(cells))
@@ -67,11 +67,11 @@ def draw_heatmap(
 def draw_cells(
     axes: Axes, strengths: npt.NDArray[np.float64], texts: Sequence[str], fill: str, ink: str
 ) -> None:
-    """A grid of squares whose colour is as strong as their number, 0 to 1; NaN has none.
+    """Draw a grid of squares; the larger the number, the stronger the colour.
 
     Args:
         axes: to draw on.
-        strengths: [R, C].
+        strengths: [R, C] in [0, 1]; NaN is left empty.
         texts: R x C of them, row by row.
         fill: the squares' colour.
         ink: the texts' colour.
@@ -89,35 +89,35 @@ def draw_cells(
 
 
 def levels(trials: Sequence[Trial], name: str) -> list[object]:
-    """Distinct values of a setting: numbers and layers by size, words by the alphabet."""
-    found: dict[str, object] = {}
+    """Distinct values of a setting: numbers and layers by size, words alphabetically."""
+    values: dict[str, object] = {}
     for settings, _ in trials:
-        found.setdefault(label(settings.get(name)), settings.get(name))
-    return sorted(found.values(), key=_order)
+        values.setdefault(label(settings.get(name)), settings.get(name))
+    return sorted(values.values(), key=_order)
 
 
 def parts(trials: Sequence[Trial], name: str) -> tuple[list[str], list[int]]:
-    """Labels of a setting's levels, or of parts of many values, and the place of each trial."""
-    found = numbers(trials, name)
-    if found is not None:
-        edges = np.quantile(found, np.linspace(0, 1, _NUM_PARTS + 1))
-        place_of = np.clip(np.searchsorted(edges, found, side="right") - 1, 0, _NUM_PARTS - 1)
+    """Labels of a setting's levels, or of its parts if it has many, and the level of each trial."""
+    values = numbers(trials, name)
+    if values is not None:
+        edges = np.quantile(values, np.linspace(0, 1, _NUM_PARTS + 1))
+        place_of = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, _NUM_PARTS - 1)
         return [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)], place_of.tolist()
     labels = [label(value) for value in levels(trials, name)]
     return labels, [labels.index(label(settings.get(name))) for settings, _ in trials]
 
 
 def numbers(trials: Sequence[Trial], name: str) -> npt.NDArray[np.float64] | None:
-    """The values of a setting with many of them, as a sampler draws them; None for a list's."""
+    """The values [N] of a numeric setting with more than `MOST_LEVELS` values, else None."""
     if len(levels(trials, name)) <= MOST_LEVELS:
         return None
-    found = [_order(settings.get(name)) for settings, _ in trials]
-    is_word = any(is_word for is_word, _, _ in found)
-    return None if is_word else np.array([number for _, number, _ in found])
+    keys = [_order(settings.get(name)) for settings, _ in trials]
+    is_word = any(is_word for is_word, _, _ in keys)
+    return None if is_word else np.array([number for _, number, _ in keys])
 
 
 def label(value: object) -> str:
-    """A setting's value as it stands on an axis."""
+    """A setting's value as an axis label."""
     return value_in_words(value, digits=3)
 
 

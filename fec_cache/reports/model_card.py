@@ -1,4 +1,4 @@
-"""`model_card.md`: what a head is, what it was measured on, and what it is not for."""
+"""`model_card.md`: what a head is, how well it works, and what it is not for."""
 
 import json
 from pathlib import Path
@@ -8,17 +8,17 @@ from fec_cache.reports.evaluation_tables import identity_lines, pair_markdown, t
 
 _SURVIVORS = "survivors.json"
 
-_USES = """## Meant for
+_USES = """## Intended use
 
-- Ranking or sorting pictures of faces by how alike their expressions look.
-- Research on similarity judgements, with the figures above beside every claim.
+- Ranking or sorting pictures of faces by how similar their expressions look.
+- Research on similarity judgements, with the figures above next to every claim.
 
-## Not for
+## Not intended for
 
-- Saying what a person feels, thinks or intends: {deed}.
-- Recognising people, or deciding anything about them: work, school, border, police, insurance,
+- Inferring what a person feels, thinks or intends: {deed}.
+- Recognising people, or making decisions about them: work, school, border, police, insurance,
   credit, health.
-- Watching people who do not know of it."""
+- Monitoring people without their knowledge."""
 
 
 def model_card(outcome: EvaluateOutcome, data_dir: Path) -> str:
@@ -42,12 +42,12 @@ def model_card(outcome: EvaluateOutcome, data_dir: Path) -> str:
 
 
 def survivors_line(data_dir: Path) -> str:
-    """The set of pictures behind the figures by name, where `fec download` wrote it down."""
+    """The name of the set of pictures behind the figures, if `fec download` recorded one."""
     try:
         fields = json.loads((data_dir / _SURVIVORS).read_text(encoding="utf-8"))
         name = fields["survivors"]
     except (OSError, ValueError, KeyError, TypeError):
-        return "No survivors.json: the set of pictures is named by the digest of its triplets only."
+        return "No survivors.json: only the digest of the triplets identifies the set of pictures."
     return f"Survivor set: {name} ({_SURVIVORS})."
 
 
@@ -59,21 +59,23 @@ def _data(outcome: EvaluateOutcome, data_dir: Path) -> str:
         f"- Test: {outcome.labelled.counts.in_words()}; digest {outcome.labelled.digest}.",
         f"- {survivors_line(data_dir)}",
         f"- Training: {data.get('num_train_triplets', '?')} triplets, and "
-        f"{data.get('num_validation_triplets', '?')} for validation, parted by "
+        f"{data.get('num_validation_triplets', '?')} for validation, split by "
         f"{data.get('split', '?')} (seed {pairs.split_seed}), "
-        f"{data.get('num_dropped_between', '?')} dropped between them; digest "
+        f"{data.get('num_dropped_between', '?')} dropped between the two; digest "
         f"{data.get('digest', '?')}.",
     ]
     if pairs.min_agreement:
         lines.append(
             f"- Training used triplets of at least {pairs.min_agreement:.0%} agreement between "
-            f"{outcome.origin.many}. The test triplets are all there; those of that agreement have "
-            "a row of their own."
+            f"{outcome.origin.many}. All test triplets are used; those of that agreement have "
+            "their own row."
         )
     lines += [f"- {outcome.origin.note}"] if outcome.origin.note else []
     lines += [f"- {line}" for line in outcome.overlap.in_words()]
     if not outcome.overlap.in_words():
-        lines.append("- No test face was seen in training, and no test person, where known.")
+        lines.append(
+            "- No test face was seen in training, and no test person as far as people are known."
+        )
     return "\n".join(lines)
 
 
@@ -82,7 +84,7 @@ def _recipe(outcome: EvaluateOutcome) -> str:
     lines = ["## Recipe", ""]
     for recipe in config.recipes:
         lines.append(
-            f"- Features: {recipe.label}, {recipe.width} numbers a face, weights "
+            f"- Features: {recipe.label}, {recipe.width} numbers per face, weights "
             f"{recipe.weights_label}, cache {recipe.folder_name}."
         )
     head = ", ".join(f"{name} {value}" for name, value in vars(config.head).items())
@@ -91,21 +93,21 @@ def _recipe(outcome: EvaluateOutcome) -> str:
 
 
 def _figures(outcome: EvaluateOutcome) -> str:
-    found, baseline = outcome.evaluation, outcome.baseline
+    evaluation, baseline = outcome.evaluation, outcome.baseline
     other = baseline.evaluation if baseline else None
     parts = [
         "## Figures",
-        f"Triplet accuracy on the test split; 95 % intervals redraw {found.num_redrawn} "
-        f"{found.redrawn}.",
-        triplet_markdown(found, other, outcome.origin),
-        pair_markdown(found, other),
+        f"Triplet accuracy on the test split; 95 % intervals resample "
+        f"{evaluation.num_redrawn} {evaluation.redrawn}.",
+        triplet_markdown(evaluation, other, outcome.origin),
+        pair_markdown(evaluation, other),
     ]
     if baseline:
         parts.append(
-            f"Against the {baseline.name}{baseline.where}: {baseline.comparison.in_words()}."
+            f"Compared with the {baseline.name}{baseline.where}: {baseline.comparison.in_words()}."
         )
-    if found.identity:
-        parts.append("\n".join(f"- {line}" for line in identity_lines(found.identity)))
+    if evaluation.identity:
+        parts.append("\n".join(f"- {line}" for line in identity_lines(evaluation.identity)))
     return "\n\n".join(parts)
 
 
@@ -116,9 +118,9 @@ def _limits(outcome: EvaluateOutcome) -> str:
         "## Limits",
         "",
         f"- Figures hold for pictures like those of the test split, and for its {judgement}.",
-        "- Nobody has measured how it does by age, sex, skin or culture.",
+        "- Accuracy by age, sex, skin colour or culture has not been measured.",
     ]
     if any(recipe.has_random_weights for recipe in outcome.config.recipes):
-        lines.append("- The backbone was never trained: figures on its features say little.")
+        lines.append("- The backbone was never trained, so figures on its features say little.")
     lines += [f"- {warning}" for warning in outcome.evaluation.warnings]
     return "\n".join(lines)

@@ -1,24 +1,17 @@
-"""A run and its figures -> one HTML page that needs nothing but itself."""
+"""`ReportData` -> one self-contained HTML page."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
-import numpy as np
-import numpy.typing as npt
 
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.datasets.origin import RATERS, Origin
 from fec_cache.datasets.synthetic.emotions import EMOTIONS
-from fec_cache.evaluation.baseline import Baseline, recipe_name
-from fec_cache.evaluation.face_map import FaceMap
-from fec_cache.evaluation.figures import Evaluation
-from fec_cache.evaluation.seed_group import SeedGroup
+from fec_cache.evaluation.baseline import recipe_name
 from fec_cache.faces.crop import CropConfig
-from fec_cache.pairs.build import TripletTable
+from fec_cache.reports.data import ReportData
 from fec_cache.reports.figures import draw_figures
 from fec_cache.reports.gallery import (
     ShownPair,
@@ -26,7 +19,8 @@ from fec_cache.reports.gallery import (
     shown_pairs,
     shown_triplets,
 )
-from fec_cache.reports.plots import NO_FIGURE, jpeg_uri, kept_epoch, percent
+from fec_cache.reports.plots import jpeg_uri
+from fec_cache.reports.typography import NO_FIGURE, page_percent
 from fec_cache.reports.verdict import (
     difference_interval,
     interval,
@@ -38,47 +32,15 @@ from fec_cache.reports.verdict import (
 from fec_cache.runs.config import RunConfig
 from fec_cache.search.results import FIGURES
 from fec_cache.system.wording import counted
-from fec_cache.training.history import Epoch
 
 THUMBNAIL_SIZE = 56
 NUM_COLOURS = 12
-# What tells a report of ours from any other file; it stands in the head of the page.
-MARKER = '<meta name="generator" content="fec report">'
-Picture = Callable[[int], npt.NDArray[np.uint8] | None]
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """What a report is made of; parts that are not at hand are None or empty.
-
-    `evaluation` is on the test split and `table` holds its triplets; `results` are the rows of a
-    search's `results.csv`, best first. `picture` gives the face crop [S, S, 3] uint8 RGB of a row
-    of the feature matrix, or None. `notes` are warnings, shown on top. `face_map` places test
-    faces, `words` names the expression of rows where it is known, and `extraction` tells what
-    became of the faces: name and text. `seeds` are those of the same recipe, where there are
-    several; `baseline` then stands beside all of them. `origin` tells who set the faces apart.
-    """
-
-    name: str
-    config: RunConfig
-    history: tuple[Epoch, ...]
-    evaluation: Evaluation | None
-    table: TripletTable | None
-    baseline: Baseline | None
-    results: tuple[dict[str, str], ...]
-    picture: Picture
-    notes: tuple[str, ...]
-    face_map: FaceMap | None = None
-    words: Mapping[int, str] = field(default_factory=dict)
-    extraction: tuple[tuple[str, str], ...] = ()
-    seeds: SeedGroup | None = None
-    origin: Origin = RATERS
 
 
 def render_report(data: ReportData) -> str:
-    """One self-contained HTML page: no script, and nothing to load from anywhere.
+    """Render one self-contained HTML page: no script, and nothing loaded from elsewhere.
 
-    The same data give the same text.
+    The same data give the same text, byte for byte.
     """
     evaluation, table = data.evaluation, data.table
     if evaluation is not None and not evaluation.overall.num_triplets:
@@ -102,7 +64,7 @@ def render_report(data: ReportData) -> str:
             keys=key_figures(recipe, data.baseline, seeds, data.origin) if recipe else [],
             is_original=data.config.is_original,
             figures=draw_figures(data, evaluation, search[0]),
-            kept=kept_epoch(data.history),
+            kept=data.kept,
             search=search,
             commands=_commands(data.config),
             ends=ends,
@@ -126,7 +88,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent,
+        percent=page_percent,
         counted=functools.partial(counted, form=","),
         interval=interval,
         signed=signed,
@@ -149,7 +111,7 @@ def _shown_rows(
 def _places(data: ReportData) -> list[tuple[int, str, str, str, int, str]]:
     """Faces on the map: row, left and top in percent, word, and colour with what it stands for.
 
-    There are twelve colours. Of more words the colour tells the class, where classes are known.
+    There are twelve colours. With more words than that, colours stand for emotion classes.
     """
     if data.face_map is None:
         return []
@@ -159,28 +121,32 @@ def _places(data: ReportData) -> list[tuple[int, str, str, str, int, str]]:
     if len(named) > NUM_COLOURS:
         groups = {word: EMOTIONS[word].emotion_class for word in named if word in EMOTIONS}
     colours = sorted(set(groups.values()))
-    found = []
+    dots = []
     for row, (x, y) in zip(rows, data.face_map.places.tolist(), strict=True):
         word = data.words.get(row, "")
         group = groups.get(word, "")
         is_coloured = group and colours.index(group) < NUM_COLOURS
         colour = colours.index(group) if is_coloured else NUM_COLOURS
         shown = group if is_coloured else ""
-        # A little away from the frame, so that no dot hangs over it.
+        # A dot is 11 pixels wide: 2 % of the map as a margin keeps it inside the frame.
         left, top = (f"{2 + 96 * share:.1f}" for share in (x, 1 - y))
-        found.append((row, left, top, word, colour, shown))
-    return found
+        dots.append((row, left, top, word, colour, shown))
+    return dots
 
 
 def _search_settings(results: tuple[dict[str, str], ...]) -> tuple[list[str], list[str]]:
-    """Names of a search's settings: those that vary, and those that are the same in all points."""
+    """Names of a search's settings: those that vary, and those that never do."""
     names = [name for name in (results or ({},))[0] if name not in {"key", *FIGURES}]
     varied = [name for name in names if len({row.get(name) for row in results}) > 1]
     return varied, [name for name in names if name not in varied and results[0][name]]
 
 
 def _cell(text: str, name: str) -> str:
-    forms = {"val_triplet_accuracy": percent, "stderr": percent, "val_loss": "{:.3f}".format}
+    forms = {
+        "val_triplet_accuracy": page_percent,
+        "stderr": page_percent,
+        "val_loss": "{:.3f}".format,
+    }
     try:
         return forms[name](float(text))
     except (KeyError, ValueError):
@@ -188,16 +154,16 @@ def _cell(text: str, name: str) -> str:
 
 
 def _commands(config: RunConfig) -> tuple[str, str]:
-    """The commands of both stages, with the options that are not at their defaults."""
+    """The commands of both stages, with every option that is not at its default."""
     extract = " and ".join(dict.fromkeys(map(_extract_command, config.recipes)))
     names = ",".join(recipe.folder_name for recipe in config.recipes)
     train = [f"fec train-head --features {names}"]
     for ours in (config.head, config.train, config.pairs):
         for name, default in dataclasses.asdict(type(ours)()).items():
             if name != "blocks" and (value := getattr(ours, name)) != default:
-                # Counts as they are typed: without the commas of `_plain`.
-                told = _plain(value) if isinstance(value, tuple) else value
-                train.append(f"--{name.replace('_', '-')} {told}")
+                # `_plain` would put commas into counts, which the command line does not read.
+                text = _plain(value) if isinstance(value, tuple) else value
+                train.append(f"--{name.replace('_', '-')} {text}")
     return extract, " ".join(train)
 
 
@@ -216,7 +182,7 @@ def _extract_command(recipe: FeatureRecipe) -> str:
 
 
 def _plain(value: object) -> str:
-    """A setting or count in words: layers as `512-128`, nested counts as a list."""
+    """A setting or count as text: layers as `512-128`, nested counts as a list."""
     if isinstance(value, Mapping):
         return ", ".join(f"{_words(str(name))} {_plain(part)}" for name, part in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,15 +1,14 @@
-"""Figures of the report: numbers -> SVG that takes its colours and letters from the page.
+"""Figures of the report: numbers -> SVG that takes its colours and fonts from the page.
 
-matplotlib draws with stand-in colours, which are then replaced by the page's CSS variables: one
-drawing is legible in light and in dark. Each figure is about as wide as a phone, so that its
-letters are never shrunk; wide screens set figures side by side.
+matplotlib draws with stand-in colours, which are then replaced by the page's CSS variables, so
+one drawing is legible in light and dark mode. Each figure is about as wide as a phone, so its
+text is never scaled down; wide screens show figures side by side.
 
-Pillow has its home in `faces/`, which reads pictures; here it only packs crops into the page.
+Pillow's home is `faces/`, which reads pictures; here it only packs crops into the page.
 """
 
 import base64
 import io
-import math
 import re
 import threading
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
 from fec_cache.evaluation.figures import Evaluation, GroupAccuracy
+from fec_cache.reports.typography import THIN_SPACE, page_percent
 from fec_cache.system.wording import counted
 from fec_cache.training.history import Epoch
 
@@ -33,25 +33,19 @@ _WIDTH, _HEIGHT = 5.0, 3.4  # inches: at 72 points each, 360 x 245 units
 _MAX_POINTS = 200
 CROP_SIZE = 112
 _JPEG_QUALITY = 80
-NO_FIGURE = "–"
-THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 PERCENT = PercentFormatter(1.0, decimals=0, symbol=f"{THIN_SPACE}%")
 _BAR = 0.3
-# matplotlib knows these two settings only as globals: figures are written one at a time.
+# matplotlib reads svg.fonttype and svg.hashsalt from its global rcParams only, so threads write
+# figures one at a time.
 _SETTINGS_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure as inline SVG, and its message for who cannot see it."""
+    """A figure as inline SVG, and its text alternative."""
 
     svg: str
     alt: str
-
-
-def kept_epoch(history: Sequence[Epoch]) -> Epoch | None:
-    """The epoch whose weights `fit` keeps: the first of the best."""
-    return max(history, key=lambda epoch: epoch.val_triplet_accuracy, default=None)
 
 
 def accuracy_plot(
@@ -61,16 +55,16 @@ def accuracy_plot(
 
     Args:
         evaluation: of a head, or the mean of a recipe's seeds.
-        baseline: what it is held against.
-        seeds: the single seeds behind the mean, a dot each.
+        baseline: what it is compared with.
+        seeds: the single seeds behind the mean, one dot each.
     """
     groups, others = _with_triplets(evaluation), _with_triplets(baseline)
     figure, axes = new_figure(height=0.5 + 0.85 * len(groups))
     shift = _BAR / 2 + 0.02 if others else 0.0
     _bars(axes, groups, "head", -shift)
     _bars(axes, others, "baseline", shift)
-    for one in seeds:
-        shares = [group.accuracy for group in _with_triplets(one)]
+    for seed in seeds:
+        shares = [group.accuracy for group in _with_triplets(seed)]
         heights = np.arange(len(groups)) - shift - _BAR / 2 - 0.06
         axes.plot(shares, heights, "o", markersize=3.5, color=STAND_INS["head"])
     raters = [group.rater_accuracy for group in groups]
@@ -81,14 +75,16 @@ def accuracy_plot(
     axes.set(ylim=(len(groups) - 0.45, -0.55), xlim=(0, 1), xlabel="triplet accuracy")
     axes.xaxis.set_major_formatter(PERCENT)
     axes.grid(visible=False, axis="y")
-    told = (f"{group.name} {group.accuracy:.1%}" for group in groups)
-    return Plot(to_svg(figure, "accuracy"), f"Bars of triplet accuracy by type: {', '.join(told)}.")
+    shown = (f"{group.name} {group.accuracy:.1%}" for group in groups)
+    return Plot(
+        to_svg(figure, "accuracy"), f"Bars of triplet accuracy by type: {', '.join(shown)}."
+    )
 
 
 def loss_plot(
     history: Sequence[Epoch], kept: Epoch, others: Sequence[Sequence[Epoch]] = ()
 ) -> Plot:
-    """Training and validation loss by epoch, the kept epoch marked; other seeds stand behind."""
+    """Training and validation loss by epoch, the kept epoch marked, other seeds in pale."""
     figure, axes = new_figure()
     epochs = [epoch.epoch for epoch in history]
     train, validation = zip(*((epoch.train_loss, epoch.val_loss) for epoch in history), strict=True)
@@ -113,7 +109,7 @@ def progress_plot(
     chance: float,
     others: Sequence[Sequence[Epoch]] = (),
 ) -> Plot:
-    """Validation triplet accuracy by epoch, the kept epoch and chance marked, as `loss_plot`."""
+    """Validation triplet accuracy by epoch, the kept epoch and chance marked."""
     figure, axes = new_figure()
     epochs = [epoch.epoch for epoch in history]
     accuracies = [epoch.val_triplet_accuracy for epoch in history]
@@ -162,17 +158,17 @@ def roc_plot(evaluation: Evaluation, is_similar: npt.NDArray[np.bool_]) -> Plot:
 def roc_points(
     scores: npt.NDArray[np.floating], is_similar: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Corner points of the ROC, thinned to what a figure can show.
+    """Corner points of the ROC, at most `_MAX_POINTS` of them.
 
     Args:
-        scores: [P], higher is more alike.
-        is_similar: [P], with both kinds of pair.
+        scores: [P], higher is more similar.
+        is_similar: [P] bool, with at least one pair of each kind.
 
     Returns:
-        Share of different and share of similar pairs called similar, as many of each.
+        Shares of different and of similar pairs called similar: two arrays [K] in [0, 1].
     """
     order = np.argsort(-scores, kind="stable")
-    # Pairs of one score are taken in one step, so that ties make a slope and no stairs.
+    # Pairs of equal score are taken in one step: ties make a slope, as the AUC counts them half.
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true_count = np.cumsum(is_similar[order])[ends]
     false_count = ends + 1 - true_count
@@ -180,11 +176,6 @@ def roc_points(
     false_rate = np.append(0.0, false_count / (~is_similar).sum())
     kept = np.unique(np.linspace(0, len(ends), min(_MAX_POINTS, len(ends) + 1)).astype(int))
     return false_rate[kept], true_rate[kept]
-
-
-def percent(share: float) -> str:
-    """A share as percent with one digit; a dash where it is not defined."""
-    return NO_FIGURE if math.isnan(share) else f"{100 * share:.1f}{THIN_SPACE}%"
 
 
 def jpeg_uri(crop: npt.NDArray[np.uint8] | None, size: int = CROP_SIZE) -> str:
@@ -198,7 +189,7 @@ def jpeg_uri(crop: npt.NDArray[np.uint8] | None, size: int = CROP_SIZE) -> str:
 
 
 def new_figure(height: float = _HEIGHT) -> tuple[Figure, Axes]:
-    """A figure as wide as a phone, in the page's manner."""
+    """A figure as wide as a phone, in the style of the page."""
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     figure.patch.set_visible(False)
     axes = figure.add_subplot()
@@ -214,7 +205,7 @@ def new_figure(height: float = _HEIGHT) -> tuple[Figure, Axes]:
 
 
 def _with_triplets(evaluation: Evaluation | None) -> list[GroupAccuracy]:
-    """All triplets first, then each type that there is."""
+    """All triplets first, then each type that has triplets."""
     if evaluation is None:
         return []
     return [evaluation.overall, *(g for g in evaluation.groups[:-1] if g.num_triplets)]
@@ -228,7 +219,7 @@ def _bars(axes: Axes, groups: Sequence[GroupAccuracy], name: str, shift: float) 
         # A page-coloured edge keeps the interval visible on top of its own bar.
         for edge, width in (("page", 3.6), ("ink", 1.4)):
             axes.plot(interval, [place + shift] * 2, color=STAND_INS[edge], linewidth=width)
-        label, written = percent(group.accuracy), "muted" if name == "baseline" else name
+        label, written = page_percent(group.accuracy), "muted" if name == "baseline" else name
         axes.text(1.02, place + shift, label, color=STAND_INS[written], fontsize=11, va="center")
 
 
@@ -261,7 +252,7 @@ def _behind(axes: Axes, history: Sequence[Epoch], values: Sequence[float], name:
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """The figure as an `<svg>` element without ids, addresses, fonts or colours of its own."""
+    """The figure as an `<svg>` element without ids, links, fonts or colours of its own."""
     text = io.StringIO()
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with _SETTINGS_LOCK, matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):

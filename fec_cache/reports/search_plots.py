@@ -1,4 +1,4 @@
-"""Pictures of a search, beside its results.csv: a heatmap and parallel coordinates."""
+"""Plots of a search, next to its results.csv: a heatmap and parallel coordinates."""
 
 import io
 import math
@@ -33,15 +33,15 @@ _TITLE = "validation triplet accuracy, %"
 
 
 def draw_search(folder: Path, ranked: Sequence[Ranked]) -> list[Path]:
-    """Write both pictures as PNG and SVG.
+    """Write both plots as PNG and SVG.
 
-    Where fewer than two settings vary there is no heatmap, where none does no picture at all.
+    A heatmap needs two settings that vary, parallel coordinates need one.
 
     Returns:
         The files that were written.
 
     Raises:
-        StorageFailed: the disk would not take it.
+        StorageFailed: the disk is full or the folder cannot be written.
     """
     trials = [(entry.settings, entry.val_triplet_accuracy) for entry in ranked]
     names = varied(trials)
@@ -68,7 +68,7 @@ def heatmap_figure(trials: Sequence[Trial], names: tuple[str, str]) -> Figure:
 
 
 def parallel_figure(trials: Sequence[Trial], names: Sequence[str]) -> Figure:
-    """One line a setting through its values, coloured by accuracy, the best ones on top."""
+    """One line per setting through its values, coloured by accuracy, the best on top."""
     figure = Figure(figsize=(2.0 + 1.5 * (len(names) + 1), 4.5), layout="constrained")
     axes = figure.add_subplot()
     accuracies = np.array([accuracy for _, accuracy in trials])
@@ -93,7 +93,7 @@ def parallel_figure(trials: Sequence[Trial], names: Sequence[str]) -> Figure:
 
 
 def _heights(trials: Sequence[Trial], name: str) -> npt.NDArray[np.float64]:
-    """Where each entry stands on a setting's axis, in [0, 1]."""
+    """Position of each trial on a setting's axis, [N] in [0, 1]."""
     numbers = values_of(trials, name)
     if numbers is None:
         labels, place_of = parts(trials, name)
@@ -121,7 +121,7 @@ def _write(stem: Path, figure: Figure) -> list[Path]:
     written = []
     for kind in ("png", "svg"):
         image = io.BytesIO()
-        # Without a date, and with names of its own choosing fixed: the same results, the same file.
+        # No date and a fixed salt for element ids: the same results give the same file.
         with mpl.rc_context({"svg.hashsalt": stem.name, "svg.fonttype": "none"}):
             figure.savefig(image, format=kind, dpi=120, metadata={_DATE[kind]: None})
         path = stem.with_suffix(f".{kind}")

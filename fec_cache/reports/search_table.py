@@ -1,4 +1,4 @@
-"""A search as text: its progress, and its best settings as a table."""
+"""A search as text: its progress, and a table of its best settings."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -45,9 +45,9 @@ def headline(progress: SearchProgress, elapsed_s: float) -> str:
 
 
 def rate_in_words(num_points: int, elapsed_s: float) -> str:
-    """`0.82 points/s`, or seconds a point where that is more telling."""
+    """`0.82 points/s`, or `12 s per point` below 0.1 points/s."""
     rate = num_points / max(elapsed_s, 1e-9)
-    return f"{rate:.2f} points/s" if rate >= 0.1 else f"{1 / rate:.0f} s a point"
+    return f"{rate:.2f} points/s" if rate >= 0.1 else f"{1 / rate:.0f} s per point"
 
 
 def table_of(ranked: Sequence[Ranked], num_shown: int) -> tuple[list[str], list[list[str]]]:
@@ -75,7 +75,7 @@ def table_of(ranked: Sequence[Ranked], num_shown: int) -> tuple[list[str], list[
 
 
 def _differs(name: str, settings: Sequence[Mapping[str, object]]) -> bool:
-    """Whether the heads that read an option have several values of it."""
+    """Whether an option has several values among the heads that read it."""
     return len({str(s.get(name)) for s in settings if not _is_unread(name, s)}) > 1
 
 
@@ -89,7 +89,7 @@ def _epochs(entry: Ranked) -> str:
 
 
 def value_in_words(value: object, digits: int = 4) -> str:
-    """A setting's value for people; numbers with so many digits that count."""
+    """A setting's value as text; floats are rounded to `digits` significant digits."""
     if isinstance(value, list):
         return "-".join(map(str, value)) or "none"
     if value is None:

@@ -1,4 +1,4 @@
-"""More figures of the report: what probabilities are worth, words mixed up, searches."""
+"""More figures of the report: calibration, probabilities, confusion of words, searches."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,35 +13,35 @@ from fec_cache.reports.plots import PERCENT, STAND_INS, Plot, new_figure, to_svg
 from fec_cache.system.wording import counted
 
 _NUM_BINS = 25
-# From so many words on, the table of confusion is wider than a phone and is scrolled.
+# With more words than this, the confusion table is wider than a phone and is scrolled.
 MANY_WORDS = 12
 _WIDE = 13.0
-_TOLD = 0.1
+_SMALLEST_SHOWN = 0.1
 
 
-def reliability_plot(found: Reliability) -> Plot:
-    """Predicted against observed shares of similar pairs, each dot as large as its bin."""
+def reliability_plot(bins: Reliability) -> Plot:
+    """Predicted against observed shares of similar pairs, one dot per bin."""
     figure, axes = new_figure()
     axes.plot((0, 1), (0, 1), "--", color=STAND_INS["muted"], linewidth=1)
-    axes.plot(found.predicted, found.observed, "o-", color=STAND_INS["head"], markersize=5)
+    axes.plot(bins.predicted, bins.observed, "o-", color=STAND_INS["head"], markersize=5)
     axes.set(xlabel="calibrated P(similar)", ylabel="share that is similar")
-    edge = min(1.0, max(*found.predicted, *found.observed, 0.1) + 0.05)
+    edge = min(1.0, max(*bins.predicted, *bins.observed, 0.1) + 0.05)
     axes.set(xlim=(0, edge), ylim=(0, edge))
     axes.xaxis.set_major_formatter(PERCENT)
     axes.yaxis.set_major_formatter(PERCENT)
     alt = (
-        f"Calibration curve over {counted(len(found.counts), 'bin')} of pairs: predicted and "
-        f"observed shares of similar pairs lie {100 * found.error:.1f} points apart in the mean."
+        f"Calibration curve over {counted(len(bins.counts), 'bin')} of pairs: predicted and "
+        f"observed shares of similar pairs lie {100 * bins.error:.1f} points apart on average."
     )
     return Plot(to_svg(figure, "reliability"), alt)
 
 
 def probability_plot(evaluation: Evaluation, is_similar: npt.NDArray[np.bool_]) -> Plot:
-    """How calibrated P(similar) spreads over similar and over different pairs.
+    """Histograms of calibrated P(similar) for similar and for different pairs.
 
     Args:
         evaluation: of T triplets.
-        is_similar: [3T], what the raters' majority said of its pairs, in triplet order.
+        is_similar: [3T] bool, the answer of the raters' majority per pair, in triplet order.
     """
     figure, axes = new_figure()
     probability, threshold = evaluation.probability.reshape(-1), evaluation.threshold
@@ -58,16 +58,16 @@ def probability_plot(evaluation: Evaluation, is_similar: npt.NDArray[np.bool_]) 
     medians = [np.median(probability[chosen]) for chosen in (is_similar, ~is_similar)]
     alt = (
         f"Histogram of P(similar): median {medians[0]:.1%} for similar and {medians[1]:.1%} for "
-        f"different pairs; the threshold stands at {threshold:.1%}."
+        f"different pairs; the threshold is {threshold:.1%}."
     )
     return Plot(to_svg(figure, "probability"), alt)
 
 
 def confusion_plot(counts: Sequence[Sequence[int]], words: Sequence[str]) -> Plot:
-    """Expression word of a face against that of the nearest face of somebody else, by row.
+    """Expression of a face against that of the nearest face of another person.
 
     Args:
-        counts: [W, W], rows are the face's own word.
+        counts: [W, W]; rows are the face's own word, columns that of the nearest face.
         words: W names.
     """
     table = np.array(counts, np.float64)
@@ -78,7 +78,7 @@ def confusion_plot(counts: Sequence[Sequence[int]], words: Sequence[str]) -> Plo
     figure, axes = new_figure(height=1.1 + 0.38 * len(names))
     if is_wide:
         figure.set_size_inches(_WIDE, 1.6 + 0.3 * len(names))
-    texts = [f"{100 * share:.0f}" if share >= _TOLD else "" for share in shares.ravel()]
+    texts = [f"{100 * share:.0f}" if share >= _SMALLEST_SHOWN else "" for share in shares.ravel()]
     draw_cells(axes, shares, texts, STAND_INS["head"], STAND_INS["ink"])
     turn, side = (90, "center") if is_wide else (45, "right")
     axes.set_xticks(range(len(names)), names, rotation=turn, ha=side)
@@ -100,10 +100,10 @@ def heatmap_plot(results: Sequence[Mapping[str, str]], varied: Sequence[str]) ->
         results: rows of a search's `results.csv`.
         varied: names of settings that differ between them.
     """
-    found = [
+    points = [
         ({name: _value(row.get(name, "")) for name in varied}, _accuracy(row)) for row in results
     ]
-    trials = [trial for trial in found if not math.isnan(trial[1])]
+    trials = [trial for trial in points if not math.isnan(trial[1])]
     names = [name for name in varied if name != "seed" and len(levels(trials, name)) > 1]
     if len(names) < 2:
         return None
@@ -125,7 +125,7 @@ def _accuracy(row: Mapping[str, str]) -> float:
 
 
 def _value(text: str) -> object:
-    """A cell of `results.csv`: a number, or a word as it stands there."""
+    """A cell of `results.csv`: a number if it can be read as one, else the text."""
     try:
         return float(text)
     except ValueError:

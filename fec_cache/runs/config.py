@@ -55,7 +55,7 @@ class RunConfig:
 
     @property
     def is_original(self) -> bool:
-        """Whether head and training are the original recipe's, whatever the seed and features."""
+        """Whether head and training are the original recipe's, with any seed and features."""
         head = dataclasses.replace(self.head, blocks=())
         return head == HeadConfig() and dataclasses.replace(self.train, seed=0) == TrainConfig()
 
@@ -138,10 +138,10 @@ def _recipes(fields: Mapping[str, Any], version: int) -> tuple[FeatureRecipe, ..
     else:
         listed, fingerprints = fields["recipes"], fields["fingerprints"]
     if not isinstance(listed, list) or not listed:
-        raise ValueError("recipes is no list of recipes")
+        raise ValueError("recipes is not a list of recipes")
     recipes = tuple(FeatureRecipe.from_json(json.dumps(recipe)) for recipe in listed)
     if [recipe.fingerprint for recipe in recipes] != fingerprints:
-        raise ValueError("a recipe is not the one of its fingerprint: one of them was changed")
+        raise ValueError("a recipe does not match its fingerprint, so one of them was changed")
     return recipes
 
 
@@ -156,7 +156,7 @@ def _mapping(value: object, name: str) -> dict[str, Any]:
 
 
 def _record(kind: type[Kind], value: object) -> Kind:
-    """A configuration from JSON, each field of the type that the class says."""
+    """A configuration from JSON, each field checked against its type."""
     fields = _mapping(value, kind.__name__)
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(fields) - set(hints))
@@ -166,7 +166,7 @@ def _record(kind: type[Kind], value: object) -> Kind:
 
 
 def _typed(name: str, value: object, hint: Any) -> object:
-    """A value of JSON as the type asked for; tuples stand as lists, and 1 is a float too."""
+    """A JSON value as its field's type: lists become tuples, and 1 is a valid float."""
     if typing.get_origin(hint) is tuple and isinstance(value, list):
         inner = typing.get_args(hint)[0]
         return tuple(_typed(name, entry, inner) for entry in value)

@@ -12,17 +12,17 @@ _MAX_NAME_BYTES = 200
 
 
 def check_run_name(name: str) -> None:
-    """Check that a name can be a folder's on every system, and can be typed.
+    """Check that a name is a valid folder name on every system.
 
     Raises:
-        BadOption: it cannot.
+        BadOption: it is not.
     """
     if not name or set(name) & set("/\\"):
         problem = "it must be the name of a folder, without slashes"
     elif name[0] in ".-":
         problem = "it must not begin with a dot or a dash"
     elif not name.isprintable() or name != name.strip():
-        problem = "it must not have control characters, or blanks at an end"
+        problem = "it must not have control characters, or spaces at either end"
     elif len(name.encode(errors="surrogateescape")) > _MAX_NAME_BYTES:
         problem = f"it must have at most {_MAX_NAME_BYTES} bytes"
     else:
@@ -97,7 +97,7 @@ def find_groups(workspace: Workspace, a: str, b: str) -> tuple[tuple[Path, ...],
     """
     groups = find_runs(workspace, a), find_runs(workspace, b)
     if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:
-        raise BadOption(f"{a!r} and {b!r} share a run, but each must stand on one side only.")
+        raise BadOption(f"{a!r} and {b!r} share a run, but each must be on one side only.")
     return groups
 
 

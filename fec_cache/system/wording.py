@@ -15,9 +15,16 @@ def counted(number: int, thing: str, things: str = "", form: str = "") -> str:
     return f"{number:{form}} {thing if number == 1 else things or thing + 's'}"
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share as percent; a dash for NaN."""
-    return "-" if math.isnan(share) else f"{100.0 * share:.{digits}f} %"
+def percent(share: float, digits: int = 1, space: str = " ", dash: str = "-") -> str:
+    """A share as percent, `12.3 %`.
+
+    Args:
+        share: 1.0 is 100 %.
+        digits: after the decimal point.
+        space: between number and sign; a typeset page takes a thin one.
+        dash: stands for NaN.
+    """
+    return dash if math.isnan(share) else f"{100.0 * share:.{digits}f}{space}%"
 
 
 def duration(seconds: float) -> str:

@@ -26,22 +26,22 @@ def fit(
 ) -> TrainResult:
     """Train one head; same seed and same machine give the same bytes.
 
-    The epoch best in validation triplet accuracy is kept, its probabilities calibrated there.
+    The epoch with the best validation triplet accuracy is kept, and calibrated on validation.
     Ctrl-C after the first epoch ends training, and the result is marked `interrupted`.
 
     Args:
         features: [N, D], any float dtype.
         train: triplets to learn from; the preparation is fitted on their faces only.
         validation: triplets that share no face with `train`.
-        head_config: which head.
-        config: how to train it.
-        device: in torch's words.
-        on_epoch: told after each epoch.
+        head_config: the shape of the head.
+        config: how to train it; ignored by closed-form heads.
+        device: as torch names it.
+        on_epoch: called after each epoch.
 
     Raises:
         NothingToTrain: a side is empty, or the features are not finite.
-        TrainingDiverged: the loss is no number in the first epoch; later, training just ends.
-        OutOfMemory: the device has too little of it.
+        TrainingDiverged: the loss is not finite in the first epoch; later, training only ends.
+        OutOfMemory: the device does not have enough memory.
     """
     if head_config.kind.is_closed_form:
         return fit_closed_form(features, train, validation, head_config, device, on_epoch)
@@ -74,6 +74,6 @@ def seconds_per_epoch(
     config: TrainConfig,
     device: str = "cpu",
 ) -> float:
-    """About how long one epoch will take, from a few batches on a fresh head."""
+    """About how long one epoch takes, measured over a few batches on a fresh head."""
     stack = Stack(features, train, validation, [TrainingJob(head_config, config)], device)
     return stack.seconds_per_epoch()

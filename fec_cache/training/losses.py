@@ -1,4 +1,4 @@
-"""What the losses are made of; their values and gradients are in `gradients`."""
+"""The items that each loss trains on; values and gradients are in `batched.gradients`."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,12 @@ def bce_loss(logits: Tensor, is_similar: Tensor) -> Tensor:
 def training_columns(
     loss: str, train: TripletTable, both_orders: bool = False
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """What batches of a loss are made of, one entry an item.
+    """The columns that batches of a loss are taken from, one entry per item.
 
     Args:
         loss: one of `config.LOSSES`.
         train: T triplets.
-        both_orders: each item twice, the second time with the faces of its pairs exchanged.
+        both_orders: also each item with the faces of its pairs exchanged.
 
     Returns:
         Rows of faces first: [3T, 2] pairs and their labels [3T] float32 for the losses on pairs;

@@ -1,4 +1,4 @@
-"""How many threads a training step is worth, and what to say when memory is short."""
+"""Threads and memory of a training step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ import torch
 
 from fec_cache.errors import OutOfMemory
 
-# Below this, a step is so short that threads mostly wait for each other: with a busy second core
-# two threads were measured 15 to 30 times slower than one.
+# Below this, a step is so short that threads mostly wait for each other: with a busy second core,
+# two threads were measured to be 15 to 30 times slower than one.
 _MANY_PAIRS = 256
 _SUBNORMAL = 1e-40
 
 
 @contextmanager
 def threads_for(batch_size: int, device: torch.device) -> Iterator[None]:
-    """Train small batches on one CPU thread; the caller's setting comes back at the end.
+    """Train small batches on one CPU thread; the setting is restored at the end.
 
-    The number of threads may change the last bits of a sum, so it follows from the batch size alone
-    and the same seed gives the same bytes on a busy machine too. Numbers too small for a CPU's fast
-    path count as zero: where features are mostly zero, Adam's moments fade to such numbers,
-    and the original recipe took more than four times as long.
+    The number of threads may change the last bits of a sum, so it depends on the batch size alone:
+    the same seed gives the same bytes on a busy machine too. Subnormal numbers are flushed to zero:
+    where features are mostly zero, Adam's moments decay to such numbers, and the original recipe
+    took more than four times as long.
     """
     before, was_flushed = torch.get_num_threads(), is_flushed()
     if device.type == "cpu" and batch_size < _MANY_PAIRS:
@@ -34,13 +34,13 @@ def threads_for(batch_size: int, device: torch.device) -> Iterator[None]:
 
 
 def is_flushed() -> bool:
-    """Whether this thread takes subnormal numbers for zero."""
+    """Whether this thread flushes subnormal numbers to zero."""
     return not bool(torch.tensor([_SUBNORMAL]).mul(1.0).any())
 
 
 @contextmanager
 def memory_named(device: torch.device) -> Iterator[None]:
-    """Turn what torch and numpy say when memory runs out into one named error.
+    """Turn the errors of torch and numpy for a lack of memory into one named error.
 
     Raises:
         OutOfMemory: memory ran out inside.

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.cache.joined import caches_of_recipes
-from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import BadOption
 from fec_cache.evaluation.checks import check_finite, check_logits
@@ -20,14 +19,14 @@ from fec_cache.heads.scoring import similarity_of
 from fec_cache.pairs.build import TripletCounts, TripletTable
 from fec_cache.pairs.credit import triplet_credit
 from fec_cache.pairs.labelled import Labelled
-from fec_cache.runs.checkpoint import load_head, load_seen_faces
+from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig
 from fec_cache.runs.find import find_groups
 from fec_cache.system.reporter import LOGGING, SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import load_labelled
-from fec_cache.workflows.overlap import find_overlap, row_labels, warn_of_missing
+from fec_cache.workflows.loading.triplets import load_labelled
+from fec_cache.workflows.measuring.overlap import LeakCheck, row_labels, warn_of_missing
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,9 @@ class CompareOutcome:
         return {
             "a": list(self.names[0]),
             "b": list(self.names[1]),
-            "triplets": {name: plain(asdict(found)) for name, found in self.comparisons.items()},
+            "triplets": {
+                name: plain(asdict(comparison)) for name, comparison in self.comparisons.items()
+            },
             "num_left_out": self.num_left_out,
             "redrawn": self.redrawn,
             "overlap": list(self.overlap),
@@ -58,13 +59,13 @@ class CompareOutcome:
         rows = [
             [
                 name,
-                str(found.num_triplets),
-                percent(found.accuracy_a),
-                percent(found.accuracy_b),
-                _signed(found),
-                f"{found.only_a:.0f} : {found.only_b:.0f}",
+                str(comparison.num_triplets),
+                percent(comparison.accuracy_a),
+                percent(comparison.accuracy_b),
+                _signed(comparison),
+                f"{comparison.only_a:.0f} : {comparison.only_b:.0f}",
             ]
-            for name, found in self.comparisons.items()
+            for name, comparison in self.comparisons.items()
         ]
         columns = ["triplets", "number", "A", "B", "A - B, points", "only A : only B"]
         sides = [", ".join(names) for names in self.names]
@@ -79,7 +80,7 @@ class CompareOutcome:
         ]
         if not np.isnan(overall.mcnemar_p):
             lines.append(
-                f"McNemar's exact test, which takes triplets for independent: "
+                f"McNemar's exact test, which treats triplets as independent: "
                 f"p = {overall.mcnemar_p:.2g}"
             )
         if self.num_left_out:
@@ -91,7 +92,7 @@ class CompareOutcome:
 
 @dataclass(frozen=True)
 class _Answers:
-    """One run's answers: faces [T, 3] of each triplet by id, and how right each answer is [T]."""
+    """One run's answers on T triplets: face ids `faces` [T, 3], `credit` [T] in [0, 1]."""
 
     name: str
     table: TripletTable
@@ -142,11 +143,11 @@ def _outcome(
     keeps = _common([*a, *b])
     kept, people = a[0].table.take(keeps[0]), a[0].people
     units, redrawn = units_of(kept, people)
-    credits = [one.credit[keep] for one, keep in zip([*a, *b], keeps, strict=True)]
+    credits = [run.credit[keep] for run, keep in zip([*a, *b], keeps, strict=True)]
     return CompareOutcome(
-        names=(tuple(one.name for one in a), tuple(one.name for one in b)),
+        names=(tuple(run.name for run in a), tuple(run.name for run in b)),
         comparisons=compare_by_type(credits[: len(a)], credits[len(a) :], kept.types, units),
-        num_left_out=max(len(one.credit) for one in [*a, *b]) - len(kept),
+        num_left_out=max(len(run.credit) for run in [*a, *b]) - len(kept),
         redrawn=redrawn,
         overlap=warned,
         origin=origin_of(workspace.data_dir).note,
@@ -154,12 +155,12 @@ def _outcome(
 
 
 class _Measuring:
-    """Takes the answers of one run after the other; the test split is read once a set of caches."""
+    """Measures one run after the other; the test split is read once per set of caches."""
 
     def __init__(self, workspace: Workspace, allow_overlap: bool, reporter: Reporter) -> None:
         self.warned: list[str] = []
-        self._workspace, self._allow_overlap, self._reporter = workspace, allow_overlap, reporter
-        self._labels = read_face_labels(workspace.data_dir)
+        self._workspace, self._reporter = workspace, reporter
+        self._check = LeakCheck.of(workspace, allow_overlap)
         self._read: tuple[object, Labelled] | None = None
         self._counts: TripletCounts | None = None
 
@@ -167,9 +168,7 @@ class _Measuring:
         """One run's answers on the test split."""
         head, config = load_head(folder)
         labelled = self._labelled(config)
-        seen = load_seen_faces(folder, config)
-        overlap = find_overlap(self._workspace, seen, labelled, self._labels)
-        overlap.refuse_unless(self._allow_overlap, folder.name)
+        overlap = self._check.overlap(folder, config, labelled)
         self.warned += [f"{folder.name}: {line}" for line in overlap.in_words()]
         features, triplets = labelled.matrix.features, labelled.table
         check_finite(features, triplets.rows)
@@ -178,16 +177,16 @@ class _Measuring:
         return _Answers(
             folder.name,
             triplets,
-            row_labels(labelled, self._labels),
+            row_labels(labelled, self._check.labels),
             np.array(labelled.matrix.face_ids, "S")[triplets.rows],
             triplet_credit(similarity, triplets.odd),
         )
 
     def _labelled(self, config: RunConfig) -> Labelled:
-        """The test split on a run's caches; the last one is kept, since seeds come in a row."""
+        """The test split on a run's caches; the last is kept, since seeds follow one another."""
         if self._read is None or self._read[0] != config.recipes:
             caches = caches_of_recipes(self._workspace.cache_dir, config.recipes)
-            # What is said of the split is mostly the same for other caches of the same faces.
+            # Other caches of the same faces give the same messages: they are shown once.
             is_first = self._read is None
             reporter = self._reporter if is_first else SILENT
             labelled = load_labelled(self._workspace, "test", caches, 0.0, reporter)
@@ -200,13 +199,13 @@ class _Measuring:
         return self._read[1]
 
 
-def _common(everyone: list[_Answers]) -> list[npt.NDArray[np.bool_]]:
-    """Masks of the triplets that all runs have features for; they leave the same ones, in order."""
-    shared = set.intersection(*(set(one.faces.ravel().tolist()) for one in everyone))
-    known = np.array(sorted(shared), everyone[0].faces.dtype)
-    return [np.asarray(np.isin(one.faces, known).all(axis=1), np.bool_) for one in everyone]
+def _common(runs: list[_Answers]) -> list[npt.NDArray[np.bool_]]:
+    """A mask per run of the triplets that all runs have features for: the same ones, in order."""
+    shared = set.intersection(*(set(run.faces.ravel().tolist()) for run in runs))
+    known = np.array(sorted(shared), runs[0].faces.dtype)
+    return [np.asarray(np.isin(run.faces, known).all(axis=1), np.bool_) for run in runs]
 
 
-def _signed(found: Comparison) -> str:
-    error = "too few" if np.isnan(found.stderr) else f"+- {100 * found.stderr:.1f}"
-    return f"{100 * found.difference:+.1f} {error}"
+def _signed(comparison: Comparison) -> str:
+    error = "too few" if np.isnan(comparison.stderr) else f"+- {100 * comparison.stderr:.1f}"
+    return f"{100 * comparison.difference:+.1f} {error}"

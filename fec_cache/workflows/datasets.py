@@ -1,4 +1,4 @@
-"""Making a set: synthetic faces, or labelled pictures."""
+"""Making a data set: synthetic faces, or labelled pictures."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

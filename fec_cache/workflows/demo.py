@@ -1,4 +1,4 @@
-"""The whole job on synthetic faces: what `fec demo` and `make demo` show."""
+"""Every stage in turn on synthetic faces: what `fec demo` and `make demo` show."""
 
 import json
 import logging
@@ -27,8 +27,9 @@ from fec_cache.workflows.checks import DEMO_MARKER
 from fec_cache.workflows.datasets import synthesize
 from fec_cache.workflows.evaluate import evaluate
 from fec_cache.workflows.extract import extract
-from fec_cache.workflows.report import write_report
-from fec_cache.workflows.search import SearchRequest, grid_search
+from fec_cache.workflows.report import require_report, write_report
+from fec_cache.workflows.search import grid_search
+from fec_cache.workflows.searching.request import SearchRequest
 from fec_cache.workflows.train import HeadRequest, train
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """What the demo shows at its end."""
+    """The figures, verdicts and report of a demo."""
 
     original: EvaluateOutcome
     best: EvaluateOutcome
@@ -57,7 +58,7 @@ class DemoOutcome:
         }
 
     def parts(self) -> Parts:
-        """For people: the table and where the report is."""
+        """For people: the table of figures and the path of the report."""
         head = self.best.config.head
         named = f"best of the grid ({head.head} {'-'.join(map(str, head.hidden))})"
         raters = [percent(group.rater_accuracy) for group in self.best.evaluation.groups]
@@ -92,14 +93,15 @@ def demo(
         faces: how many to draw.
         triplets: how many to judge.
         backbone: by name; without one see `choose_backbone`.
-        reporter: for what is told on the way.
+        reporter: for messages, warnings and progress.
 
     Raises:
-        BadOption: there is no such backbone, or so many faces or triplets cannot be.
-        OutputExists: `out` holds something else, as a set of the user's own.
-        WeightsNotFound: no backbone's weights are at hand.
-        FecError: see the stages.
+        BadOption: there is no such backbone, or the number of faces or triplets is not possible.
+        OutputExists: `out` holds something else.
+        WeightsNotFound: no backbone has its weights here, and none can be downloaded.
+        MissingExtra: a library of the report is not installed.
     """
+    require_report()
     started = time.perf_counter()
     chosen = _begin(out, faces, triplets, backbone, reporter)
     workspace = Workspace(out / "data", out / "cache", out / "runs")
@@ -123,10 +125,10 @@ def demo(
 
 
 def choose_backbone(reporter: Reporter) -> str:
-    """The best backbone whose weights are at hand or can be fetched, saying which and why.
+    """The best backbone whose weights are here or can be downloaded; a message says which and why.
 
     Raises:
-        WeightsNotFound: none is.
+        WeightsNotFound: there is none.
     """
     place = find_local_weights(FIRST_CHOICE)
     if place:
@@ -148,9 +150,9 @@ def choose_backbone(reporter: Reporter) -> str:
 
 
 def _begin(out: Path, faces: int, triplets: int, backbone: str | None, reporter: Reporter) -> str:
-    """Check what was asked for, make the folder and mark it as the demo's own; the backbone.
+    """Check the request, make the folder and mark it as a demo; gives the backbone.
 
-    Only a marked folder is written into again.
+    Only a marked folder is overwritten by a later demo.
     """
     check_out(out, DEMO_MARKER, "fec demo")
     SyntheticConfig(faces=faces, triplets=triplets)
@@ -166,12 +168,12 @@ def _begin(out: Path, faces: int, triplets: int, backbone: str | None, reporter:
 def _predict_two(
     workspace: Workspace, outcome: EvaluateOutcome, reporter: Reporter
 ) -> tuple[Verdict, ...]:
-    """The pair that is similar in the first test triplet, and one that is not."""
+    """Verdicts on the similar pair of the first test triplet, and on a different pair."""
     triplet, odd = outcome.labelled.table.rows[0].tolist(), int(outcome.labelled.table.odd[0])
-    alike = [row for place, row in enumerate(triplet) if place != odd]
+    similar = [row for place, row in enumerate(triplet) if place != odd]
     judge = Judge.load(outcome.folder)
     verdicts = []
-    for name, rows in (("similar", alike), ("different", [alike[0], triplet[odd]])):
+    for name, rows in (("similar", similar), ("different", [similar[0], triplet[odd]])):
         a, b = (outcome.labelled.picture_of[row] for row in rows)
         first, second = (workspace.images_dir / face.image_path for face in (a, b))
         verdicts.append(judge.compare(first, second, a.box, b.box))

@@ -27,16 +27,13 @@ from fec_cache.inference.precision import choose_precision
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import (
-    read_splits,
-    table_of_faces,
-    warn_of_random_weights,
-)
+from fec_cache.workflows.loading.faces import read_splits, table_of_faces
+from fec_cache.workflows.loading.triplets import warn_of_random_weights
 
 
 @dataclass(frozen=True)
 class ExtractOutcome:
-    """What it did."""
+    """The result of an extraction."""
 
     summary: ExtractSummary
     backbone: str
@@ -70,7 +67,7 @@ class ExtractOutcome:
             f"{summary.num_missing} without an image",
         ]
         if summary.num_same:
-            lines.append(f"Of these, other names of a picture counted already: {summary.num_same}")
+            lines.append(f"Of these, copies of a picture counted before: {summary.num_same}")
         if self.num_rejected:
             lines.append(
                 f"{self.num_rejected} of {counted(self.num_rows, 'row')} rejected: see rejected.csv"
@@ -88,17 +85,17 @@ class ExtractOutcome:
 
 
 def _slowest(summary: ExtractSummary) -> str:
-    """Seconds of work of each stage, most first."""
+    """Seconds of work per stage, largest first."""
     spent = {name: getattr(summary.seconds, name) for name in STAGES}
     ordered = sorted(spent.items(), key=lambda entry: -entry[1])
     return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
 
 
 def extract(workspace: Workspace, config: ExtractConfig, reporter: Reporter) -> ExtractOutcome:
-    """Bring the caches of a backbone's layers up to the data folder.
+    """Extract the features of every face of the data folder that the caches lack.
 
     Raises:
-        FecError: see the stages; what was sealed before stays.
+        FecError: see the stages; shards that were sealed before stay.
     """
     check_devices(config.device_names)
     find_architecture(config.backbone)
@@ -134,7 +131,7 @@ def extract(workspace: Workspace, config: ExtractConfig, reporter: Reporter) -> 
 def _caches(
     workspace: Workspace, recipes: Sequence[FeatureRecipe], annotations: Sequence[Annotations]
 ) -> list[FeatureCache]:
-    """A cache for each recipe, with the rejected rows of the CSV files beside its features."""
+    """A cache for each recipe; the rejected rows of the CSV files are listed in each."""
     rejected = [row for part in annotations for row in part.rejected]
     caches = [FeatureCache.create(workspace.cache_dir, recipe) for recipe in recipes]
     for cache in caches:
@@ -150,10 +147,10 @@ def _recipes(
     config: ExtractConfig,
     reporter: Reporter,
 ) -> list[FeatureRecipe]:
-    """The recipes that were asked for; the way of decoding is chosen here, and said."""
+    """One recipe per layer; how images are decoded is chosen here, and reported."""
 
     def recipes(decode: str) -> list[FeatureRecipe]:
-        """All of them with one way of decoding."""
+        """All recipes with one way of decoding."""
         return recipes_of(
             backbone,
             config.crop_margin,
@@ -218,5 +215,6 @@ def _detail(progress: ExtractProgress) -> str:
 
 
 def _counters(summary: ExtractSummary) -> dict[str, Any]:
-    """The counters of a summary; its clock holds a lock, which cannot be copied."""
+    """The counters of a summary by name."""
+    # Not `asdict`: it copies deeply, and the clock of the stages holds a lock.
     return {name: getattr(summary, name) for name in summary.__dataclass_fields__}

@@ -1,4 +1,4 @@
-"""All runs of a folder as one table; a damaged run is named and left out."""
+"""All runs of a folder as one table; a damaged run is reported and left out."""
 
 import csv
 import io
@@ -21,10 +21,10 @@ from fec_cache.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class Standing:
-    """One run. Accuracies are triplet accuracies, shares; NaN where they were not measured.
+    """One run. Accuracies are shares of triplets; NaN if not measured.
 
-    `low` and `high` are the 95 % interval of `test`; `triplets` names what both were measured on,
-    so that runs on other triplets are not compared by mistake.
+    `low` and `high` are the 95 % interval of `test`; `triplets` is the digest of the training
+    triplets, so that runs on other triplets are not compared by mistake.
     """
 
     run: str
@@ -47,7 +47,7 @@ COLUMNS = tuple(entry.name for entry in fields(Standing))
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Runs in order, and why others could not be read."""
+    """Runs in order, and the errors of runs that could not be read."""
 
     standings: tuple[Standing, ...]
     damaged: tuple[str, ...]
@@ -58,7 +58,7 @@ class Leaderboard:
         return {"runs": [asdict(entry) for entry in self.standings], "damaged": list(self.damaged)}
 
     def to_csv(self) -> bytes:
-        """One line a run; what was not measured is empty."""
+        """One line per run; cells are empty if not measured."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(COLUMNS)
@@ -98,27 +98,27 @@ class Leaderboard:
 def leaderboard(
     workspace: Workspace, sort: str, csv_path: Path | None, reporter: Reporter
 ) -> Leaderboard:
-    """Read every run; a column's name sorts, best or shortest first.
+    """Read every run, sorted by a column, best or shortest first.
 
     Raises:
-        BadOption: there is no such column, or the file to write is a folder.
-        MissingData: there is no run that can be read.
+        BadOption: there is no such column, or `csv_path` is a folder.
+        MissingData: no run can be read.
     """
     if sort not in COLUMNS:
         raise BadOption(f"sort is {sort!r}, but it must be one of: {', '.join(COLUMNS)}.")
     if csv_path is not None and csv_path.is_dir():
         raise BadOption(f"{csv_path} is a folder. Name a file: --csv FILE.")
-    found: list[Standing] = []
+    standings: list[Standing] = []
     damaged: list[str] = []
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
         try:
-            found.append(_standing(path.parent))
+            standings.append(_standing(path.parent))
         except FecError as error:
             damaged.append(f"{path.parent.name}: {error}")
             reporter.warning(f"left out: {error}")
-    if not found:
+    if not standings:
         raise MissingData(f"{workspace.runs_dir} has no trained head. Run: fec train-head")
-    board = Leaderboard(tuple(_sorted(found, sort)), tuple(damaged), workspace.runs_dir)
+    board = Leaderboard(tuple(_sorted(standings, sort)), tuple(damaged), workspace.runs_dir)
     if csv_path is not None:
         write_atomically(csv_path, board.to_csv())
     return board
@@ -152,12 +152,12 @@ def _standing(folder: Path) -> Standing:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A JSON object beside a run; empty where it is not there or is damaged."""
+    """A JSON object in a run's folder; empty if it is missing or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _part(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -172,10 +172,10 @@ def _number(fields: Mapping[str, Any], name: str) -> float:
 
 
 def _sorted(standings: Sequence[Standing], column: str) -> list[Standing]:
-    """By a column, what was not measured last; names from a to z, figures from the best."""
+    """By a column: names from a to z, figures from the best; missing figures go last."""
 
     def order(entry: Standing) -> tuple[bool, Any, str]:
-        """What sorts one run."""
+        """The sort key of one run."""
         value = getattr(entry, column)
         is_missing = isinstance(value, float) and math.isnan(value)
         if is_missing:

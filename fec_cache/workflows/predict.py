@@ -1,4 +1,4 @@
-"""`fec predict`: two pictures of files, in the boxes that the data folder knows for them."""
+"""`fec predict` as one call: two picture files, with their annotated boxes if there are any."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ def predict(
     """Say whether two picture files show similar expressions.
 
     Args:
-        workspace: of the annotations that may know where the faces are.
+        workspace: its annotations may name the boxes of the faces.
         run: the folder of the trained head.
         paths: of the pictures.
-        boxes: of the faces: none (as annotated, else the whole pictures), one for both, or two.
+        boxes: of the faces: none (annotated boxes, else whole pictures), one for both, or two.
         weights: files of the networks' weights, if they are not found elsewhere.
         device: in torch's words, or `auto`.
         reporter: for warnings.
@@ -52,8 +52,8 @@ def boxes_of_pictures(
 ) -> tuple[Box, ...]:
     """The annotated boxes if both pictures belong to the data folder, else none.
 
-    A head knows faces, not scenes: in the annotated box it sees what it was trained on. Of several
-    faces in one picture the largest is used, with a warning.
+    Heads were trained on faces in their annotated boxes. If a picture has several faces, the
+    largest is used, with a warning.
     """
     names = [_name_in(workspace.images_dir, picture) for picture in pictures]
     known = _boxes_by_name(workspace, set(names) - {""})
@@ -62,8 +62,8 @@ def boxes_of_pictures(
     for name in dict.fromkeys(names):
         if len(known[name]) > 1:
             reporter.warning(
-                f"{counted(len(known[name]), 'face')} on {name}: the largest is used, or give "
-                "--box."
+                f"{counted(len(known[name]), 'face')} on {name}: the largest is used. Choose "
+                "another with --box."
             )
     boxes = tuple(max(known[name], key=_area) for name in names)
     shown = " and ".join(",".join(f"{side:g}" for side in box) for box in boxes)

@@ -1,4 +1,4 @@
-"""A run, whatever of it is there -> its report page."""
+"""`fec report` as one call: a run and its figures -> a report page; missing parts are stated."""
 
 import csv
 from collections import Counter
@@ -24,7 +24,7 @@ from fec_cache.evaluation.face_map import FaceMap, map_faces
 from fec_cache.evaluation.outcome import EvaluateOutcome
 from fec_cache.evaluation.seed_group import SeedGroup
 from fec_cache.faces.images import load_face
-from fec_cache.reports.page import MARKER, Picture, ReportData, render_report
+from fec_cache.reports.data import MARKER, Picture, ReportData
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig, load_config
 from fec_cache.runs.files import REPORT_NAME, RESULTS_NAME
@@ -32,12 +32,13 @@ from fec_cache.runs.find import find_run, find_runs
 from fec_cache.runs.history import load_history
 from fec_cache.search.results import by_setting
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.extras import require
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.baseline import check_seeds, named_rivals
 from fec_cache.workflows.evaluate import evaluate
-from fec_cache.workflows.seed_group import find_seeds, measure_seeds
+from fec_cache.workflows.measuring.baseline import check_seeds, named_rivals
+from fec_cache.workflows.measuring.seed_group import find_seeds, measure_seeds
 
 _MARKER_WITHIN = 4096
 _NUM_REASONS = 3
@@ -52,24 +53,27 @@ def write_report(
     is_forced: bool = False,
     against: str | None = None,
 ) -> Path:
-    """Write the report of a run with all seeds of its recipe; what is missing is said on the page.
+    """Write the report of a run with all seeds of its recipe; missing parts are stated there.
 
     Args:
         workspace: the folders.
         run_name: a run, or several seeds of one recipe as `fec compare` takes them, the first of
-            which is shown; the newest without a name.
+            which is shown; by default the newest run.
         out: the page. [default: in the run]
-        allow_overlap: insist although test faces were trained on.
+        allow_overlap: go on even if test faces were seen in training.
         reporter: for warnings.
-        is_forced: overwrite a file that is no report.
-        against: runs to hold it against, as `fec compare` takes them; else the original recipe.
+        is_forced: overwrite a file that is not a report.
+        against: runs to compare with, as `fec compare` takes them; by default those of the original
+            recipe.
 
     Raises:
         MissingData: there is no such run.
+        MissingExtra: matplotlib or jinja2 is not installed.
         BadOption: the runs that were named are not seeds of one recipe.
-        OutputExists: `out` is there and is no report, and the run is not forced.
+        OutputExists: `out` exists and is not a report, and `is_forced` is False.
         FacesLeak: test faces were seen in training.
     """
+    require_report()
     folders = find_runs(workspace, run_name) if run_name else (find_run(workspace, None),)
     check_seeds(folders)
     path = out or folders[0] / REPORT_NAME
@@ -77,8 +81,21 @@ def write_report(
         _check_out(path)
     rivals = find_runs(workspace, against) if against else ()
     data = _gather(workspace, folders, rivals, allow_overlap, reporter)
+    # Imported here: matplotlib and jinja2 are an extra.
+    from fec_cache.reports.page import render_report
+
     write_atomically(path, render_report(data).encode())
     return path
+
+
+def require_report() -> None:
+    """Check, before any work starts, that the libraries of the report are installed.
+
+    Raises:
+        MissingExtra: matplotlib or jinja2 is not installed.
+    """
+    for module in ("jinja2", "matplotlib"):
+        require(module, "report")
 
 
 def _gather(
@@ -115,7 +132,7 @@ def _gather(
 
 
 def _check_out(path: Path) -> None:
-    """Raise `OutputExists` where a report would take the place of something else."""
+    """Raise `OutputExists` if the path holds anything but a report."""
     if path.is_dir():
         raise OutputExists(f"{path} is a folder. Name a file, as --out {path / REPORT_NAME}.")
     if not path.exists():
@@ -123,15 +140,15 @@ def _check_out(path: Path) -> None:
     with path.open("rb") as file:
         if MARKER.encode() not in file.read(_MARKER_WITHIN):
             raise OutputExists(
-                f"{path} is there and is not a report of fec. Name another file with --out, or "
-                "insist with --force."
+                f"{path} exists and is not a report of fec. Name another file with --out, or "
+                "overwrite it with --force."
             )
 
 
 def _evaluate(
     workspace: Workspace, folder: Path, allow_overlap: bool, reporter: Reporter
 ) -> tuple[EvaluateOutcome | None, str]:
-    """The figures, or none and why."""
+    """The figures, or None and the reason."""
     try:
         return evaluate(workspace, folder, allow_overlap, reporter), ""
     except (MissingData, CacheMismatch, CacheNotFound) as error:
@@ -148,7 +165,7 @@ def _baseline(
     allow_overlap: bool,
     reporter: Reporter,
 ) -> Baseline | None:
-    """What the recipe is held against: the runs that were named, else the original recipe."""
+    """The comparison with the runs that were named, or else with the original recipe."""
     ours = seeds.evaluations if seeds else [outcome.evaluation]
     labelled = outcome.labelled
     if rivals:
@@ -167,19 +184,19 @@ def _face_map(folder: Path, outcome: EvaluateOutcome | None) -> FaceMap | None:
 
 
 def _expressions(workspace: Workspace, outcome: EvaluateOutcome | None) -> dict[int, str]:
-    """Expression word by row, where the set's maker wrote it down."""
+    """Expression word by row of the feature matrix, as far as the set has labels."""
     if outcome is None:
         return {}
     labels = read_face_labels(workspace.data_dir)
-    shown = outcome.labelled.picture_of.items()
-    return {row: labels[ref].expression for row, ref in shown if ref in labels}
+    faces = outcome.labelled.picture_of.items()
+    return {row: labels[ref].expression for row, ref in faces if ref in labels}
 
 
 def _extraction(
     workspace: Workspace, config: RunConfig, outcome: EvaluateOutcome | None
 ) -> tuple[tuple[str, str], ...]:
-    """What became of the faces, cache by cache, and of the test triplets."""
-    told: list[tuple[str, str]] = []
+    """Names and texts: how many faces each cache has, and how many test triplets were used."""
+    facts: list[tuple[str, str]] = []
     try:
         caches = caches_of_recipes(workspace.cache_dir, config.recipes).caches
         for cache in caches:
@@ -189,17 +206,17 @@ def _extraction(
             failed = f"{len(manifest.failed)} failed"
             if reasons:
                 failed += f" ({'; '.join(f'{count} x {reason}' for reason, count in reasons)})"
-            told.append((cache.folder.name, f"features of {counted(num_faces, 'face')}, {failed}"))
+            facts.append((cache.folder.name, f"features of {counted(num_faces, 'face')}, {failed}"))
     except FecError as error:
-        told.append(("cache", str(error)))
+        facts.append(("cache", str(error)))
     if outcome is not None:
-        told.append(("test triplets", outcome.labelled.counts.in_words()))
-    return tuple(told)
+        facts.append(("test triplets", outcome.labelled.counts.in_words()))
+    return tuple(facts)
 
 
 def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
     def picture(row: int) -> npt.NDArray[np.uint8] | None:
-        """The crop of one row, or None."""
+        """The crop [S, S, 3] uint8 of one row, or None."""
         if outcome is None or row not in outcome.labelled.picture_of:
             return None
         ref = outcome.labelled.picture_of[row]
@@ -222,7 +239,7 @@ def _results(folder: Path, reporter: Reporter) -> tuple[dict[str, str], ...]:
     try:
         with (folder / RESULTS_NAME).open(encoding="utf-8", newline="") as file:
             rows = tuple(csv.DictReader(file, strict=True))
-        # Too many cells stand under None, too few are None: then nobody knows what belongs where.
+        # DictReader keeps surplus cells under the key None and fills missing ones with None.
         if all(None not in row and None not in row.values() for row in rows):
             return by_setting(rows)
         reason = "its lines are of different lengths"

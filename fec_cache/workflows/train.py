@@ -1,4 +1,4 @@
-"""`fec train-head` as one call, and how a trained head is saved."""
+"""`fec train-head` as one call: features and triplets -> a trained head, saved as a run."""
 
 import hashlib
 import json
@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fec_cache import __version__
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.joined import CacheSet
 from fec_cache.datasets.origin import origin_of
 from fec_cache.errors import OutputExists
 from fec_cache.evaluation.validation import calibration_error
@@ -26,17 +24,13 @@ from fec_cache.runs.trained import TrainedHead
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
 from fec_cache.system.reporter import LOGGING, Reporter
+from fec_cache.system.version import VERSION
 from fec_cache.system.wording import duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit as fit_arrays
 from fec_cache.training.history import Epoch, TrainResult
-from fec_cache.workflows.labelled import (
-    label_pairs,
-    load_training,
-    split_labelled,
-    warn_of_random_weights,
-)
+from fec_cache.workflows.loading.triplets import label_training, load_training
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class HeadRequest:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        """Check the name: a run is one folder inside of the runs' folder."""
+        """Check the name: a run is one folder inside the folder of runs."""
         if self.name is not None:
             check_run_name(self.name)
 
@@ -93,7 +87,9 @@ def train(
     """Train one head and save it as a run.
 
     Raises:
-        FecError: no features, no triplets, or a full disk.
+        NothingToTrain: no triplet has features for all three faces, or too few are left.
+        OutputExists: the name is that of a search.
+        StorageFailed: the disk is full or the folder cannot be written.
     """
     device = str(choose_device(request.device))
     if unread := point.unread():
@@ -101,7 +97,7 @@ def train(
     if request.name is not None:
         _check_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, reporter)
-    point = point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
+    point = _as_read(point, labelled)
     result = _fit(labelled, split, point, device, reporter)
     folder = workspace.runs_dir / (request.name or _run_name(labelled, point, request.pairs))
     remove_quietly(folder / RESULTS_NAME)  # of an earlier search under this name
@@ -119,7 +115,7 @@ def fit(
     device: str = "auto",
     reporter: Reporter = LOGGING,
 ) -> TrainedHead:
-    """Train one head on cached features. Without configurations: the original recipe.
+    """Train one head on cached features; the default configurations are the original recipe.
 
     Args:
         cache: from `open_cache`, or several whose features are put side by side.
@@ -145,14 +141,15 @@ def fit(
         True
     """
     split = split or PairConfig()
-    caches = CacheSet((cache,) if isinstance(cache, FeatureCache) else tuple(cache))
-    warn_of_random_weights(caches.recipes, reporter)
-    labelled = label_pairs(pairs, caches, split.min_agreement, reporter)
-    parts = split_labelled(labelled, split, reporter)
-    point = Point(head or HeadConfig(), train or TrainConfig()).on(caches.blocks)
-    point = point.replaced(unread_defaults(point.head.head))
-    result = _fit(labelled, parts, point, str(choose_device(device)), reporter)
-    return trained_head(labelled, parts, point, split, result)
+    labelled, sides = label_training(cache, pairs, split, reporter)
+    point = _as_read(Point(head or HeadConfig(), train or TrainConfig()), labelled)
+    result = _fit(labelled, sides, point, str(choose_device(device)), reporter)
+    return trained_head(labelled, sides, point, split, result)
+
+
+def _as_read(point: Point, labelled: Labelled) -> Point:
+    """The point as it is trained: on these features, with defaults for options never read."""
+    return point.replaced(unread_defaults(point.head.head)).on(labelled.caches.blocks)
 
 
 def _fit(
@@ -172,13 +169,13 @@ def _fit(
 
 
 def unread_note(head: str, names: Sequence[str]) -> str:
-    """Says which options a head ignores."""
+    """A warning that names the options which a head ignores."""
     options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
     return f"the {head} head does not read {options}"
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise `OutputExists` where a search keeps its best head."""
+    """Raise `OutputExists` if a search keeps its best head in the folder."""
     if (folder / SEARCH_NAME).exists():
         raise OutputExists(
             f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
@@ -189,7 +186,7 @@ def _check_folder(folder: Path) -> None:
 def trained_head(
     labelled: Labelled, split: Split, point: Point, pairs: PairConfig, result: TrainResult
 ) -> TrainedHead:
-    """A result of training with what it was trained on, ready to be saved as a run."""
+    """A result of training with its data and configuration, ready to be saved as a run."""
     data = {
         "folder": str(labelled.data_dir),
         "origin": origin_of(labelled.data_dir).note,
@@ -199,7 +196,7 @@ def trained_head(
         "num_validation_triplets": len(split.validation),
         "num_dropped_between": split.num_dropped,
         "rows": asdict(labelled.counts),
-        "fec_cache": __version__,
+        "fec_cache": VERSION,
     }
     config = RunConfig(labelled.caches.recipes, point.head, point.train, pairs, data)
     error = calibration_error(result.head, labelled.matrix.features, split.validation)
@@ -216,11 +213,11 @@ def _run_name(labelled: Labelled, point: Point, pairs: PairConfig) -> str:
 
 
 def scope_of(labelled: Labelled, pairs: PairConfig) -> str:
-    """Names the features, the triplets and their parting: what a search's point is tried on."""
+    """Digest of the features, the triplets and the split: what a head was trained on."""
     fingerprints = ",".join(recipe.fingerprint for recipe in labelled.caches.recipes)
     return digest_of([fingerprints, labelled.digest, asdict(pairs)])
 
 
 def digest_of(parts: Sequence[object]) -> str:
-    """Sha256 of parts as JSON, in hex."""
+    """Sha256 of the parts as JSON, 64 hex digits."""
     return hashlib.sha256(json.dumps(list(parts), sort_keys=True).encode()).hexdigest()

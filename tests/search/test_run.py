@@ -148,12 +148,12 @@ class TestFailures:
 
 
 def test_scatter_heads_of_a_grid_share_their_scatters(tmp_path, monkeypatch):
-    """Each equals the head that is worked out alone, and pairs are summed once a preparation."""
-    from fec_cache.training import closed_form as closed
+    """Each equals the head that is solved alone, and pairs are summed once per preparation."""
+    from fec_cache.heads import scatter
     from fec_cache.training.fit import fit
 
-    found, real = [], closed.pair_scatters
-    monkeypatch.setattr(closed, "pair_scatters", lambda *a: found.append(1) or real(*a))
+    found, real = [], scatter.pair_scatters
+    monkeypatch.setattr(scatter, "pair_scatters", lambda *a: found.append(1) or real(*a))
     values = {
         "head": ["embedding", "scatter"],
         "hidden": [(8,)],

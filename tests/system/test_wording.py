@@ -13,6 +13,7 @@ def test_the_noun_agrees_with_its_number():
 
 def test_shares_are_percent():
     assert (percent(0.1234), percent(1.0, 0), percent(math.nan)) == ("12.3 %", "100 %", "-")
+    assert (percent(0.5, space="_"), percent(math.nan, dash="none")) == ("50.0_%", "none")
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_report_of_an_unevaluated_grid_and_without_test_split(place):
     assert "no test figures" in result.stderr
     page = (place.folder / "half.html").read_text()
     assert "fec evaluate" in page
-    assert "<b>Mind:</b> The report has no test figures: " in page
+    assert "<b>Note:</b> The report has no test figures: " in page
 
 
 def test_heads_train_without_the_images(place):

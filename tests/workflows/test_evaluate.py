@@ -141,7 +141,7 @@ def test_json_is_complete_and_the_card_agrees_with_it(place):
     counts = found["row_counts"]
     assert counts["num_rows"] == counts["num_used"] + counts["num_ties"]
     card = (place.folder / "runs" / "first" / "model_card.md").read_text()
-    for told in ("## Data", "## Recipe", "## Figures", "## Limits", "## Meant for", "## Not for"):
+    for told in ("## Data", "## Recipe", "## Figures", "## Limits", "## Intended use"):
         assert told in card
     assert f"{100 * overall['accuracy']:.1f} %" in card
     assert found["test_digest"] in card
@@ -198,7 +198,7 @@ def test_the_original_recipe_stands_beside_another_head(place):
     assert found["baseline"]["this_head"]["difference"] == pytest.approx(difference)
     assert plain[0]["baseline"] is None
     text = place.ok("evaluate", "--run", "other").output
-    assert "Against the original recipe, 2 seeds:" in text
+    assert "Compared with the original recipe, 2 seeds:" in text
     compared = json.loads(place.ok("compare", "other", "plain-*", "--json").stdout)
     overall = compared["triplets"]["all"]
     assert overall["difference"] == pytest.approx(difference)

@@ -8,9 +8,9 @@ from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.claims import CLAIMS_NAME
 from fec_cache.cache.folders import MANIFEST_NAME, RECIPE_NAME, SHARDS_NAME
 from fec_cache.cache.locking import LOCK_NAME
+from fec_cache.cache.maintenance.rebuild import find_leftovers, shard_paths
 from fec_cache.cache.manifest import Manifest
 from fec_cache.cache.provenance import PROVENANCE_NAME, read_provenance
-from fec_cache.cache.rebuild import find_leftovers, shard_paths
 from fec_cache.cache.recipe_file import recipe_bytes
 from fec_cache.cache.views import FAILURES_NAME, TABLE_NAME, VIEW_NAMES, digest_of
 from fec_cache.errors import CacheDamaged, CacheNotFound

@@ -13,7 +13,7 @@ from fec_cache.errors import BadOption, FecError
 from fec_cache.system.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fec_cache.workflows.cache import Told
+    from fec_cache.workflows.caches.inspection import CacheReport
 
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
 
@@ -32,9 +32,9 @@ def cache_group() -> None:
 def list_command(console: Console, workspace: Workspace) -> None:
     """List all caches, damaged ones too: recipe, faces, failures, size and state."""
     _check_any(workspace)
-    from fec_cache.workflows.cache import list_summaries
+    from fec_cache.workflows.caches.inspection import list_summaries
 
-    _tell(console, list_summaries(workspace.cache_dir))
+    _show(console, list_summaries(workspace.cache_dir))
 
 
 @cache_group.command()
@@ -45,9 +45,9 @@ def info(console: Console, workspace: Workspace, name: str | None) -> None:
     """Show one cache: its recipe, shards, failures by reason, and the runs that made it."""
     _check_any(workspace, name)
     from fec_cache.cache.catalogue import select_cache
-    from fec_cache.workflows.cache import describe
+    from fec_cache.workflows.caches.inspection import describe
 
-    _tell(console, describe(select_cache(workspace.cache_dir, name, "fec cache info")))
+    _show(console, describe(select_cache(workspace.cache_dir, name, "fec cache info")))
 
 
 @cache_group.command()
@@ -58,16 +58,16 @@ def verify(console: Console, workspace: Workspace, names: Sequence[str]) -> None
     """Check every byte of the named caches, or of all; exit code 1 if anything is damaged."""
     folders = _find_folders(workspace, names)
     from fec_cache.cache.maintenance.verify import verify_cache, verify_index
-    from fec_cache.workflows.cache import tell_verified
+    from fec_cache.workflows.caches.inspection import verified_report
 
     reports = []
     with console.progress("Checking", "caches") as step:
         for number, folder in enumerate(folders, start=1):
             reports.append(verify_cache(folder))
             step(number, len(folders), folder.name)
-    told = tell_verified(reports, verify_index(workspace.cache_dir))
-    _tell(console, told)
-    if not told.is_well:
+    report = verified_report(reports, verify_index(workspace.cache_dir))
+    _show(console, report)
+    if not report.is_well:
         click.get_current_context().exit(1)
 
 
@@ -81,9 +81,9 @@ def repair(console: Console, workspace: Workspace, names: Sequence[str]) -> None
     The next `fec extract` recomputes only the faces of the dropped shards.
     """
     folders = _find_folders(workspace, names)
-    from fec_cache.workflows.cache_maintenance import repair_caches as run_repair
+    from fec_cache.workflows.caches.maintenance import repair_caches as run_repair
 
-    _tell(console, run_repair(workspace.cache_dir, folders, console))
+    _show(console, run_repair(workspace.cache_dir, folders, console))
 
 
 @cache_group.command()
@@ -119,9 +119,9 @@ def export(
     Paths and boxes come from the data folder; without it they are left empty.
     """
     _check_any(workspace, features)
-    from fec_cache.workflows.cache_maintenance import export_one as run_export
+    from fec_cache.workflows.caches.maintenance import export_one as run_export
 
-    _tell(console, run_export(workspace, features, out, kind, force, console))
+    _show(console, run_export(workspace, features, out, kind, force, console))
 
 
 @cache_group.command()
@@ -145,18 +145,18 @@ def prune(
     if whole and (not names or unused):
         raise BadOption("--whole deletes caches: name them, and leave out --unused.")
     folders = _find_folders(workspace, names)
-    from fec_cache.workflows.cache_maintenance import prune_caches as run_prune
-    from fec_cache.workflows.cache_maintenance import remove_caches as run_removal
+    from fec_cache.workflows.caches.maintenance import prune_caches as run_prune
+    from fec_cache.workflows.caches.maintenance import remove_caches as run_removal
 
     if whole:
         listing = ", ".join(folder.name for folder in folders)
         if not (dry_run or yes):
             _confirm(f"Delete {listing}?")
-        _tell(console, run_removal(folders, dry_run))
+        _show(console, run_removal(folders, dry_run))
         return
     if unused and not (dry_run or yes):
         _confirm("Delete the features of faces that are no longer in --data?")
-    _tell(console, run_prune(workspace, folders, unused, dry_run, console))
+    _show(console, run_prune(workspace, folders, unused, dry_run, console))
 
 
 def _check_any(workspace: Workspace, name: str | None = None) -> None:
@@ -184,8 +184,8 @@ def _confirm(question: str) -> None:
         raise FecError("Nothing was deleted. Answer with y, or add --yes.")
 
 
-def _tell(console: Console, told: "Told") -> None:
-    console.result(told.parts, told.fields)
+def _show(console: Console, report: "CacheReport") -> None:
+    console.result(report.parts, report.fields)
 
 
 COMMANDS = (cache_group,)

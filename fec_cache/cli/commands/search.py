@@ -109,8 +109,8 @@ def grid_search(
     chosen = (options[name] for name in ("sampler", "trials", "sampler_seed", "choose"))
     check_search(space, *chosen)
     check_training(workspace, features, name, device)
-    from fec_cache.workflows.search import SearchRequest
     from fec_cache.workflows.search import grid_search as run_search
+    from fec_cache.workflows.searching.request import SearchRequest
     from fec_cache.workflows.train import HeadRequest
 
     wanted = SearchRequest(space=space, **options)

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass, field
 
-from fec_cache import __version__
 from fec_cache.errors import BadOption
 from fec_cache.system.checks import check_choice, check_range
+from fec_cache.system.version import VERSION
 
 KEEPS = ("original", "crop")
 RETRIES = ("all", "transient", "none")
@@ -200,4 +200,4 @@ class DownloadConfig:
     def user_agent(self) -> str:
         """The User-Agent header: name, version, purpose and contact."""
         contact = f"; {self.contact}" if self.contact else ""
-        return f"fec-cache/{__version__} (research download of the FEC set{contact})"
+        return f"fec-cache/{VERSION} (research download of the FEC set{contact})"

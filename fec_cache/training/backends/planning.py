@@ -18,6 +18,8 @@ from fec_cache.training.backends.processes import can_fork, timed_in_processes
 from fec_cache.training.batched.shared_data import SharedData
 from fec_cache.training.batched.stack import TrainingJob, stack_key
 
+# On two cores 8 heads side by side gained a sixth; beyond that the weights leave the caches and
+# stacking loses (docs/performance.md). GPUs want more.
 WIDTHS = (8, 32, 128)
 # Starting the processes takes about this long.
 _WORTH_PROCESSES_S = 1.0

@@ -1,7 +1,6 @@
-"""K heads of any kind, one after the other by autograd: what trains a head without code of its own.
+"""K heads of any kind, one after the other by autograd, for heads without hand-written steps.
 
-Each step takes several times as long as one by hand; a head that is worth it gets steps in
-`pairings` or a module beside it. Shapes as in `pairings`.
+Steps by hand are in `pairings` and `embeddings`. Shapes as in `pairings`.
 """
 
 import copy
@@ -118,7 +117,7 @@ class StackedByAutograd(StackedHeads):
 
 @contextmanager
 def _drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let the global generator of a CPU or GPU continue where another one stands, and back."""
+    """Let the global generator of a CPU or GPU continue from another generator's state."""
     device = generator.device
     get: Callable[[], Tensor] = torch.get_rng_state
     put: Callable[[Tensor], None] = torch.set_rng_state

@@ -1,4 +1,4 @@
-"""K embedding heads side by side: each face goes through the MLP once, whatever its pairs.
+"""K embedding heads side by side: each face of an item goes through the MLP once.
 
 Shapes as in `pairings`; E is the size of the embedding.
 """
@@ -40,7 +40,7 @@ class StackedEmbeddings(StackedMlpHeads):
     """Logits come from the distances of the normalised outputs of an MLP."""
 
     def initial_own(self, heads: Sequence[PairHead]) -> list[Tensor]:
-        """Logarithm of the scale, and threshold: [*k, 1, 1], to stand beside [*k, B, P]."""
+        """Logarithm of the scale, and threshold: [*k, 1, 1], to broadcast against [*k, B, P]."""
         known = [cast(EmbeddingHead, head) for head in heads]
         scales = [head.log_scale.detach().view(1, 1) for head in known]
         thresholds = [head.threshold.detach().view(1, 1) for head in known]

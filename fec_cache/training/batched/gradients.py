@@ -1,7 +1,7 @@
-"""The losses of `heads.losses` by hand: value and gradient for K heads side by side.
+"""Losses by hand: value and gradient for K heads side by side.
 
 Shapes: `*k` is (K,) or (); B items with P = 1 pair (losses on pairs) or 3 (losses on triplets).
-The tests hold every one against autograd.
+The tests compare each one with autograd.
 """
 
 from abc import ABC, abstractmethod
@@ -18,9 +18,9 @@ Answers = tuple[Tensor, ...]
 class LossGradient(ABC):
     """One loss.
 
-    `of_distances` says whether it looks at distances instead of logits; `ignores_shift`, whether
-    the same number added to all logits of an item leaves it as it is. What then has no gradient
-    is held still: its gradient would be a rounding error, which Adam blows up to a whole step.
+    `of_distances` says whether it reads distances instead of logits; `ignores_shift`, whether
+    adding one number to all logits of an item leaves it unchanged. A parameter without influence
+    is held: its gradient would be a rounding error, which Adam scales up to a whole step.
 
     Answers have the logits' number of dimensions: [*k, B, 1], or [*k, B, 3] for shares of votes.
     """
@@ -35,7 +35,7 @@ class LossGradient(ABC):
         Args:
             values: logits or distances [*k, B, P].
             answers: of the batch.
-            share: 1 / B as a tensor [] (a number would be wrapped anew at each step).
+            share: 1 / B as a tensor [] (torch would wrap a number into a tensor at each step).
             out: [*k, B, P].
         """
 
@@ -76,8 +76,8 @@ class ContrastiveGradient(LossGradient):
 class OddOneOutGradient(LossGradient):
     """Softmax over the similarities of a triplet; answers: shares of votes.
 
-    The raters are taken to name the face without which the other two are most alike, each with
-    some noise; so the votes of a triplet are soft labels, and doubtful ones weigh less.
+    Raters are modelled as naming the face whose removal leaves the most similar pair, with noise;
+    so the votes of a triplet are soft labels, and doubtful triplets weigh less.
 
     Source: Zheng, Pereira, Baker & Hebart, "Revealing interpretable object representations from
     human behavior", ICLR 2019, arXiv:1901.02915, equation 2, with shares for its single answers.
@@ -127,7 +127,7 @@ def _margins(device: torch.device) -> Tensor:
     return _MARGINS[device]
 
 
-# Made once: a copy from the backend would not fit into a CUDA graph.
+# Made once per device: a CUDA graph cannot record a copy from the CPU.
 _MARGINS: dict[torch.device, Tensor] = {}
 
 GRADIENTS: dict[str, LossGradient] = {

@@ -48,8 +48,8 @@ class ValidationSet:
 class JobState:
     """What one job keeps from its first epoch to its last, however its steps are computed.
 
-    `noise` is where its dropout masks come from: torch's random state as the initial weights left
-    it, which is what a plain loop would draw from.
+    `noise` gives its dropout masks. It continues from torch's random state after the initial
+    weights were drawn, as in a plain training loop.
     """
 
     def __init__(

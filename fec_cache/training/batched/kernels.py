@@ -1,4 +1,4 @@
-"""Many small kernels as few: compiled functions, and whole chunks of steps as one CUDA graph."""
+"""Fewer kernel launches: compiled functions, and whole chunks of steps as one CUDA graph."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class Compiled:
-    """A function of tensors as one kernel; as it is where there is no compiler, which is told."""
+    """A compiled function of tensors; without a compiler it logs that and runs uncompiled."""
 
     def __init__(self, function: Callable[..., None]) -> None:
         """Take a function that changes its arguments in place; it is compiled at the first call."""
@@ -25,7 +25,9 @@ class Compiled:
                 self._fast(*arguments)
                 self._is_proven = True
                 return
-            except Exception as error:  # compilers fail in many ways, and before they run anything
+            except Exception as error:
+                # Compilers fail in many ways, but before the function changes anything; after one
+                # success an error is the function's own.
                 if self._is_proven:
                     raise
                 reason = str(error).strip().splitlines()[0][:120]
@@ -37,8 +39,8 @@ class Compiled:
 class GraphedSteps:
     """A run of training steps, recorded once and replayed for chunks of the same shapes.
 
-    A step of a small head is a score of kernels of a few microseconds; started one by one from
-    Python they would leave the GPU idle most of the time.
+    A step of a small head is about twenty kernels of a few microseconds each; launched one by one
+    from Python they would leave the GPU idle most of the time.
     """
 
     def __init__(
@@ -51,10 +53,10 @@ class GraphedSteps:
         """Record.
 
         Args:
-            run: trains on a chunk, given as tensors on the GPU; what it changes is in `kept`, in
-                the chunk, or no matter.
+            run: trains on a chunk, given as tensors on the GPU; all lasting changes are to `kept`
+                and to the chunk.
             chunk: tensors like those of every later call.
-            kept: parameters and what the optimiser remembers: as before when this returns.
+            kept: parameters and the optimiser's state; restored before this returns.
             noise: the generators that `run` draws from.
         """
         self._chunk = [tensor.clone() for tensor in chunk]
@@ -63,7 +65,8 @@ class GraphedSteps:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            run(*self._chunk)  # libraries and compilers set themselves up outside of the record
+            # Libraries and compilers initialise here: that cannot be recorded.
+            run(*self._chunk)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         for generator, state in zip(noise, states, strict=True):

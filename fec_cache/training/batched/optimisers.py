@@ -1,7 +1,7 @@
-"""Adam, AdamW and SGD for K heads side by side, each with its own step size and weight decay.
+"""Adam, AdamW and SGD for K heads side by side, each with its own learning rate and weight decay.
 
-torch's own optimisers know one step size for a tensor. On a CPU their fused kernels are called for
-each head's part of it; elsewhere the same formulas are written out, so that one compiled kernel or
+torch's own optimisers have one learning rate per tensor. On a CPU their fused kernels are called
+for each head's slice; elsewhere the same formulas are written out, so that one compiled kernel or
 one CUDA graph holds them.
 """
 
@@ -110,7 +110,7 @@ class WrittenOptimiser(Optimiser):
         decay = torch.tensor([config.weight_decay for config in configs], device=device)
         if len(configs) == 1:
             lr, decay = lr[0], decay[0]
-        # [*k, 1, ...] to stand beside each parameter.
+        # [*k, 1, ...], to broadcast against each parameter.
         self._rates = [
             (lr.view(*lr.shape, *tail), decay.view(*lr.shape, *tail))
             for tail in ([1] * (p.dim() - lr.dim()) for p in self._values)

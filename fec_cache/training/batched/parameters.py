@@ -1,4 +1,4 @@
-"""What K heads learn and its gradients, in memory that one kernel can sweep.
+"""What K heads learn and its gradients, laid out so that one kernel can update them.
 
 Shapes: `*k` is (K,) for K heads side by side, or () for one: a plain product is faster than a
 batched one.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Views begin at multiples of so many numbers: 64 bytes, a cache line and a vector of AVX-512.
+# Views begin at multiples of 16 numbers: 64 bytes, one cache line and one AVX-512 vector.
 _ALIGNMENT = 16
 
 
@@ -27,7 +27,7 @@ class Parameters:
     """Tensors [*k, ...] that are learned, as `values`, and their gradients, as `grads`.
 
     `swept` and `swept_grads` are what an optimiser works on: for one head a single vector each,
-    because a kernel's start costs as much as a thousand numbers; for several the tensors.
+    because launching a kernel costs as much as a thousand numbers; for several the tensors.
     """
 
     def __init__(self, initial: Sequence[Tensor], num_heads: int) -> None:

@@ -1,4 +1,4 @@
-"""Features that stay on the device from the first epoch to the last, ready for the first layer."""
+"""Prepared features that stay on the device during training."""
 
 import warnings
 
@@ -18,9 +18,9 @@ _CHUNK = 8192
 
 
 class Resident:
-    """Prepared features on the device, or the features as stored and how to prepare a batch.
+    """Prepared features on the device, or stored features that are prepared batch by batch.
 
-    The preparation has nothing to learn by gradients: it is applied once, where memory allows.
+    The preparation has no gradients, so it is applied only once if memory allows.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class Resident:
         device: torch.device,
         max_prepared_bytes: int = _MAX_PREPARED_BYTES,
     ) -> None:
-        """Fit the preparation of a head and take the features in.
+        """Fit the preparation of a head and put the features on the device.
 
         Args:
             features: [N, D], any float dtype.
             train_faces: rows of the faces that the preparation is fitted on.
             head: on the device.
-            device: where to.
+            device: where the features are kept.
             max_prepared_bytes: above this, features stay as stored.
         """
         stored = matrix_on(features, device)
@@ -70,7 +70,7 @@ class Resident:
         return out
 
     def all(self) -> Tensor:
-        """Prepared features of all faces, [N, width], whatever memory that takes."""
+        """Prepared features of all faces, [N, width], even above `max_prepared_bytes`."""
         return self._matrix if self._stored is None else self._prepared(self._stored)
 
     def _prepare(self, features: Tensor) -> Tensor:
@@ -90,7 +90,8 @@ def matrix_on(features: npt.NDArray[np.floating], device: torch.device) -> Tenso
     """Features [N, D] in their own dtype (float16 or float32) on a device, uncopied on the CPU."""
     known = features.dtype in (np.float16, np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a read-only matrix: nothing here writes to it
+        # torch warns of a read-only matrix; nothing here writes to it.
+        warnings.simplefilter("ignore")
         return torch.from_numpy(features if known else features.astype(np.float32)).to(device)
 
 
@@ -102,7 +103,7 @@ def share_preparation(fitted: PairHead, head: PairHead) -> None:
 def check_features(
     features: npt.NDArray[np.floating], train: TripletTable, validation: TripletTable
 ) -> None:
-    """Raise `NothingToTrain` where a side is empty or a feature is no finite number."""
+    """Raise `NothingToTrain` if a side is empty or any feature is not finite."""
     if not len(train) or not len(validation):
         raise NothingToTrain(
             f"{len(train)} training and {counted(len(validation), 'validation triplet')}: both "

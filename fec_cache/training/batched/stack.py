@@ -1,4 +1,4 @@
-"""Heads of one shape, trained side by side on one resident matrix of features."""
+"""Heads of one shape, trained side by side on one matrix of features."""
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -28,13 +28,14 @@ class TrainingJob:
     train: TrainConfig
 
 
+# Steps to measure by: the first few allocate memory and are not timed.
 _WARM_UP, _TIMED = 5, 40
 
 JobCallback = Callable[[int, Epoch], None]
 
 
 def stack_key(job: TrainingJob) -> Hashable:
-    """Jobs with equal keys can stand in one stack.
+    """Jobs with equal keys can be trained in one stack.
 
     They share the head's shape, preparation, loss, optimiser and batch size. Learning rate, weight
     decay, dropout rate, seed, epochs and patience may differ.

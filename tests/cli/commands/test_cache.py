@@ -94,11 +94,11 @@ def test_damage_is_found_named_repaired_and_redone(place, folder):
         "shards/00000.h5"
     ]
     text = place.ok("cache", "repair").stdout
-    assert "0 faces kept; 1 thing struck" in text
-    assert "images.index: damaged lines struck" in text
+    assert "0 faces kept; 1 item dropped" in text
+    assert "images.index: damaged lines dropped" in text
     assert told(place, "verify")["is_sound"]
     assert json.loads(place.ok(*extract, "--json").stdout)["num_computed"] == 120
-    assert "nothing to mend" in place.ok("cache", "repair", folder.name).stdout
+    assert "nothing to repair" in place.ok("cache", "repair", folder.name).stdout
 
 
 @pytest.mark.parametrize("name", ["all.h5", "all.npz", "all.parquet", "all"])
@@ -108,7 +108,7 @@ def test_export_writes_one_file_and_replaces_none(place, name):
     assert found["format"] == {".npz": "npz", ".parquet": "parquet"}.get(name[3:], "hdf5")
     assert "or replace it: --force" in place.fails("cache", "export", "--out", name)
     place.ok("cache", "export", "--out", name, "--force")
-    assert "faces.csv has an ending of no known format; expected .h5, .npz, .parquet, .hdf5" in (
+    assert "faces.csv has a suffix of no known format; expected .h5, .npz, .parquet, .hdf5" in (
         place.misused("cache", "export", "--out", "faces.csv")
     )
 
@@ -124,7 +124,7 @@ def test_export_needs_no_data_folder(place):
 def test_prune_takes_leftovers_unused_faces_and_whole_caches(place, folder):
     (folder / "shards" / "00007.h5").write_bytes(b"12345")
     assert (
-        "1 left file and 0 unused faces would go, 5 B"
+        "1 leftover file and 0 unused faces would be removed, 5 B"
         in place.ok("cache", "prune", "--dry-run").stdout
     )
     assert told(place, "prune")["caches"][0]["files"] == ["shards/00007.h5"]

@@ -124,7 +124,7 @@ def test_names_of_something_else_are_refused(place):
 
 def test_other_code_is_another_search(place, monkeypatch):
     place.ok("grid-search", *GRID)
-    monkeypatch.setattr("fec_cache.workflows.search_keeper.TRAINER_VERSION", "newer")
+    monkeypatch.setattr("fec_cache.workflows.searching.request.TRAINER_VERSION", "newer")
     line = place.fails("grid-search", *GRID)
     assert "other version of the training code" in line
     result = place.ok("grid-search", *GRID[:-2], "--name", "again")
@@ -320,12 +320,12 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
     )
     told = process.stderr
     assert process.returncode == 130, told
-    assert b"run the same command again to go on" in told or b"The same command goes on" in told
+    assert b"run the same command again to go on" in told or b"The same command resumes" in told
     assert b"Traceback" not in told
     before = rows_of(folder_of(place, "i") / "results.csv")
     assert 0 < len(before) < 10
     things = b"point" if len(before) == 1 else b"points"
-    assert b"%d %s done and kept" % (len(before), things) in told
+    assert b"%d %s done and saved" % (len(before), things) in told
     # The best head so far can be used at once.
     config = load_head(folder_of(place, "i"))[1]
     assert f"{config.train.lr:.12g}" == f"{float(before[0]['lr']):.12g}"

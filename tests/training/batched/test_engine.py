@@ -8,21 +8,18 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from fec_cache.heads.config import HeadConfig
-from fec_cache.heads.kinds import head_names
+from fec_cache.heads.kinds import head_kinds
 from fec_cache.heads.registry import build_head
 from fec_cache.testing.planted import planted_set
 from fec_cache.training.batched.engine import Engine, Items
 from fec_cache.training.batched.gradients import GRADIENTS
 from fec_cache.training.batched.job_state import JobState
-from fec_cache.training.batched.kernels import Compiled
-from fec_cache.training.batched.optimisers import FusedOptimiser, WrittenOptimiser
-from fec_cache.training.batched.parameters import Parameters
 from fec_cache.training.batched.resident import Resident, share_preparation
 from fec_cache.training.config import LOSSES, OPTIMIZERS, TrainConfig
 from fec_cache.training.losses import training_columns
-from tests.training.plain_losses import batch_loss
+from tests.training.plain_losses import batch_loss, torch_optimizer
 
-TRAINED = [head for head in head_names() if head != "scatter"]
+TRAINED = [kind.name for kind in head_kinds() if not kind.is_closed_form]
 NUM_STEPS = 200
 CPU = torch.device("cpu")
 
@@ -37,17 +34,6 @@ def idle_parameters(kind, loss, num_layers=2):
     if GRADIENTS[loss].ignores_shift:
         return {"threshold" if kind == "embedding" else last_bias}
     return {"log_scale", "threshold"} if GRADIENTS[loss].of_distances else set()
-
-
-def torch_optimizer(head, config):
-    kinds = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "sgd": lambda p, **rest: torch.optim.SGD(p, momentum=0.9, **rest),
-    }
-    return kinds[config.optimizer](
-        head.parameters(), lr=config.lr, weight_decay=config.weight_decay
-    )
 
 
 def plain_loop(features, train, head_config, config, num_steps):
@@ -176,115 +162,6 @@ def test_stacked_heads_end_where_each_ends_alone(kind, loss):
     for ours, head, config in zip(together, heads, configs, strict=True):
         (alone,) = by_engine(features, train, [head], [config], 60)
         assert_same_weights(ours, alone)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_gradients_of_losses_equal_autograds(loss):
-    head = build_head(HeadConfig("embedding"), 4)
-    _, train = planted_set(num_triplets=40)
-    answers = tuple(torch.from_numpy(column) for column in training_columns(loss, train)[1:])
-    answers = tuple(a if a.dim() == 2 else a[:, None] for a in answers)
-    written = GRADIENTS[loss]
-    logits = torch.randn(len(answers[0]), 3 if len(answers[0]) == 40 else 1, requires_grad=True)
-    flat = logits.squeeze(-1)
-    plain = tuple(a if a.shape[1] == 3 else a[:, 0] for a in answers)
-    wanted_loss = batch_loss_of(loss, head, flat, plain)
-    (wanted,) = torch.autograd.grad(wanted_loss, logits)
-    with torch.no_grad():
-        values = head.distance(logits) if written.of_distances else logits
-        share, out = torch.tensor(1 / len(logits)), torch.empty_like(logits)
-        ours = written.gradient(values, answers, share, out)
-        if written.of_distances:
-            ours = -ours / head.log_scale.exp()
-        each = written.per_item(values, answers)
-    torch.testing.assert_close(ours, wanted, rtol=1e-5, atol=1e-8)
-    assert each.mean().item() == pytest.approx(wanted_loss.item(), rel=1e-5)
-
-
-def batch_loss_of(loss, head, logits, answers):
-    """The loss of given logits: a head that compares nothing hands them on."""
-
-    class Given:
-        distance = staticmethod(head.distance)
-        calls = 0
-
-        def compare(self, a, b):
-            self.calls += 1
-            return logits if logits.dim() == 1 else logits[:, self.calls - 1]
-
-    return batch_loss(loss, Given(), torch.zeros(len(logits), 3, 1), answers)
-
-
-@pytest.mark.parametrize("make", [FusedOptimiser, WrittenOptimiser])
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("num_heads", [1, 3])
-def test_optimisers_equal_torchs(make, kind, num_heads):
-    configs = [
-        TrainConfig(optimizer=kind, lr=10.0**-index, weight_decay=0.1 * index)
-        for index in range(1, num_heads + 1)
-    ]
-    lead = (num_heads,) if num_heads > 1 else ()
-    initial = [torch.randn(*lead, 5, 3), torch.randn(*lead, 1, 2)]
-    parameters = Parameters(initial, num_heads)
-    optimiser = make(parameters, configs)
-    plain = [
-        [torch.nn.Parameter((t[index] if lead else t).clone()) for t in initial]
-        for index in range(num_heads)
-    ]
-    theirs = [
-        torch_optimizer(torch.nn.ParameterList(own), config)
-        for own, config in zip(plain, configs, strict=True)
-    ]
-    for step in range(7):
-        if step == 4:  # a stack that goes on with some of its heads hands the memory over
-            state = optimiser.state_of(range(num_heads))
-            optimiser = make(parameters, configs)
-            optimiser.restore(state)
-        for grad, initial_value in zip(parameters.grads, initial, strict=True):
-            grad.copy_(torch.randn_like(initial_value))
-        for index, own in enumerate(plain):
-            for parameter, grad in zip(own, parameters.grads, strict=True):
-                parameter.grad = (grad[index] if lead else grad).clone()
-        optimiser.step()
-        for optimizer in theirs:
-            optimizer.step()
-    for index, own in enumerate(plain):
-        for parameter, value in zip(own, parameters.values, strict=True):
-            ours = value[index] if lead else value
-            torch.testing.assert_close(ours, parameter.data, rtol=1e-5, atol=1e-7)
-
-
-class TestCompiled:
-    def test_without_a_compiler_one_line_says_so_and_the_function_is_called(
-        self, monkeypatch, caplog
-    ):
-        def broken(function, **_):
-            def fail(*arguments):
-                raise RuntimeError("Cannot find a working compiler\nand much more")
-
-            return fail
-
-        monkeypatch.setattr(torch, "compile", broken)
-        function = Compiled(lambda tensor: tensor.add_(1.0))
-        value = torch.zeros(2)
-        function(value)
-        function(value)
-        assert value.tolist() == [2.0, 2.0]
-        assert len(caplog.records) == 1
-        assert "Cannot find a working compiler" in caplog.text
-        assert "much more" not in caplog.text
-
-    def test_what_fails_after_it_has_worked_is_raised(self, monkeypatch):
-        monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-
-        def picky(tensor):
-            if len(tensor) > 2:
-                raise RuntimeError("too long")
-
-        function = Compiled(picky)
-        function(torch.zeros(2))
-        with pytest.raises(RuntimeError, match="too long"):
-            function(torch.zeros(3))
 
 
 @pytest.mark.gpu

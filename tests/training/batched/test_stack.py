@@ -1,39 +1,17 @@
 """Stacked training: every job ends as if it had been trained alone."""
 
 import dataclasses
-import re
 import resource
 
 import pytest
-import torch
 
 from fec_cache.errors import OutOfMemory, TrainingDiverged
 from fec_cache.heads.config import HeadConfig
 from fec_cache.testing.planted import planted_split
-from fec_cache.training.backends.planning import plan_stacks
-from fec_cache.training.backends.process_pool import JobPool, StackPlan
 from fec_cache.training.batched.stack import Stack, TrainingJob, stack_key
 from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit
-
-PLAIN = TrainConfig(epochs=3, batch_size=64)
-
-
-def variants(head="concat"):
-    """Jobs of one key that differ in all that may differ."""
-    shape = HeadConfig(head=head, hidden=(16,))
-    return [
-        TrainingJob(shape, PLAIN),
-        TrainingJob(dataclasses.replace(shape, dropout=0.3), dataclasses.replace(PLAIN, seed=5)),
-        TrainingJob(shape, dataclasses.replace(PLAIN, lr=1e-2, weight_decay=0.1, seed=1)),
-    ]
-
-
-def assert_same(ours, alone):
-    assert [e.epoch for e in ours.history] == [e.epoch for e in alone.history]
-    for name, value in alone.head.state_dict().items():
-        if name not in ("calibration", "bends"):
-            torch.testing.assert_close(ours.head.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+from tests.training.jobs import PLAIN, assert_same, variants
 
 
 @pytest.mark.parametrize("head", ["concat", "symmetric", "embedding"])
@@ -109,62 +87,6 @@ def test_jobs_of_other_shapes_have_other_keys():
     assert stack_key(TrainingJob(HeadConfig(dropout=0.5), PLAIN)) == stack_key(job)
 
 
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_a_crew_trains_jobs_of_any_keys_in_their_order(num_processes):
-    data = planted_split()
-    jobs = [*variants(), *variants("embedding")]
-    mixed = [jobs[index] for index in (3, 0, 4, 1, 5, 2)]
-    pool = JobPool(*data, mixed, StackPlan(2, num_processes, 0.0, ""))
-    seen = []
-    pool.advance(1, lambda index, epoch: seen.append((index, epoch.epoch)))
-    assert sorted(seen) == [(index, 1) for index in range(6)]
-    pool.keep([5, 2, 0])
-    pool.advance(99)
-    assert [len(history) for history in pool.histories] == [3, 3, 3]
-    for index, result in zip((5, 2, 0), pool.finish(), strict=True):
-        assert_same(result, fit(*data, mixed[index].head, mixed[index].train))
-    pool.close()
-
-
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_results_come_stack_by_stack(num_processes):
-    data = planted_split()
-    jobs = [*variants(), *variants("embedding")]
-    pool = JobPool(*data, jobs, StackPlan(2, num_processes, 0.0, ""))
-    pool.advance(1)
-    pool.keep([5, 2, 0])
-    found, known = {}, []
-
-    def done(indices, results):
-        known.append([len(history) for history in pool.histories])
-        found.update(zip(indices, results, strict=True))
-
-    pool.complete(99, None, done)
-    pool.close()
-    assert known[0] != [3, 3, 3]
-    assert known[-1] == [3, 3, 3]
-    for index, job in enumerate(jobs[number] for number in (5, 2, 0)):
-        assert_same(found[index], fit(*data, job.head, job.train))
-
-
-def test_processes_hand_errors_and_divergence_on(caplog):
-    features, train, validation = planted_split()
-    wild = TrainConfig(lr=1e3, epochs=2, batch_size=64, optimizer="sgd")
-    jobs = [TrainingJob(HeadConfig(), wild), TrainingJob(HeadConfig(), PLAIN)]
-    pool = JobPool(features * 1e4, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
-    pool.advance(2)
-    bad, good = pool.finish()
-    assert isinstance(bad, TrainingDiverged)
-    assert len(good.history) == 2
-    pool.close()
-    pool = JobPool(features, train, validation, jobs, StackPlan(1, 2, 0.0, ""))
-    for process in pool._backend._workers.values():
-        process.kill()
-    with pytest.raises(OutOfMemory, match="ended by itself"):
-        pool.advance(1)
-    pool.close()
-
-
 def test_lack_of_memory_is_named():
     features, train, validation = planted_split()
     huge = TrainingJob(HeadConfig(hidden=(65536, 65536, 65536)), TrainConfig(batch_size=64))
@@ -175,17 +97,3 @@ def test_lack_of_memory_is_named():
             Stack(features, train, validation, [huge])
     finally:
         resource.setrlimit(resource.RLIMIT_AS, soft)
-
-
-def test_a_plan_says_what_it_measured():
-    data = planted_split()
-    jobs = [
-        TrainingJob(HeadConfig(hidden=(16,)), dataclasses.replace(PLAIN, seed=s)) for s in range(9)
-    ]
-    plan = plan_stacks(*data, jobs)
-    assert plan.width in (1, 8)
-    assert plan.seconds_per_epoch > 0
-    assert re.match(
-        r"Calibration, per head: one head alone .* 8 side by side .*Chosen: ", plan.sentence
-    )
-    assert plan_stacks(*data, jobs[:1]).width == 1

@@ -1,4 +1,4 @@
-"""Repairing, exporting and pruning caches, as calls that `fec cache ...` makes."""
+"""Repairing, exporting, pruning and removing caches, as calls that `fec cache ...` makes."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,14 +14,18 @@ from fec_cache.faces.table import Face, FaceTable
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted, data_size
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.cache import Told
-from fec_cache.workflows.labelled import read_splits, table_of_faces
+from fec_cache.workflows.caches.inspection import CacheReport
+from fec_cache.workflows.loading.faces import read_splits, table_of_faces
 
-_ENDINGS = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
+_SUFFIXES = {**{suffix: name for name, suffix in SUFFIXES.items()}, "": "hdf5", ".hdf5": "hdf5"}
 
 
-def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> Told:
-    """Repair caches, and the index of image digests; one that cannot be mended stops no other."""
+def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) -> CacheReport:
+    """Repair caches and the index of image digests; one that cannot be repaired stops no other.
+
+    Raises:
+        FecError: some caches could not be repaired; the others were.
+    """
     lines: list[str] = []
     fields: list[dict[str, object]] = []
     errors: list[str] = []
@@ -33,21 +37,21 @@ def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) 
             continue
         lines += _repaired(report)
         fields.append({**asdict(report), "folder": str(folder)})
-    is_index_mended = repair_index(cache_dir)
-    if is_index_mended:
-        lines.append("images.index: damaged lines struck; their images are read again")
+    is_index_repaired = repair_index(cache_dir)
+    if is_index_repaired:
+        lines.append("images.index: damaged lines dropped; their images will be read again")
     if errors:
         for line in lines:
             reporter.message(line)
         raise FecError(" ".join(errors))
-    return Told(lines, {"caches": fields, "index_mended": is_index_mended})
+    return CacheReport(lines, {"caches": fields, "index_mended": is_index_repaired})
 
 
 def _repaired(report: RepairReport) -> list[str]:
-    done = [f"{counted(len(report.dropped), 'thing')} struck"] if report.dropped else []
-    done += [f"made anew: {', '.join(report.rebuilt)}"] if report.rebuilt else []
+    done = [f"{counted(len(report.dropped), 'item')} dropped"] if report.dropped else []
+    done += [f"rebuilt: {', '.join(report.rebuilt)}"] if report.rebuilt else []
     done += [f"removed: {', '.join(report.removed)}"] if report.removed else []
-    verdict = "; ".join(done) or "nothing to mend"
+    verdict = "; ".join(done) or "nothing to repair"
     lines = [f"{report.folder.name}: {counted(report.num_faces, 'face')} kept; {verdict}"]
     return lines + [f"  {problem}" for problem in report.dropped]
 
@@ -59,23 +63,23 @@ def export_one(
     kind: str | None,
     is_forced: bool,
     reporter: Reporter,
-) -> Told:
+) -> CacheReport:
     """Write a cache as one file.
 
     Raises:
-        BadOption: several caches are named, or the file's ending tells no format.
+        BadOption: several caches are named, or the file's suffix names no format.
     """
     if features and "," in features:
         raise BadOption(
-            f"features is {features!r}, but a file holds one cache. Name one, and export each by "
-            "itself."
+            f"features is {features!r}, but a file holds one cache. Export each cache to its own "
+            "file."
         )
     cache = select_cache(workspace.cache_dir, features)
-    kind = kind or _ENDINGS.get(out.suffix.lower())
+    kind = kind or _SUFFIXES.get(out.suffix.lower())
     if kind is None:
         raise BadOption(
-            f"{out} has an ending of no known format; expected {', '.join(filter(None, _ENDINGS))},"
-            " or a format by --format."
+            f"{out} has a suffix of no known format; expected {', '.join(filter(None, _SUFFIXES))},"
+            " or a format in --format."
         )
     try:
         faces: Sequence[Face] = _faces(workspace, reporter).present
@@ -87,7 +91,7 @@ def export_one(
         f"{report.path}: {counted(report.num_faces, 'face')} as {report.format}, "
         f"{data_size(report.size_bytes)}; {report.num_named} with image path and box"
     )
-    return Told([text], {**asdict(report), "path": str(report.path)})
+    return CacheReport([text], {**asdict(report), "path": str(report.path)})
 
 
 def prune_caches(
@@ -96,24 +100,23 @@ def prune_caches(
     is_unused_too: bool,
     is_dry: bool,
     reporter: Reporter,
-) -> Told:
-    """Clear caches of what nobody needs."""
+) -> CacheReport:
+    """Remove leftovers of stopped runs and, on request, faces that the data do not name."""
     used = _used(workspace, reporter) if is_unused_too else None
     reports = [prune_cache(FeatureCache.open(folder), used, is_dry) for folder in folders]
     num_halves = 0 if is_dry else remove_half_removed(workspace.cache_dir)
-    verb = "would go" if is_dry else "gone"
+    verb = "would be removed" if is_dry else "removed"
     lines = [
-        f"{one.folder.name}: {counted(len(one.files), 'left file')} and "
-        f"{counted(one.num_faces, 'unused face')} {verb}, "
-        f"{data_size(one.size_bytes)}"
-        for one in reports
+        f"{pruned.folder.name}: {counted(len(pruned.files), 'leftover file')} and "
+        f"{counted(pruned.num_faces, 'unused face')} {verb}, {data_size(pruned.size_bytes)}"
+        for pruned in reports
     ]
-    fields = [{**asdict(one), "folder": str(one.folder)} for one in reports]
+    fields = [{**asdict(pruned), "folder": str(pruned.folder)} for pruned in reports]
     more = {"dry_run": is_dry, "half_removed": num_halves}
-    return Told(lines, {"caches": fields, **more})
+    return CacheReport(lines, {"caches": fields, **more})
 
 
-def remove_caches(folders: Sequence[Path], is_dry: bool) -> Told:
+def remove_caches(folders: Sequence[Path], is_dry: bool) -> CacheReport:
     """Delete whole caches."""
     lines, fields = [], []
     for folder in folders:
@@ -122,7 +125,7 @@ def remove_caches(folders: Sequence[Path], is_dry: bool) -> Told:
         verb = "would be deleted" if is_dry else "deleted"
         lines.append(f"{folder.name}: {verb}, {data_size(size_bytes)}")
         fields.append({"folder": str(folder), "size_bytes": size_bytes})
-    return Told(lines, {"caches": fields, "dry_run": is_dry})
+    return CacheReport(lines, {"caches": fields, "dry_run": is_dry})
 
 
 def _faces(workspace: Workspace, reporter: Reporter) -> FaceTable:
@@ -133,14 +136,14 @@ def _used(workspace: Workspace, reporter: Reporter) -> frozenset[str]:
     """Ids of the faces that the data folder names.
 
     Raises:
-        MissingData: some faces have no image, so that nobody knows which features are theirs.
+        MissingData: some faces have no image, so their features cannot be identified.
     """
     faces = _faces(workspace, reporter)
     if faces.missing:
         first = faces.missing[0]
         raise MissingData(
             f"{counted(len(faces.missing), 'face')} of {workspace.data_dir} without an image (the "
-            f"first, {first.ref.image_path}: {first.reason}), so nobody knows which features are "
-            "theirs. Nothing was pruned. Put the images in place, or leave --unused away."
+            f"first, {first.ref.image_path}: {first.reason}), so their features cannot be "
+            "identified. Nothing was pruned. Add the images, or omit --unused."
         )
     return frozenset(face.face_id for face in faces.present)

@@ -1,4 +1,4 @@
-"""Seeds of one recipe, measured together: what the report says of the recipe."""
+"""Seeds of one recipe, measured together: the report's figures for the recipe."""
 
 from pathlib import Path
 
@@ -17,47 +17,47 @@ from fec_cache.system.workspace import Workspace
 
 
 def find_seeds(workspace: Workspace, folder: Path) -> tuple[Path, ...]:
-    """All runs of a run's recipe on the same triplets, itself among them."""
+    """All runs of a run's recipe on the same triplets, the run itself first."""
     key = recipe_key(load_config(folder))
-    found = []
+    others = []
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
         try:
             is_same = recipe_key(load_config(path.parent)) == key
         except FecError:
             continue
         if is_same and path.parent.resolve() != folder.resolve():
-            found.append(path.parent)
-    return (folder, *found)
+            others.append(path.parent)
+    return (folder, *others)
 
 
 def measure_seeds(
     folders: tuple[Path, ...], outcome: EvaluateOutcome, reporter: Reporter
 ) -> SeedGroup | None:
-    """Measure the seeds of a recipe on the triplets of one of them; None for one seed only.
+    """Measure the seeds of a recipe on the same test triplets; None if there is only one seed.
 
-    A seed that stands in two runs counts once, and a run that cannot be read is named and left out.
+    Two runs of one seed count once; a run that cannot be read is reported and left out.
 
     Args:
         folders: runs of the recipe of `outcome`.
-        outcome: of the run that is shown.
+        outcome: of the run that the report shows.
         reporter: for warnings.
     """
     shown = _seed(outcome.folder, outcome.config, outcome.evaluation)
-    found = {shown.number: shown}
+    by_seed = {shown.number: shown}
     for folder in folders:
         try:
             head, config = load_head(folder)
         except FecError as error:
             reporter.warning(f"The run {folder.name} is left out: {error}")
             continue
-        if config.train.seed in found:
+        if config.train.seed in by_seed:
             continue
         evaluation = figures_of(head, outcome.labelled)
-        found[config.train.seed] = _seed(folder, config, evaluation)
-    if len(found) < 2:
+        by_seed[config.train.seed] = _seed(folder, config, evaluation)
+    if len(by_seed) < 2:
         return None
-    seeds = tuple(found[number] for number in sorted(found))
-    # The mean keeps what is no figure from the run that is shown.
+    seeds = tuple(by_seed[number] for number in sorted(by_seed))
+    # The mean takes arrays and words from its first evaluation: the run that is shown goes first.
     ordered = [shown, *(seed for seed in seeds if seed is not shown)]
     mean = mean_over_seeds(
         [seed.evaluation for seed in ordered], outcome.labelled.table, outcome.evaluation.units

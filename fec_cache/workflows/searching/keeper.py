@@ -1,4 +1,4 @@
-"""What a search leaves in its run's folder: results.csv, plots, an Optuna study, the best head."""
+"""What a search writes to its folder: results.csv, plots, an Optuna study, the best head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,6 @@ from pathlib import Path
 
 from fec_cache.errors import FecError, NothingToTrain
 from fec_cache.heads.registry import build_head
-from fec_cache.pairs.config import PairConfig
-from fec_cache.pairs.labelled import Labelled
-from fec_cache.pairs.split import Split
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.search.choice import choose
@@ -16,35 +13,17 @@ from fec_cache.search.ledger import Outcome
 from fec_cache.search.progress import ProgressCallback, SearchProgress
 from fec_cache.search.results import Ranked, rank, results_csv
 from fec_cache.search.run import Search
-from fec_cache.search.scope import Scope, split_digest
 from fec_cache.search.space import Point, key_of, point_of
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.wording import counted
 from fec_cache.training.history import TrainResult
-from fec_cache.training.version import TRAINER_VERSION
+from fec_cache.workflows.searching.request import SearchMaterial
 from fec_cache.workflows.train import trained_head
-
-
-@dataclass(frozen=True)
-class SearchMaterial:
-    """What the points of a search are tried on."""
-
-    labelled: Labelled
-    split: Split
-    pairs: PairConfig
-
-    @property
-    def scope(self) -> Scope:
-        """Names the features, the triplets, their split and the version of training."""
-        recipes = self.labelled.caches.recipes
-        fingerprints = ",".join(recipe.fingerprint for recipe in recipes)
-        digest = split_digest(self.split)
-        return Scope(fingerprints, self.labelled.digest, digest, TRAINER_VERSION)
 
 
 @dataclass
 class Keeper:
-    """Writes what a search found; a search that ends early leaves the same files, as far as it got.
+    """Writes the results of a search; a search that ends early leaves the same files.
 
     `storage` is the URL of an Optuna study, or None.
     """
@@ -55,7 +34,7 @@ class Keeper:
     storage: str | None = None
 
     def also_stored(self, show: ProgressCallback) -> ProgressCallback:
-        """A callback that adds complete settings to the study as they come out."""
+        """A callback that also adds finished settings to the Optuna study."""
         if self.storage is None:
             return show
         from fec_cache.search.study import StudyWriter
@@ -63,17 +42,17 @@ class Keeper:
         writer = StudyWriter(self.storage, self.folder.name)
         num_seeds = len(self.search.space.seeds)
 
-        def tell(progress: SearchProgress) -> None:
-            """Store first, so that nothing is shown that could not be kept."""
+        def store_and_show(progress: SearchProgress) -> None:
+            """Store first: what is shown is stored."""
             if progress.new or not progress.in_hand:
                 ranked = rank(self._mine(progress.outcomes))
                 writer.add([entry for entry in ranked if entry.num_seeds >= num_seeds])
             show(progress)
 
-        return tell
+        return store_and_show
 
     def interrupted(self) -> str:
-        """Write what there is, and say how to go on."""
+        """Write the results so far, and say how to resume."""
         outcomes = self._outcomes()
         write_atomically(self.folder / RESULTS_NAME, results_csv(outcomes))
         ranked = rank(outcomes)
@@ -83,8 +62,8 @@ class Keeper:
             if kept is not None:
                 self._save(point_of(first.settings), kept)
         return (
-            f"{counted(len(outcomes), 'point')} done and kept, in {self.folder / RESULTS_NAME} so "
-            "far. The same command goes on with the others."
+            f"{counted(len(outcomes), 'point')} done and saved in {self.folder / RESULTS_NAME}. "
+            "The same command resumes with the others."
         )
 
     def conclude(
@@ -96,7 +75,7 @@ class Keeper:
             The winner, all settings by rank, and the failed points.
 
         Raises:
-            NothingToTrain: no point has figures.
+            NothingToTrain: no point was trained.
         """
         outcomes = self._outcomes()
         write_atomically(self.folder / RESULTS_NAME, results_csv(outcomes))
@@ -127,11 +106,11 @@ class Keeper:
         return [outcome for outcome in outcomes if key_of(scope, outcome.settings) == outcome.key]
 
     def _save(self, point: Point, result: TrainResult) -> None:
-        on = self.material
-        trained_head(on.labelled, on.split, point, on.pairs, result).save(self.folder)
+        data = self.material
+        trained_head(data.labelled, data.split, point, data.pairs, result).save(self.folder)
 
     def _is_saved(self, point: Point) -> bool:
-        """Whether the folder holds this point's head already, whole."""
+        """Whether the folder already holds this point's head, undamaged."""
         try:
             _, config = load_head(self.folder)
         except FecError:
@@ -147,7 +126,7 @@ class Keeper:
 
     def _why_nothing(self, failed: Sequence[Outcome]) -> str:
         if not failed:
-            return "The time was up before the first point was done. Allow more with --timeout."
+            return "The time limit was reached before any point was done. Raise --timeout."
         return (
             f"Every point failed ({len(failed)} in all); the first: {failed[0].error}. They are "
             f"listed in {self.folder / RESULTS_NAME}; try again with --retry-failed."

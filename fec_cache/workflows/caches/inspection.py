@@ -1,4 +1,4 @@
-"""The cache as an object one can look at: what `fec cache ...` does, and how it tells of it."""
+"""Listing, describing and verifying caches, as calls that `fec cache ...` makes."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ _MOST_REASONS = 8
 
 @dataclass(frozen=True)
 class CacheSummary:
-    """One cache in a list; of a damaged one only its name, its size and the error are known."""
+    """One cache in a list; a damaged one has only its name, its size and the error."""
 
     name: str
     label: str
@@ -35,31 +35,35 @@ class CacheSummary:
 
 
 @dataclass(frozen=True)
-class Told:
-    """A result, for people and for --json, and whether all is well."""
+class CacheReport:
+    """A result for people (`parts`) and for --json (`fields`); `is_well` is False for damage."""
 
     parts: Parts
     fields: Mapping[str, Any]
     is_well: bool = True
 
 
-def list_summaries(cache_dir: Path) -> Told:
-    """Every cache of a folder, readable or not."""
+def list_summaries(cache_dir: Path) -> CacheReport:
+    """Every cache of a folder, readable or not.
+
+    Raises:
+        CacheNotFound: the folder holds no cache.
+    """
     summaries = [summarize(folder) for folder in some_cache_folders(cache_dir)]
     columns = ["cache", "features", "weights", "precision", "faces", "failed", "size", "state"]
     rows = [
-        [one.name, one.label, one.weights, one.precision]
-        + ([str(one.num_faces), str(one.num_failed)] if not one.error else ["", ""])
-        + [data_size(one.size_bytes), one.state]
-        for one in summaries
+        [cache.name, cache.label, cache.weights, cache.precision]
+        + ([str(cache.num_faces), str(cache.num_failed)] if not cache.error else ["", ""])
+        + [data_size(cache.size_bytes), cache.state]
+        for cache in summaries
     ]
     lines: list[str | Table] = [Table(f"{len(summaries)} in {cache_dir}", columns, rows)]
-    lines += [one.error for one in summaries if one.error]
-    return Told(lines, {"caches": [asdict(one) for one in summaries]})
+    lines += [cache.error for cache in summaries if cache.error]
+    return CacheReport(lines, {"caches": [asdict(cache) for cache in summaries]})
 
 
 def summarize(folder: Path) -> CacheSummary:
-    """What a look at a cache's small files tells; shards are not read."""
+    """One cache by its small files; shards are not read."""
     size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     try:
         cache = FeatureCache.open(folder)
@@ -80,15 +84,15 @@ def summarize(folder: Path) -> CacheSummary:
 
 
 def _state(cache: FeatureCache, manifest: Manifest) -> str:
-    sizes = (cache.folder / entry.file for entry in manifest.shards if entry.rows)
-    if not all(path.is_file() for path in sizes):
+    shards = (cache.folder / entry.file for entry in manifest.shards if entry.rows)
+    if not all(path.is_file() for path in shards):
         return "shards missing"
     if not manifest.num_faces:
         return "empty"
     return "views behind" if is_behind(manifest) else "ready"
 
 
-def describe(cache: FeatureCache) -> Told:
+def describe(cache: FeatureCache) -> CacheReport:
     """Recipe, shards, failures by reason and runs of one cache."""
     manifest = cache.manifest()
     summary = summarize(cache.folder)
@@ -122,10 +126,10 @@ def describe(cache: FeatureCache) -> Told:
     lines += [trouble] if trouble else []
     if is_behind(manifest):
         lines.append(
-            "features.h5 and failures.csv lack the newest shards: a run was ended before its end. "
-            "The next `fec extract` or `fec cache repair` brings them up to date."
+            "features.h5 and failures.csv lack the newest shards: a run was stopped early. The "
+            "next `fec extract` or `fec cache repair` updates them."
         )
-    return Told(lines, fields)
+    return CacheReport(lines, fields)
 
 
 def _headline(folder: Path, manifest: Manifest, summary: CacheSummary) -> str:
@@ -151,7 +155,7 @@ def _shard_table(cache: FeatureCache, manifest: Manifest) -> Table:
         path = cache.folder / entry.file
         size = data_size(path.stat().st_size) if entry.rows and path.is_file() else "-"
         counts = [str(entry.rows), str(len(entry.failed)), size]
-        rows.append([entry.file or "(no face usable)", *counts, entry.sha256[:12]])
+        rows.append([entry.file or "(no usable face)", *counts, entry.sha256[:12]])
     return Table("Shards", ["file", "faces", "failed", "size", "sha256"], rows)
 
 
@@ -161,30 +165,29 @@ def _run_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     return Table("Runs that computed something", columns, rows)
 
 
-def tell_verified(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> Told:
-    """What was checked, what is bad and what is merely worth a remark."""
+def verified_report(reports: Sequence[VerifyReport], index: Sequence[Finding]) -> CacheReport:
+    """A table of what was verified, then the damage and the remarks."""
     rows = [
-        [one.folder.name, str(one.num_shards), str(one.num_faces), _verdict(one)] for one in reports
+        [cache.folder.name, str(cache.num_shards), str(cache.num_faces), _verdict(cache)]
+        for cache in reports
     ]
     lines: list[str | Table] = [
         Table("Every byte checked", ["cache", "shards", "faces", "verdict"], rows)
     ]
-    bad = [(one.folder.name, finding) for one in reports for finding in one.problems]
-    bad += [("", finding) for finding in index]
-    for title, found in (
-        ("Damaged", bad),
-        ("Remarks", [(one.folder.name, f) for one in reports for f in one.remarks]),
-    ):
-        lines += [f"{title}:"] if found else []
-        lines += [f"  {'/'.join(filter(None, (name, f.file)))}: {f.what}" for name, f in found]
-    if bad:
-        lines.append("Run `fec cache repair`, then the `fec extract` that made the features.")
+    damaged = [(cache.folder.name, finding) for cache in reports for finding in cache.problems]
+    damaged += [("", finding) for finding in index]
+    remarks = [(cache.folder.name, finding) for cache in reports for finding in cache.remarks]
+    for title, findings in (("Damaged", damaged), ("Remarks", remarks)):
+        lines += [f"{title}:"] if findings else []
+        lines += [f"  {'/'.join(filter(None, (name, f.file)))}: {f.what}" for name, f in findings]
+    if damaged:
+        lines.append("Run `fec cache repair`, then `fec extract` as it made the features.")
     fields = {
-        "is_sound": not bad,
-        "caches": [{**asdict(one), "folder": str(one.folder)} for one in reports],
+        "is_sound": not damaged,
+        "caches": [{**asdict(cache), "folder": str(cache.folder)} for cache in reports],
         "index": [asdict(finding) for finding in index],
     }
-    return Told(lines, fields, not bad)
+    return CacheReport(lines, fields, not damaged)
 
 
 def _verdict(report: VerifyReport) -> str:

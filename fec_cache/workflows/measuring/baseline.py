@@ -1,40 +1,39 @@
-"""The original recipe on the same triplets: what every figure is held against."""
+"""The original recipe on the same triplets: what every figure is compared with."""
 
 from pathlib import Path
 
 from fec_cache.cache.joined import caches_of_recipes
 from fec_cache.cache.recipe import FeatureRecipe, label_of
-from fec_cache.datasets.face_labels import read_face_labels
 from fec_cache.errors import BadOption, FecError
 from fec_cache.evaluation.baseline import NAME, Rivals, recipe_key, recipe_name
 from fec_cache.heads.base import PairHead
 from fec_cache.pairs.labelled import Labelled
-from fec_cache.runs.checkpoint import load_head, load_seen_faces
+from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig, load_config
 from fec_cache.runs.files import CONFIG_NAME
 from fec_cache.system.reporter import SILENT, Reporter
 from fec_cache.system.workspace import Workspace
-from fec_cache.workflows.labelled import load_labelled
-from fec_cache.workflows.overlap import find_overlap
+from fec_cache.workflows.loading.triplets import load_labelled
+from fec_cache.workflows.measuring.overlap import LeakCheck
 
 
 def find_original(
     workspace: Workspace, config: RunConfig, labelled: Labelled, reporter: Reporter
 ) -> Rivals | None:
-    """Runs of the original recipe to hold a head against; None for that recipe itself.
+    """Runs of the original recipe to compare a head with; None for that recipe itself.
 
-    Those on the head's own features, else on the pool of its backbone, as the original recipe has
-    it. All must be trained on the same triplets, parted alike.
+    Runs on the head's own features are preferred to runs on the global pool of its backbone, which
+    the original recipe used. All must be trained on the same triplets with the same split.
     """
     if config.is_original:
         return None
     heads: dict[str, PairHead] = {}
     recipes = config.recipes
-    for folder, found in original_runs(workspace, config):
-        if heads and found.recipes != recipes:
+    for folder, other in original_runs(workspace, config):
+        if heads and other.recipes != recipes:
             continue
         try:
-            heads[folder.name], recipes = load_head(folder)[0], found.recipes
+            heads[folder.name], recipes = load_head(folder)[0], other.recipes
         except FecError as error:
             reporter.warning(f"The run {folder.name} is left out: {error}")
     if not heads:
@@ -49,7 +48,7 @@ def find_original(
 
 def original_runs(workspace: Workspace, config: RunConfig) -> list[tuple[Path, RunConfig]]:
     """Runs of the original recipe on the same triplets: on the same features, else on the pool."""
-    found = []
+    runs = []
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
         try:
             other = load_config(path.parent)
@@ -57,9 +56,9 @@ def original_runs(workspace: Workspace, config: RunConfig) -> list[tuple[Path, R
             continue
         same_data = other.data.get("digest") == config.data.get("digest")
         if other.is_original and same_data and other.pairs == config.pairs:
-            found.append((path.parent, other))
-    same = [run for run in found if run[1].recipes == config.recipes]
-    return same or [run for run in found if _is_pool_of(run[1], config)]
+            runs.append((path.parent, other))
+    same = [run for run in runs if run[1].recipes == config.recipes]
+    return same or [run for run in runs if _is_pool_of(run[1], config)]
 
 
 def named_rivals(
@@ -69,42 +68,41 @@ def named_rivals(
     allow_overlap: bool,
     reporter: Reporter,
 ) -> Rivals:
-    """Runs that were named to be held against: one, or several seeds of one recipe.
+    """The runs that were named to compare with: one run, or several seeds of one recipe.
 
     Raises:
-        BadOption: they are not of one recipe, or measured on other triplets.
-        FacesLeak: one has seen test faces or people.
+        BadOption: the runs are not of one recipe, or their caches hold other test faces.
+        FacesLeak: a head has seen test faces or people.
     """
     configs = check_seeds(folders)
     first = configs[0]
     theirs = _on_same_triplets(workspace, first.recipes, labelled, reporter)
-    labels = read_face_labels(workspace.data_dir)
+    check = LeakCheck.of(workspace, allow_overlap)
     for folder, config in zip(folders, configs, strict=True):
-        overlap = find_overlap(workspace, load_seen_faces(folder, config), theirs, labels)
-        overlap.refuse_unless(allow_overlap, folder.name)
+        check.overlap(folder, config, theirs)
     title = NAME if first.is_original else recipe_name([folder.name for folder in folders])
     heads = {folder.name: load_head(folder)[0] for folder in folders}
     return Rivals(heads, theirs, title, _features_unless(first.recipes, labelled))
 
 
 def check_seeds(folders: tuple[Path, ...]) -> list[RunConfig]:
-    """The configurations of runs that differ by the seed of training only.
+    """The configurations of runs that differ only in the seed of training.
 
     Raises:
-        BadOption: naming the first run that differs by more.
+        BadOption: a run differs in more than that; it is named.
     """
     configs = [load_config(folder) for folder in folders]
     for folder, config in zip(folders, configs, strict=True):
         if recipe_key(config) != recipe_key(configs[0]):
             raise BadOption(
-                f"{folders[0].name} and {folder.name} differ by more than their seed, so they are "
+                f"{folders[0].name} and {folder.name} differ in more than their seed, so they are "
                 "not one recipe. Name seeds of one recipe; fec compare takes any two groups."
             )
     return configs
 
 
 def _features_unless(recipes: tuple[FeatureRecipe, ...], labelled: Labelled) -> str:
-    """The features in words, unless they are those of `labelled`."""
+    """The features in words; empty if they are those of `labelled`."""
     return "" if recipes == labelled.caches.recipes else label_of(recipes)
 
 
@@ -125,7 +123,7 @@ def _on_same_triplets(
     """The test split on other caches.
 
     Raises:
-        BadOption: it is not the same triplets, since faces are missing in one of them.
+        BadOption: its triplets differ, because faces are missing in one of the caches.
     """
     if recipes == labelled.caches.recipes:
         return labelled
@@ -134,6 +132,6 @@ def _on_same_triplets(
     if theirs.digest != labelled.digest:
         raise BadOption(
             f"{caches.names} and {labelled.caches.names} do not hold the same test faces, so the "
-            "heads cannot be set side by side. fec compare takes the triplets that both have."
+            "heads cannot be compared here. fec compare uses the triplets that both have."
         )
     return theirs

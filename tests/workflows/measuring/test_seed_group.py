@@ -1,4 +1,4 @@
-"""`fec report` on several seeds of one recipe, and what it is held against."""
+"""`fec report` on several seeds of one recipe, and what it is compared with."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def test_named_runs_only_and_named_rivals(three):
         three.ok("train-head", "--epochs", "1", "--seed", seed, "--name", f"rival-{seed}")
     page = page_of(three, "--run", "small-[01]", "--against", "rival-*")
     assert page.count('<th scope="row">small-') == 2
-    assert "beside the rival, 2 seeds</h3>" in page
+    assert "compared with the rival, 2 seeds</h3>" in page
     compared = json.loads(three.ok("compare", "small-[01]", "rival-*", "--json").stdout)
     overall = compared["triplets"]["all"]
     lead = f"{100 * overall['difference']:+.1f}"
@@ -55,9 +55,9 @@ def test_named_runs_only_and_named_rivals(three):
 def test_other_recipes_are_no_seeds(three):
     three.ok("train-head", *QUICK, "--lr", "1e-2", "--name", "other")
     line = three.misused("report", "--run", "small-0,other")
-    assert "small-0 and other differ by more than their seed" in line
+    assert "small-0 and other differ in more than their seed" in line
     line = three.misused("report", "--run", "small-0", "--against", "other,first")
-    assert "other and first differ by more than their seed" in line
+    assert "other and first differ in more than their seed" in line
     assert "No run in runs matches 'no-*'" in three.fails("report", "--against", "no-*")
 
 
@@ -74,7 +74,7 @@ def test_the_original_recipe_on_the_pool_is_the_measure_of_heads_on_other_layers
     wanted = compared["triplets"]["all"]["difference"]
     assert found["baseline"]["this_head"]["difference"] == pytest.approx(wanted)
     assert f"on {BACKBONE}:avgpool" in page_of(place, "--run", "deep")
-    assert f"Against the original recipe on {BACKBONE}:avgpool" in (
+    assert f"Compared with the original recipe on {BACKBONE}:avgpool" in (
         (place.folder / "runs" / "deep" / "model_card.md").read_text()
     )
     # The original recipe on the head's own features goes first.

@@ -1,0 +1,1 @@
+"""Caches as objects to look at and to maintain: what `fec cache ...` does."""

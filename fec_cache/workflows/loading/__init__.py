@@ -1,0 +1,1 @@
+"""From folders to tables: what training, search, evaluation and report start with."""

@@ -1,0 +1,1 @@
+"""What evaluation, comparison and report share: baselines, overlap with training, seeds."""
