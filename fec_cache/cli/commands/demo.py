@@ -6,11 +6,12 @@ import click
 
 from fec_cache.cli.config_options import options_of
 from fec_cache.cli.console import Console
+from fec_cache.cli.failures import ResumableCommand
 from fec_cache.cli.options import console_options, out_option
 from fec_cache.datasets.synthetic.config import SyntheticConfig
 
 
-@click.command("demo")
+@click.command("demo", cls=ResumableCommand, keeps="Finished features and heads")
 @out_option("demo")
 @options_of(SyntheticConfig, "config", only=("faces", "triplets"))
 @click.option(

@@ -6,6 +6,7 @@ import click
 
 from fec_cache.cli.config_options import options_of
 from fec_cache.cli.console import Console
+from fec_cache.cli.failures import ResumableCommand
 from fec_cache.cli.options import (
     console_options,
     device_option,
@@ -24,7 +25,7 @@ from fec_cache.system.workspace import Workspace
 _TOP_SHOWN = 10
 
 
-@click.command("grid-search")
+@click.command("grid-search", cls=ResumableCommand, keeps="Finished points")
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @features_option
 @axis_options
