@@ -25,19 +25,15 @@ def toy_networks(monkeypatch):
 @pytest.fixture(scope="session")
 def finished_toy(tmp_path_factory):
     """The data, a cache `toy:avgpool`, the run `toy`, and two pictures; copied for each test."""
-    from fec_cache import (
-        SILENT,
-        ExtractConfig,
-        HeadConfig,
-        SyntheticConfig,
-        TrainConfig,
-        Workspace,
-        extract,
-        fit,
-        load_pairs,
-        open_cache,
-        synthesize,
-    )
+    from fec_cache import extract, fit, synthesize
+    from fec_cache.cache.catalogue import open_cache
+    from fec_cache.datasets.synthetic.config import SyntheticConfig
+    from fec_cache.extraction.config import ExtractConfig
+    from fec_cache.heads.config import HeadConfig
+    from fec_cache.pairs.annotated import load_pairs
+    from fec_cache.system.reporter import SILENT
+    from fec_cache.system.workspace import Workspace
+    from fec_cache.training.config import TrainConfig
 
     folder = tmp_path_factory.mktemp("toy")
     workspace = Workspace(folder / "data", folder / "cache", folder / "runs")
