@@ -48,7 +48,6 @@ def find_kind(name: str) -> BackboneKind:
     Raises:
         UnknownBackbone: no kind has this name.
     """
-    # In order: `torchvision_models` comes last, whose list of names has to load torch.
     for kind in kinds():
         if kind.offers(name):
             return kind

@@ -1,7 +1,10 @@
 """Backbones of torchvision: every classification model, with its first published weights."""
 
+import functools
+import importlib.util
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fec_cache.backbones.base import Architecture, BackboneKind, PublishedFile, colours_of
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 _CLASSIFIERS = ("fc", "classifier", "heads", "head")
 _AUXILIARY = ("aux1", "aux2", "AuxLogits")
+_REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 
 
 @register_kind
@@ -24,9 +28,7 @@ class TorchvisionModels(BackboneKind):
 
     def names(self) -> Sequence[str]:
         """Return the names of all classification models, such as resnet18."""
-        zoo = _zoo()
-        names: list[str] = zoo.list_models(module=zoo)
-        return names
+        return _names_in_source() or _names_in_registry()
 
     def architecture(self, name: str) -> Architecture:
         """Return the architecture of a model, prepared as for its published weights."""
@@ -50,6 +52,25 @@ class TorchvisionModels(BackboneKind):
             std=colours_of(transform.std),
             rename=_densenet_name if name.startswith("densenet") else str,
         )
+
+
+@functools.cache
+def _names_in_source() -> tuple[str, ...]:
+    """The models that torchvision's files register; empty if the files are not as expected.
+
+    Importing torchvision takes seconds, and the name of a backbone is checked before that.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    paths = [path for folder in folders for path in sorted(Path(folder, "models").glob("*.py"))]
+    texts = (path.read_text(encoding="utf-8") for path in paths)
+    return tuple(sorted(name for text in texts for name in _REGISTERED.findall(text)))
+
+
+def _names_in_registry() -> list[str]:
+    zoo = _zoo()
+    names: list[str] = zoo.list_models(module=zoo)
+    return names
 
 
 def _zoo() -> Any:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fec_cache.cache.folders import RECIPE_NAME, SHARDS_NAME
 from fec_cache.cache.locking import folder_lock
+from fec_cache.cache.maintenance.rebuild import delete_leftovers, sound_manifest
 from fec_cache.cache.manifest import (
     FailedFace,
     Manifest,
@@ -18,10 +20,8 @@ from fec_cache.cache.manifest import (
     write_manifest,
 )
 from fec_cache.cache.matrix import FeatureMatrix, matrix_of
-from fec_cache.cache.rebuild import SHARDS_NAME, delete_leftovers, sound_manifest
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.cache.recipe_file import (
-    RECIPE_NAME,
     belongs_to,
     read_recipe,
     recipe_bytes,
@@ -39,6 +39,13 @@ class FeatureCache:
 
     No file stays open between calls, so a cache can be shared by threads and forked processes.
     Leaving it as a context frees what `features` and `face_ids` keep in memory.
+
+    Example:
+        >>> from fec_cache import open_cache
+        >>> with open_cache("cache", "toy:avgpool") as cache:
+        ...     features, face_ids = cache.features(), cache.face_ids()
+        >>> features.shape == (len(face_ids), 3)
+        True
     """
 
     folder: Path

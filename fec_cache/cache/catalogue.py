@@ -4,25 +4,16 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from fec_cache.backbones.registry import split_layer
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.manifest import MANIFEST_NAME
-from fec_cache.cache.rebuild import SHARDS_NAME
-from fec_cache.cache.recipe_file import RECIPE_NAME
+from fec_cache.cache.folders import (
+    cache_folders,
+    extract_options,
+    no_features,
+    some_cache_folders,
+)
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
-from fec_cache.system.atomic import TEMPORARY_PREFIX
 
 log = logging.getLogger(__name__)
-
-
-def cache_folders(cache_dir: Path) -> tuple[Path, ...]:
-    """Every cache folder, sorted by name; includes damaged caches.
-
-    Any one of recipe, manifest and shards makes a folder a cache, so that damage hides none.
-    """
-    names = (RECIPE_NAME, MANIFEST_NAME, SHARDS_NAME)
-    folders = {path.parent for name in names for path in cache_dir.glob(f"*/{name}")}
-    return tuple(sorted(path for path in folders if not path.name.startswith(TEMPORARY_PREFIX)))
 
 
 def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
@@ -36,9 +27,7 @@ def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
         CacheNotFound: there is no cache at all.
         CacheMismatch: no cache matches a name.
     """
-    folders = cache_folders(cache_dir)
-    if not folders:
-        raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract")
+    folders = some_cache_folders(cache_dir)
     matches: dict[Path, None] = {}
     for name in names:
         matching = [folder for folder in folders if _may_match(folder, name)]
@@ -104,8 +93,7 @@ def select_cache(
     """
     caches = _readable(cache_dir, wanted)
     if not caches:
-        options = f" {_options(wanted)}" if wanted else ""
-        raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{options}")
+        raise no_features(cache_dir, wanted)
     matching = [cache for cache in caches if wanted is None or _matches(cache, wanted)]
     if len(matching) > 1:
         matching = [cache for cache in matching if cache.manifest().num_faces] or matching
@@ -115,7 +103,7 @@ def select_cache(
     if not matching:
         raise CacheMismatch(
             f"{cache_dir} holds {listing}, but {wanted} was asked for. Name one of those "
-            f"with {by}, or run: fec extract {_options(wanted or '')}"
+            f"with {by}, or run: fec extract {extract_options(wanted or '')}"
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(
@@ -171,9 +159,3 @@ def _matches(cache: FeatureCache, wanted: str) -> bool:
     recipe = cache.recipe
     names = (recipe.backbone, f"{recipe.backbone}:{recipe.layer}", cache.folder.name)
     return wanted in names
-
-
-def _options(wanted: str) -> str:
-    """`BACKBONE:LAYER` as options of `fec extract`."""
-    backbone, layer = split_layer(wanted)
-    return f"--backbone {backbone}" + (f" --layer {layer}" if layer else "")

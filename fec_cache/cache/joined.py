@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.catalogue import cache_of_fingerprint, select_cache
 from fec_cache.cache.matrix import FeatureMatrix
-from fec_cache.cache.recipe import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe, blocks_of, label_of
 from fec_cache.errors import BadOption, CacheNotFound
 
 _SEVERAL = ", or NAME,NAME for several side by side"
@@ -137,13 +137,3 @@ def caches_of_recipes(cache_dir: Path, recipes: Sequence[FeatureRecipe]) -> Cach
     """
     caches = (cache_of_fingerprint(cache_dir, recipe.fingerprint) for recipe in recipes)
     return CacheSet(tuple(caches))
-
-
-def blocks_of(recipes: Sequence[FeatureRecipe]) -> tuple[int, ...]:
-    """Widths of the parts of a joined feature; empty for a single recipe."""
-    return tuple(recipe.width for recipe in recipes) if len(recipes) > 1 else ()
-
-
-def label_of(recipes: Sequence[FeatureRecipe]) -> str:
-    """Backbones and layers as the command line names them; random weights are marked."""
-    return " + ".join(recipe.label for recipe in recipes)

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fec_cache.cache.folders import MANIFEST_NAME
 from fec_cache.datasets.boxes import Box
 from fec_cache.errors import CacheDamaged
 from fec_cache.system.atomic import write_atomically
 from fec_cache.system.sealed_json import digest_json, open_sealed, seal_json
 
-MANIFEST_NAME = "manifest.json"
 _SHARD_FILE = re.compile(r"shards/\d{5,}\.h5")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Manifests of every release have this key, and `Manifest.state` digests it: it cannot be renamed.

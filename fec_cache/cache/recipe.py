@@ -124,3 +124,13 @@ def random_weights_notes(recipes: Sequence[FeatureRecipe]) -> tuple[str, ...]:
         "little."
         for backbone, weights in named
     )
+
+
+def blocks_of(recipes: Sequence[FeatureRecipe]) -> tuple[int, ...]:
+    """Widths of the parts of a joined feature; empty for a single recipe."""
+    return tuple(recipe.width for recipe in recipes) if len(recipes) > 1 else ()
+
+
+def label_of(recipes: Sequence[FeatureRecipe]) -> str:
+    """Backbones and layers as the command line names them; random weights are marked."""
+    return " + ".join(recipe.label for recipe in recipes)

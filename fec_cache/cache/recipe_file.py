@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
+from fec_cache.cache.folders import RECIPE_NAME
+from fec_cache.cache.maintenance.rebuild import manifest_from_shards, shard_paths
 from fec_cache.cache.manifest import read_manifest
-from fec_cache.cache.rebuild import manifest_from_shards, shard_paths
 from fec_cache.cache.recipe import FeatureRecipe
 from fec_cache.errors import BadOption, CacheDamaged, CacheNotFound
 from fec_cache.system.atomic import write_atomically
-
-RECIPE_NAME = "recipe.json"
 
 
 def recipe_bytes(recipe: FeatureRecipe) -> bytes:

@@ -1,8 +1,9 @@
 """Command-line options made from the fields of a configuration: names, defaults, help, choices.
 
 A field becomes an option if its metadata has a `help` text. Other keys of the metadata: `choices`
-(the words allowed), `metavar`, `flag` (the option's name, if it is not the field's), `flag_value`
-(the value of the option without a word after it) and `unset` (what None means, for the help).
+(the allowed words, or a function that gives them), `metavar`, `flag` (the option's name if it is
+not the field's), `flag_value` (the value of the option without a word after it), `parse` (a
+function from text to the value) and `unset` (what the default means, for the help).
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from fec_cache.cli.options import Command, hidden_sizes, word_list
+from fec_cache.cli.options import Command, hidden_sizes, reader, with_options, word_list
 
 _READERS: dict[Any, Callable[[str], Any]] = {
     tuple[int, ...]: hidden_sizes,
@@ -42,12 +43,12 @@ def options_of(
         @functools.wraps(command)
         def wrapped(*args: Any, **values: Any) -> Any:
             """Gather the options and call the command."""
-            record = kind(**{name: values.pop(name) for name in names})
+            chosen = {name: values.pop(name) for name in names}
+            # None is left to the dataclass: an empty tuple cannot be the default of an option.
+            record = kind(**{name: value for name, value in chosen.items() if value is not None})
             return command(*args, **{argument: record}, **values)
 
-        for option in reversed([option_of(kind, f) for f in fields]):
-            wrapped = option(wrapped)
-        return wrapped
+        return with_options([option_of(kind, f) for f in fields], wrapped)
 
     return decorate
 
@@ -58,19 +59,26 @@ def option_of(kind: type[Any], field: "dataclasses.Field[Any]") -> Command:
     annotation = _without_none(typing.get_type_hints(kind)[field.name])
     default = default_of(field)
     words = [meta.get("flag", f"--{field.name.replace('_', '-')}"), field.name]
-    text = meta["help"] + (f" [default: {meta['unset']}]" if "unset" in meta else "")
-    shared: dict[str, Any] = {"help": text, "metavar": meta.get("metavar")}
+    shared: dict[str, Any] = {"help": meta["help"], "metavar": meta.get("metavar")}
     if annotation is bool:
-        both = "/" in words[0]
-        return click.option(*words, is_flag=True, default=default, show_default=both, help=text)
-    if annotation in _READERS:
-        default, shared["type"] = as_word(default), _READERS[annotation]
+        return click.option(
+            *words, is_flag=True, default=default, show_default="/" in words[0], help=meta["help"]
+        )
+    if "parse" in meta or annotation in _READERS:
+        default = as_word(default) if default else None
+        shared["type"] = reader(meta["parse"]) if "parse" in meta else _READERS[annotation]
     else:
-        shared["type"] = click.Choice(meta["choices"]) if "choices" in meta else annotation
+        shared["type"] = click.Choice(choices_of(field)) if "choices" in meta else annotation
     if "flag_value" in meta:
         shared |= {"is_flag": False, "flag_value": meta["flag_value"]}
-    is_shown = default is not None and "unset" not in meta
-    return click.option(*words, default=default, show_default=is_shown, **shared)
+    shown = meta.get("unset", default not in (None, ""))
+    return click.option(*words, default=default, show_default=shown, **shared)
+
+
+def choices_of(field: "dataclasses.Field[Any]") -> tuple[str, ...]:
+    """The words that a field with `choices` may hold."""
+    choices = field.metadata["choices"]
+    return tuple(choices() if callable(choices) else choices)
 
 
 def default_of(field: "dataclasses.Field[Any]") -> Any:

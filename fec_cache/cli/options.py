@@ -1,6 +1,5 @@
 """Command-line options that several commands share, and how their values are read."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,12 +9,13 @@ import click
 
 from fec_cache.cli.console import Console, set_up_logging
 from fec_cache.datasets.boxes import SIDES, Box, check_box
-from fec_cache.pairs.config import PairConfig
+from fec_cache.errors import BadOption
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 
 Command = Callable[..., Any]
 Number = TypeVar("Number", int, float)
+Value = TypeVar("Value")
 
 
 def _folder(flag: str, name: str, default: Path, text: str) -> Command:
@@ -41,43 +41,48 @@ _FOLDERS = {
 }
 features_option = click.option(
     "--features",
-    default=None,
     metavar="NAMES",
-    help="Which cache: BACKBONE, BACKBONE:LAYER or a folder's name; several side by side, parted "
-    "by commas. [default: the only one]",
+    show_default="the only cache",
+    help="Cache to use: BACKBONE, BACKBONE:LAYER or a folder name; or a comma-separated list of "
+    "caches, whose features are joined.",
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+    "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1 or mps."
 )
 run_option = click.option(
     "--run",
     "run_name",
-    default=None,
     metavar="NAME",
-    help="Which trained head, a folder in --runs. [default: the newest]",
+    show_default="the newest",
+    help="Trained head to use: the name of a folder in --runs.",
 )
-_PAIRS = (
-    click.option(
-        "--min-agreement",
-        default=PairConfig.min_agreement,
-        show_default=True,
-        help="Smallest share of raters behind the majority.",
-    ),
-    click.option(
-        "--validation-share",
-        default=PairConfig.validation_share,
-        show_default=True,
-        help="Share of train.csv's triplets held out for validation. No face stands on both sides, "
-        "so the share that can be had may be another; it is told.",
-    ),
-    click.option(
-        "--split-seed", default=PairConfig.split_seed, show_default=True, help="Seed of the split."
-    ),
+name_option = click.option("--name", show_default="made from the settings", help="Name of the run.")
+overlap_option = click.option(
+    "--allow-overlap", is_flag=True, help="Continue even if the head was trained on test faces."
 )
+
+
+def out_option(default: str | None = None) -> Command:
+    """--out of a command that fills a folder; required without a default."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=default,
+        required=default is None,
+        show_default=default is not None,
+        help="Folder to write: new, empty, or written by this command before.",
+    )
+
+
+def with_options(options: Sequence[Command], command: Command) -> Command:
+    """Add options to a command; `--help` lists them in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def workspace_options(*names: str) -> Callable[[Command], Command]:
-    """Options of the folders that a command works in, handed over as `workspace`."""
+    """Add options for the folders that a command works in, and pass them on as `workspace`."""
 
     def decorate(command: Command) -> Command:
         """Add the options to a command."""
@@ -88,40 +93,17 @@ def workspace_options(*names: str) -> Callable[[Command], Command]:
             folders = {name: options.pop(name) for name in names}
             return command(*args, workspace=Workspace(**folders), **options)
 
-        return _with([_FOLDERS[name] for name in names], wrapped)
+        return with_options([_FOLDERS[name] for name in names], wrapped)
 
     return decorate
-
-
-def config_options(
-    kind: type[Any], argument: str, options: Sequence[Command]
-) -> Callable[[Command], Command]:
-    """Options named like the fields of a configuration, handed over as one record."""
-    names = [field.name for field in dataclasses.fields(kind)]
-
-    def decorate(command: Command) -> Command:
-        """Add the options to a command; a field without one keeps its default."""
-
-        @functools.wraps(command)
-        def wrapped(*args: Any, **values: Any) -> Any:
-            """Gather the options and call the command."""
-            fields = {name: values.pop(name) for name in names if name in values}
-            return command(*args, **{argument: kind(**fields)}, **values)
-
-        return _with(options, wrapped)
-
-    return decorate
-
-
-pair_options = config_options(PairConfig, "pairs", _PAIRS)
 
 
 def console_options(command: Command) -> Command:
-    """Add --json, -q and -v, and hand the command a `Console` as its first argument."""
+    """Add --json, -q and -v, and pass a `Console` to the command as its first argument."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-    @click.option("-q", "--quiet", is_flag=True, help="Say results and errors only.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say details too.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print only results and errors.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print details too.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
         """Gather the options and call the command."""
@@ -130,6 +112,20 @@ def console_options(command: Command) -> Command:
         return command(Console(as_json, verbosity), *args, **options)
 
     return wrapped
+
+
+def reader(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """A parser as the type of an option: a `BadOption` that it raises is wrong usage."""
+
+    def read(text: str) -> Value:
+        """The value of a text."""
+        # Of a type's errors click shows the text of BadParameter only.
+        try:
+            return parse(text)
+        except BadOption as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
 
 
 def word_list(text: str) -> tuple[str, ...]:
@@ -159,16 +155,10 @@ def box_sides(text: str) -> Box:
         raise click.BadParameter(f"{error}.") from error
 
 
-def _with(options: Sequence[Command], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 def _parts(text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise click.BadParameter(f"{text!r} has an empty place; expected values parted by commas.")
+        raise click.BadParameter(f"{text!r} has an empty part; expected a comma-separated list.")
     return parts
 
 

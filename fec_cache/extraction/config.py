@@ -5,11 +5,12 @@ from typing import Any
 
 from fec_cache.cache.recipe import STORE_DTYPES, FeatureRecipe
 from fec_cache.errors import BadOption
-from fec_cache.extraction.plan import SHARD_FACES
 from fec_cache.faces.crop import DECODERS, CropConfig
 from fec_cache.inference.config import PRECISIONS
 from fec_cache.system.checks import check_choice, check_range
 
+# A kill loses the shard in progress: 1,024 faces are under a minute of work on two cores.
+SHARD_FACES = 1024
 AUTO = "auto"
 DECODE_CHOICES = (AUTO, *DECODERS)
 PRECISION_CHOICES = (AUTO, *PRECISIONS)
@@ -18,8 +19,21 @@ FLIPS = {"off": (False,), "on": (True,), "both": (False, True)}
 """Value of `flip` -> whether the mirrored face is averaged in, for each cache of a layer."""
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def split_devices(text: str) -> tuple[str, ...]:
+    """`0,1` -> ("cuda:0", "cuda:1"); other names are left as torch knows them.
+
+    Raises:
+        BadOption: a name is empty.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise BadOption(f"devices are {text!r}, but they must be like 0,1 or cuda:0,cuda:1.")
+    return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)
+
+
+def _option(default: Any, text: str, **more: Any) -> Any:
+    """A field with the metadata that `cli.config_options` reads."""
+    return field(default=default, metadata={"help": text, **more})
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,10 @@ class ExtractConfig:
 
     Fields up to `store_dtype` decide which features are made. The others change a feature by
     rounding at most and do not choose the cache.
+
+    Example:
+        >>> ExtractConfig(layers=("layer3:grid4",), flip="on").backbone
+        'resnet18'
     """
 
     backbone: str = _option(
@@ -36,10 +54,10 @@ class ExtractConfig:
     layers: tuple[str, ...] = _option(
         ("avgpool",),
         "Comma-separated layers: avgpool, layer1 to layer4, layer3:grid4, layer4:map.",
+        flag="--layer",
+        metavar="WORDS",
     )
-    weights: str | None = _option(
-        None, "Weights file, or random:SEED. [default: pretrained weights]"
-    )
+    weights: str | None = _option(None, "Weights file, or random:SEED.", unset="pretrained weights")
     crop_margin: float = _option(
         CropConfig.margin, "Margin around the box, as a fraction of its side."
     )
@@ -48,36 +66,53 @@ class ExtractConfig:
         "How JPEGs are decoded: scaled (at reduced size, no larger than the crop needs), full "
         "(whole, on the CPU) or gpu (whole, by nvJPEG). auto: scaled, or gpu if a GPU is used and "
         "a short measurement finds it faster.",
+        choices=DECODE_CHOICES,
     )
     precision: str = _option(
-        AUTO, "Arithmetic of the network. auto: bf16 if hardware and features allow it, else fp32."
+        AUTO,
+        "Arithmetic of the network. auto: bf16 if hardware and features allow it, else fp32.",
+        choices=PRECISION_CHOICES,
     )
     flip: str = _option(
         "off",
         "Average each feature with that of the mirrored face. both: also store the plain features, "
         "from the same pass.",
+        choices=tuple(FLIPS),
+        flag_value="on",
     )
-    store_dtype: str = _option(FeatureRecipe.store_dtype, "Data type of the stored features.")
+    store_dtype: str = _option(
+        FeatureRecipe.store_dtype, "Data type of the stored features.", choices=STORE_DTYPES
+    )
     device: str = _option(AUTO, "Device: auto, cpu, cuda, cuda:1 or mps.")
     devices: tuple[str, ...] = _option(
-        (), "Several devices, one process each: 0,1 for two GPUs. [default: --device only]"
+        (),
+        "Several devices, one process each: 0,1 for two GPUs.",
+        parse=split_devices,
+        metavar="TEXT",
+        unset="--device only",
     )
     compile: str = _option(
         AUTO,
         "Use torch.compile. auto: compile in the background of a long run, and use the result if "
         "it is faster.",
+        choices=COMPILE_CHOICES,
     )
     batch_size: int | None = _option(
-        None, "Faces per forward pass. [default: 16 on a CPU, otherwise 128]"
+        None, "Faces per forward pass.", unset="16 on a CPU, otherwise 128"
     )
     num_workers: int = _option(
-        0, "Number of threads; on a CPU they run the network too. [default: one per core]"
+        0,
+        "Number of threads; on a CPU they run the network too.",
+        flag="--workers",
+        unset="one per core",
     )
     memory_gb: float | None = _option(
-        None, "Memory for pictures and shards, in GB. [default: a quarter of the free memory]"
+        None, "Memory for pictures and shards, in GB.", unset="a quarter of the free memory"
     )
     image_timeout_s: float = _option(
-        60.0, "Seconds after which an image that hangs while being read or decoded is skipped."
+        60.0,
+        "Seconds after which an image that hangs while being read or decoded is skipped.",
+        flag="--image-timeout",
     )
     shard_faces: int = _option(SHARD_FACES, "Maximum number of faces per shard.")
     rehash: bool = _option(False, "Read every image again, even if its date has not changed.")
@@ -104,15 +139,3 @@ class ExtractConfig:
     def device_names(self) -> tuple[str, ...]:
         """The devices to use, in torch's words: `devices`, or `device` alone."""
         return split_devices(",".join(self.devices) or self.device)
-
-
-def split_devices(text: str) -> tuple[str, ...]:
-    """`0,1` -> ("cuda:0", "cuda:1"); other names are left as torch knows them.
-
-    Raises:
-        BadOption: a name is empty.
-    """
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise BadOption(f"devices are {text!r}, but they must be like 0,1 or cuda:0,cuda:1.")
-    return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)

@@ -9,10 +9,9 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from fec_cache.extraction.config import SHARD_FACES
 from fec_cache.faces.table import Face
 
-# A kill loses the shard in progress: 1,024 faces are under a minute of work on two cores.
-SHARD_FACES = 1024
 _SHARD_BYTES = 64 << 20
 
 

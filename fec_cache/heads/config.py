@@ -9,6 +9,7 @@ from fec_cache.heads.kinds import (
     RANDOM_START,
     HeadKind,
     head_kinds,
+    head_names,
     kind_of,
     start_names,
     summaries,
@@ -47,39 +48,56 @@ class HeadConfig:
     each block gets the same share of the length, so that a wide grid does not drown a pool.
 
     Which head reads which field, and which `init` it accepts, is in its `KIND`.
+
+    Example:
+        >>> HeadConfig("embedding", hidden=(128,)).embedding_dim
+        16
     """
 
-    head: str = field(default="concat", metadata={"help": f"Pair classifier. {summaries()}"})
+    head: str = field(
+        default="concat",
+        metadata={"help": f"Pair classifier. {summaries()}.", "choices": head_names},
+    )
     hidden: tuple[int, ...] = field(
-        default=(256,), metadata={"help": "Hidden layer widths, e.g. 512-128, or none"}
+        default=(256,),
+        metadata={"help": "Hidden layer widths, e.g. 512-128, or none.", "metavar": "WIDTHS"},
     )
     dropout: float = field(
-        default=0.0, metadata={"help": "Dropout probability after each hidden layer"}
+        default=0.0, metadata={"help": "Dropout probability after each hidden layer."}
     )
     embedding_dim: int = field(
-        default=16, metadata={"help": "Embedding size (embedding head only)"}
+        default=16, metadata={"help": "Embedding size (embedding head only)."}
     )
     prepare: str | None = field(
         default=None,
-        metadata={"help": "Feature preparation: none, l2, standardize, pca:K or whiten:K"},
+        metadata={
+            "help": "Feature preparation: none, l2, standardize, pca:K or whiten:K.",
+            "metavar": "WORD",
+            "unset": "none for concat, else standardize",
+        },
     )
-    blocks: tuple[int, ...] = field(
-        default=(), metadata={"help": "Widths of the caches whose features are side by side"}
-    )
+    blocks: tuple[int, ...] = ()
     init: str = field(
         default=RANDOM_START,
-        metadata={"help": "Initial weights: random, or the scatter head's (embedding head only)"},
+        metadata={
+            "help": "Initial weights: random, or the scatter head's (embedding head only).",
+            "choices": start_names,
+        },
     )
     both_orders: bool = field(
         default=False,
-        metadata={"help": "Train on both orders of each pair; concat then averages both logits"},
+        metadata={"help": "Train on both orders of each pair; concat then averages both logits."},
     )
     shrinkage: float | None = field(
         default=None,
-        metadata={"help": "Shrinkage of the scatter matrix towards the identity, 0 to 1"},
+        metadata={
+            "help": "Shrinkage of the scatter matrix towards the identity, 0 to 1.",
+            "unset": "by validation",
+        },
     )
     components: int | None = field(
-        default=None, metadata={"help": "Number of directions (scatter head only)"}
+        default=None,
+        metadata={"help": "Number of directions (scatter head only).", "unset": "by validation"},
     )
 
     def __post_init__(self) -> None:

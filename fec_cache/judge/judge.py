@@ -222,7 +222,7 @@ class Judge:
         if usable:
             faces = [face for pair in usable.values() for face in pair]
             features = self._features(faces)
-            # One bad feature must not fail the batch: it becomes a number here, and a FailedPair below.
+            # One bad feature must not fail the batch: it is a number here and a FailedPair below.
             verdicts = self._verdicts(faces, np.nan_to_num(features))
             for position, index in enumerate(usable):
                 of_pair = features[2 * position : 2 * position + 2]

@@ -17,6 +17,12 @@ class AnnotatedPairs:
     """The triplets of one CSV file; each stands for one similar and two different pairs.
 
     `annotations.rejected` holds the rows that could not be used, with the reasons.
+
+    Example:
+        >>> from fec_cache import load_pairs
+        >>> pairs = load_pairs("data")
+        >>> len(pairs) == len(pairs.annotations.triplets)
+        True
     """
 
     data_dir: Path
@@ -65,6 +71,10 @@ def load_pairs(data_dir: str | Path = "data", split: str = "train") -> Annotated
     Raises:
         MissingData: the folder has no such file.
         BadAnnotations: the file has no usable row.
+
+    Example:
+        >>> load_pairs("data", "test").split
+        'test'
     """
     folder = Path(data_dir)
     return AnnotatedPairs(folder, split, read_annotations(find_annotations(folder, split)))

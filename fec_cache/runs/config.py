@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fec_cache.cache.joined import blocks_of, label_of
-from fec_cache.cache.recipe import FeatureRecipe
+from fec_cache.cache.recipe import FeatureRecipe, blocks_of, label_of
 from fec_cache.errors import BadOption, HeadMismatch, MissingData
 from fec_cache.heads.config import HeadConfig
 from fec_cache.pairs.config import PairConfig

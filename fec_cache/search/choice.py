@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fec_cache.errors import BadOption
-from fec_cache.search.ledger import DONE
-from fec_cache.search.results import Ranked
 from fec_cache.system.checks import check_choice
+
+# The rules are choices of an option: their module must not load ledgers and statistics.
+if TYPE_CHECKING:
+    from fec_cache.search.results import Ranked
 
 BEST, ONE_SE = "best", "one-se"
 RULES = (BEST, ONE_SE)
@@ -26,7 +29,7 @@ def check_rule(rule: str, num_seeds: int) -> None:
         )
 
 
-def choose(ranked: Sequence[Ranked], rule: str, cost: Callable[[Ranked], float]) -> Ranked:
+def choose(ranked: Sequence["Ranked"], rule: str, cost: Callable[["Ranked"], float]) -> "Ranked":
     """The winner among settings that are sorted by rank.
 
     `best` is the first. `one-se` is the cheapest of those whose mean is within one standard error
@@ -44,5 +47,5 @@ def choose(ranked: Sequence[Ranked], rule: str, cost: Callable[[Ranked], float])
         return first
     lowest = first.val_triplet_accuracy - first.stderr
     # If the first is not done, none is: failed and pruned settings rank behind.
-    near = [e for e in ranked if e.status == DONE and e.val_triplet_accuracy >= lowest] or [first]
+    near = [e for e in ranked if e.is_done and e.val_triplet_accuracy >= lowest] or [first]
     return min(near, key=lambda entry: (cost(entry), -entry.val_triplet_accuracy))

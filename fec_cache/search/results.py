@@ -50,6 +50,11 @@ class Ranked:
         return next(status for status in (FAILED, PRUNED, DONE) if status in statuses)
 
     @property
+    def is_done(self) -> bool:
+        """Whether every seed was trained to its end."""
+        return self.status == DONE
+
+    @property
     def first(self) -> Outcome:
         """The outcome of the first seed that has figures: the one whose head is kept."""
         return next(outcome for outcome in self.outcomes if not outcome.is_failed)

@@ -14,32 +14,40 @@ class TrainConfig:
     """How a head is trained. The defaults are the original recipe.
 
     The best epoch by validation triplet accuracy is kept, whether or not `patience` ends training.
+
+    Example:
+        >>> TrainConfig(lr=3e-4).epochs
+        20
     """
 
-    lr: float = field(default=1e-3, metadata={"help": "Learning rate"})
-    epochs: int = field(default=20, metadata={"help": "Maximum number of epochs"})
+    lr: float = field(default=1e-3, metadata={"help": "Learning rate."})
+    epochs: int = field(default=20, metadata={"help": "Maximum number of epochs."})
     batch_size: int = field(
         default=32,
-        metadata={"help": "Pairs per step; triplets with the losses triplet and odd-one-out"},
+        metadata={"help": "Pairs per step; triplets with the losses triplet and odd-one-out."},
     )
     loss: str = field(
         default="bce",
         metadata={
             "help": "bce or contrastive on pairs; triplet (hinge) or odd-one-out (softmax over "
-            "the raters' votes) on triplets"
+            "the raters' votes) on triplets.",
+            "choices": LOSSES,
         },
     )
     optimizer: str = field(
         default="adam",
-        metadata={"help": "Optimizer. adamw is Adam with decoupled weight decay"},
+        metadata={
+            "help": "Optimizer. adamw is Adam with decoupled weight decay.",
+            "choices": OPTIMIZERS,
+        },
     )
-    weight_decay: float = field(default=0.0, metadata={"help": "Weight decay"})
+    weight_decay: float = field(default=0.0, metadata={"help": "Weight decay."})
     patience: int = field(
         default=0,
-        metadata={"help": "Stop after this many epochs without improvement; 0 never stops early"},
+        metadata={"help": "Stop after this many epochs without improvement; 0 never stops early."},
     )
     seed: int = field(
-        default=0, metadata={"help": "Seed of the initial weights, batch order and dropout"}
+        default=0, metadata={"help": "Seed of the initial weights, batch order and dropout."}
     )
 
     def __post_init__(self) -> None:

@@ -92,13 +92,29 @@ def _slowest(summary: ExtractSummary) -> str:
 
 
 def extract(
-    workspace: Workspace, config: ExtractConfig, reporter: Reporter = LOGGING
+    workspace: Workspace,
+    config: ExtractConfig | None = None,
+    reporter: Reporter = LOGGING,
 ) -> ExtractOutcome:
     """Extract the features of every face of the data folder that the caches lack.
 
+    Args:
+        workspace: the folders of data and caches.
+        config: backbone, layers and all other options of `fec extract`.
+        reporter: for progress and warnings.
+
     Raises:
-        FecError: see the stages; shards that were sealed before stay.
+        MissingData: there is no train.csv, or no image.
+        UnknownBackbone, WeightsNotFound, WeightsMismatch: the backbone cannot be loaded.
+        StorageFailed: the disk is full; shards that were sealed before stay.
+
+    Example:
+        >>> from fec_cache import ExtractConfig, Workspace
+        >>> outcome = extract(Workspace(), ExtractConfig(backbone="toy", precision="fp32"))
+        >>> outcome.summary.num_failed
+        0
     """
+    config = config or ExtractConfig()
     check_devices(config.device_names)
     find_architecture(config.backbone)
     annotations = read_splits(workspace, reporter)

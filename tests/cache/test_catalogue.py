@@ -5,13 +5,8 @@ import pytest
 
 from fec_cache.cache import catalogue
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.catalogue import (
-    cache_folders,
-    cache_of_fingerprint,
-    find_folders,
-    open_cache,
-    select_cache,
-)
+from fec_cache.cache.catalogue import cache_of_fingerprint, find_folders, open_cache, select_cache
+from fec_cache.cache.folders import cache_folders
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
 from fec_cache.testing import toy
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.joined import caches_of_recipes, label_of, select_caches
+from fec_cache.cache.joined import caches_of_recipes, select_caches
+from fec_cache.cache.recipe import label_of
 from fec_cache.errors import BadOption, CacheMismatch, CacheNotFound
 from fec_cache.testing import toy
 

@@ -103,7 +103,7 @@ def test_a_head_too_large_for_the_machine_is_a_lack_of_memory(place, monkeypatch
     ("parse", "text", "problem"),
     [
         (box_sides, "0,1,0,fast", "'fast' is not a number, as in 0.2,0.8,0.1,0.9."),
-        (box_sides, "0,,1,0", "has an empty place"),
+        (box_sides, "0,,1,0", "has an empty part"),
         (hidden_sizes, "12x", "'12x' is not the width of a hidden layer; expected 256, 512-128"),
         (box_sides, "0,1", "'0,1' has 2 numbers, expected four: left, right, top, bottom."),
         (box_sides, "0.5,0.5,0,1", "empty box: left 0.5, right 0.5, top 0.0, bottom 1.0; expected"),

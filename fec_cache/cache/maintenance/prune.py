@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.folders import SHARDS_NAME
+from fec_cache.cache.maintenance.rebuild import delete_leftovers, find_leftovers
 from fec_cache.cache.manifest import Manifest, ShardEntry, write_manifest
-from fec_cache.cache.rebuild import SHARDS_NAME, delete_leftovers, find_leftovers
 from fec_cache.cache.shards import write_shard
 from fec_cache.cache.views import write_views
 from fec_cache.errors import StorageFailed

@@ -8,11 +8,12 @@ from pathlib import Path
 import h5py
 
 from fec_cache.cache.cache import FeatureCache
+from fec_cache.cache.folders import RECIPE_NAME
 from fec_cache.cache.maintenance.verify import is_behind, verify_cache, verify_index
 from fec_cache.cache.manifest import read_manifest
 from fec_cache.cache.provenance import PROVENANCE_NAME
 from fec_cache.cache.recipe import FeatureRecipe
-from fec_cache.cache.recipe_file import RECIPE_NAME, write_recipe
+from fec_cache.cache.recipe_file import write_recipe
 from fec_cache.cache.views import REJECTED_NAME, TABLE_NAME, write_views
 from fec_cache.errors import BadOption, CacheDamaged
 from fec_cache.faces.digests import INDEX_NAME, read_index, write_index

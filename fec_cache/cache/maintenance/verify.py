@@ -6,11 +6,12 @@ from pathlib import Path
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.claims import CLAIMS_NAME
+from fec_cache.cache.folders import MANIFEST_NAME, RECIPE_NAME, SHARDS_NAME
 from fec_cache.cache.locking import LOCK_NAME
-from fec_cache.cache.manifest import MANIFEST_NAME, Manifest
+from fec_cache.cache.maintenance.rebuild import find_leftovers, shard_paths
+from fec_cache.cache.manifest import Manifest
 from fec_cache.cache.provenance import PROVENANCE_NAME, read_provenance
-from fec_cache.cache.rebuild import SHARDS_NAME, find_leftovers, shard_paths
-from fec_cache.cache.recipe_file import RECIPE_NAME, recipe_bytes
+from fec_cache.cache.recipe_file import recipe_bytes
 from fec_cache.cache.views import FAILURES_NAME, TABLE_NAME, VIEW_NAMES, digest_of
 from fec_cache.errors import CacheDamaged, CacheNotFound
 from fec_cache.faces.digests import INDEX_NAME, read_index

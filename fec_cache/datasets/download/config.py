@@ -1,7 +1,7 @@
 """Settings of `fec download`, and the kinds of failure that a URL can end in."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fec_cache.errors import BadOption
 from fec_cache.system.checks import check_choice, check_range
@@ -92,21 +92,89 @@ class DownloadConfig:
         placeholder_urls: content that more photos than this share is a placeholder; 0: never.
     """
 
-    concurrency: int = 32
-    per_host: int = 6
-    tries: int = 3
-    deadline_s: float = 60.0
-    connect_s: float = 15.0
-    max_bytes: int = 30_000_000
-    backoff_s: float = 1.0
-    longest_wait_s: float = 900.0
-    contact: str = ""
-    honour_robots: bool = True
-    allow_private: bool = False
-    keep: str = "original"
-    max_gb: float = 0.0
-    retry_failed: str = "transient"
-    placeholder_urls: int = 3
+    concurrency: int = field(
+        default=32, metadata={"help": "Maximum number of requests at a time, over all hosts."}
+    )
+    per_host: int = field(
+        default=6, metadata={"help": "Maximum number of requests at a time to one host."}
+    )
+    tries: int = field(
+        default=3, metadata={"help": "Maximum number of requests for one URL in one run."}
+    )
+    deadline_s: float = field(
+        default=60.0,
+        metadata={
+            "help": "Time limit for one request, redirects and body included.",
+            "flag": "--deadline",
+            "metavar": "SECONDS",
+        },
+    )
+    connect_s: float = field(
+        default=15.0,
+        metadata={
+            "help": "Time limit for opening one connection.",
+            "flag": "--connect-timeout",
+            "metavar": "SECONDS",
+        },
+    )
+    max_bytes: int = field(
+        default=30_000_000, metadata={"help": "Maximum size of one picture, in bytes."}
+    )
+    backoff_s: float = field(
+        default=1.0,
+        metadata={
+            "help": "Pause before the second try; doubled for each further one, with jitter.",
+            "flag": "--backoff",
+            "metavar": "SECONDS",
+        },
+    )
+    longest_wait_s: float = field(
+        default=900.0,
+        metadata={
+            "help": "Longest pause a host may ask for; if it asks for more, its URLs are left for "
+            "a later run.",
+            "flag": "--longest-wait",
+            "metavar": "SECONDS",
+        },
+    )
+    contact: str = field(
+        default="",
+        metadata={
+            "help": "E-mail address or web page to send in the User-Agent header, so that a "
+            "server's operator can reach you; please give one.",
+            "metavar": "TEXT",
+        },
+    )
+    honour_robots: bool = field(
+        default=True,
+        metadata={
+            "help": "Whether to obey X-Robots-Tag headers.",
+            "flag": "--honour-robots/--ignore-robots",
+        },
+    )
+    allow_private: bool = field(
+        default=False, metadata={"help": "Allow loopback and private addresses, for tests."}
+    )
+    keep: str = field(
+        default="original",
+        metadata={
+            "help": "Keep whole pictures, or each face with a 40 % margin in DATA/cropped.",
+            "choices": KEEPS,
+        },
+    )
+    max_gb: float = field(
+        default=0.0, metadata={"help": "Stop when this many GB are stored; 0 for no limit."}
+    )
+    retry_failed: str = field(
+        default="transient",
+        metadata={"help": "Which failures of earlier runs to try again.", "choices": RETRIES},
+    )
+    placeholder_urls: int = field(
+        default=3,
+        metadata={
+            "help": "Treat content that more photos than this share as a placeholder; 0: never."
+        },
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""

@@ -18,7 +18,7 @@ class FolderConfig:
     """
 
     triplets: int = field(
-        default=0, metadata={"help": "Total number of triplets. [default: three per picture]"}
+        default=0, metadata={"help": "Total number of triplets.", "unset": "three per picture"}
     )
     test_share: float = field(default=0.2, metadata={"help": "Share of people in test.csv."})
     blocks: int = field(

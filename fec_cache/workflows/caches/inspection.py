@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.cache.catalogue import cache_folders
+from fec_cache.cache.folders import some_cache_folders
 from fec_cache.cache.maintenance.verify import Finding, VerifyReport, is_behind
 from fec_cache.cache.manifest import Manifest
 from fec_cache.cache.provenance import read_provenance
-from fec_cache.errors import CacheDamaged, CacheNotFound, FecError
+from fec_cache.errors import CacheDamaged, FecError
 from fec_cache.system.reporter import Parts, Table
 from fec_cache.system.wording import counted, data_size
 
@@ -49,9 +49,7 @@ def list_summaries(cache_dir: Path) -> CacheReport:
     Raises:
         CacheNotFound: the folder holds no cache.
     """
-    summaries = [summarize(folder) for folder in cache_folders(cache_dir)]
-    if not summaries:
-        raise CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract")
+    summaries = [summarize(folder) for folder in some_cache_folders(cache_dir)]
     columns = ["cache", "features", "weights", "precision", "faces", "failed", "size", "state"]
     rows = [
         [cache.name, cache.label, cache.weights, cache.precision]

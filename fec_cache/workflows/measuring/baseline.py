@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fec_cache.cache.joined import caches_of_recipes, label_of
-from fec_cache.cache.recipe import FeatureRecipe
+from fec_cache.cache.joined import caches_of_recipes
+from fec_cache.cache.recipe import FeatureRecipe, label_of
 from fec_cache.errors import BadOption, FecError
 from fec_cache.evaluation.baseline import NAME, Rivals, recipe_key, recipe_name
 from fec_cache.heads.base import PairHead

@@ -337,7 +337,9 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
 
 
 def test_what_a_wrong_time_or_halving_should_have_been(place):
-    assert "'abc' is no time; expected 90s" in place.misused("grid-search", "--timeout", "abc")
+    assert "'abc' is not a duration; expected e.g. 90s" in place.misused(
+        "grid-search", "--timeout", "abc"
+    )
     assert "must begin with one of: halving" in place.misused("grid-search", "--prune", "foo")
 
 

@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from fec_cache.cache.manifest import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
+from fec_cache.cache.folders import MANIFEST_NAME, SHARDS_NAME
+from fec_cache.cache.manifest import Manifest, ShardEntry, read_manifest
 from fec_cache.cache.shards import sealed_shard
 from fec_cache.errors import CacheDamaged
 from fec_cache.system.atomic import TEMPORARY_PREFIX, remove_quietly
 
-SHARDS_NAME = "shards"
 REBUILT_PLAN = "rebuilt"
 
 log = logging.getLogger(__name__)

@@ -3,14 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fec_cache.cache.manifest import Manifest, ShardEntry, write_manifest
-from fec_cache.cache.rebuild import (
+from fec_cache.cache.maintenance.rebuild import (
     delete_leftovers,
     find_leftovers,
     manifest_from_shards,
     shard_paths,
     sound_manifest,
 )
+from fec_cache.cache.manifest import Manifest, ShardEntry, write_manifest
 from fec_cache.cache.shards import write_shard
 from tests.cache.damage import flip_bit
 
