@@ -28,6 +28,7 @@ def asked(monkeypatch):
         return Outcome()
 
     monkeypatch.setattr(workflow, "extract", run)
+    monkeypatch.setattr("fec_cache.workflows.checks.check_extract", lambda *_: None)
 
     def call(*options):
         result = CliRunner().invoke(fec, ["extract", *options])
