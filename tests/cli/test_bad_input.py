@@ -239,7 +239,7 @@ def test_an_unknown_backbone_is_wrong_usage_and_refused_at_once(place, monkeypat
         (".hidden", "not begin with a dot"),
         ("-rf", "not begin with a dot or a dash"),
         ("two\nlines", "control characters"),
-        ("blank ", "blanks at an end"),
+        ("blank ", "spaces at either end"),
         ("x" * 201, "at most 200 bytes"),
         ("ü" * 101, "at most 200 bytes"),
     ],
