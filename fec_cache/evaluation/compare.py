@@ -116,7 +116,8 @@ def add_seeds(faces: Interval, figures: Sequence[Floats]) -> tuple[Interval, flo
 
     Args:
         faces: interval of the mean over seeds, or of the difference of two such means.
-        figures: for each of these means, the figure of each seed; a single seed adds nothing.
+        figures: for each of these means, the figure of each seed, [S] float; a single seed adds
+            nothing.
     """
     from scipy.stats import t as student
 

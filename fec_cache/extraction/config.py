@@ -42,6 +42,10 @@ class ExtractConfig:
 
     Fields up to `store_dtype` decide which features are made. The others change a feature by
     rounding at most and do not choose the cache.
+
+    Example:
+        >>> ExtractConfig(layers=("layer3:grid4",), flip="on").backbone
+        'resnet18'
     """
 
     backbone: str = _option(

@@ -1,5 +1,6 @@
 """Pictures from wherever they come: a path, bytes, a Pillow image, or an array of pixels."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from fec_cache.errors import BadImage
 from fec_cache.faces.crop import CropConfig
 from fec_cache.faces.decode import to_rgb
 from fec_cache.faces.images import Picture, read_picture
-from fec_cache.faces.windows import Pixels, cut_window
+from fec_cache.faces.windows import MAX_PIXELS, Pixels, cut_window
 
 PictureSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]"
 
@@ -79,13 +80,26 @@ def open_picture(source: PictureSource, name: str = "") -> CuttablePicture:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return Picture(bytes(source), name or "the picture")
     if isinstance(source, Image.Image):
-        return PixelPicture(to_rgb(ImageOps.exif_transpose(source)), name or "the picture")
+        return PixelPicture(_upright_rgb(source, name or "the picture"), name or "the picture")
     if isinstance(source, np.ndarray):
         return PixelPicture(_checked(source, name or "the array"), name or "the array")
     raise BadImage(
         f"A picture was given as {type(source).__name__}; expected a path, bytes, a Pillow image, "
         "or a NumPy array [H, W, 3] uint8 in RGB order."
     )
+
+
+def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    if not 0 < math.prod(image.size) <= MAX_PIXELS:
+        raise BadImage(
+            f"{name} has {image.width} x {image.height} pixels. Expected at least one and at most "
+            f"{MAX_PIXELS}."
+        )
+    try:
+        return to_rgb(ImageOps.exif_transpose(image))
+    # Pillow decodes here, not in `Image.open`: its plugins raise nearly any type on damaged bytes.
+    except Exception as error:
+        raise BadImage(f"{name} is not a usable picture: {error}.") from error
 
 
 def _checked(pixels: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:

@@ -87,7 +87,7 @@ def _fit_bent(
     prior = 2 * steps.T @ steps / weight.sum() + 2 * _RIDGE * torch.eye(num + 1)
 
     def loss_of(guess: Tensor) -> tuple[float, Tensor]:
-        """The loss, and the log odds."""
+        """The loss of a guess [K + 2] float64 (slopes' logarithms, constant); log odds [P]."""
         logit = guess[-1] + pieces @ guess[:-1].exp()
         loss = functional.binary_cross_entropy_with_logits(logit, target, share, reduction="sum")
         return float(loss + guess @ prior @ guess / 2), logit

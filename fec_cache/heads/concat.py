@@ -60,8 +60,8 @@ class ConcatHead(PairMlpHead):
         return mean.squeeze(-1)
 
     def input_memory(self, pairs: Tensor) -> Tensor:
-        """The pairs themselves: they already are the inputs."""
+        """The pairs [..., 2K] themselves: they already are the inputs."""
         return pairs
 
     def write_inputs(self, pairs: Tensor, out: Tensor) -> None:
-        """Nothing to write."""
+        """Nothing to write: `out` is `pairs` [..., 2K]."""

@@ -48,6 +48,10 @@ class HeadConfig:
     each block gets the same share of the length, so that a wide grid does not drown a pool.
 
     Which head reads which field, and which `init` it accepts, is in its `KIND`.
+
+    Example:
+        >>> HeadConfig("embedding", hidden=(128,)).embedding_dim
+        16
     """
 
     head: str = field(

@@ -81,6 +81,11 @@ class EmbeddingHead(PairHead):
         negative parts, whose difference the last layer takes; the other units start at random and
         have no influence on the output.
 
+        Args:
+            prepared: [N, K] float32, all faces, as `prepare` gives them.
+            train: triplets that the directions, scale and threshold are fitted on.
+            validation: triplets that choose the shrinkage.
+
         Raises:
             BadOption: the embedding has more dimensions than the prepared features.
         """

@@ -70,7 +70,7 @@ class ScatterHead(ClosedFormHead):
         return 1.0 - logits
 
     def statistics(self, prepared: Tensor, train: TripletTable) -> Scatters:
-        """Scatters of similar and of different pairs."""
+        """Scatters [K, K] float64 of similar and of different pairs of features [N, K]."""
         return pair_scatters(prepared, train)
 
     def solve(
@@ -80,7 +80,17 @@ class ScatterHead(ClosedFormHead):
         train: TripletTable,
         validation: TripletTable,
     ) -> float:
-        """Set the best projection; shrinkage and components that are not given are chosen."""
+        """Set the best projection; shrinkage and components that are not given are chosen.
+
+        Args:
+            prepared: [N, K] float32, features by the preparation alone.
+            statistics: what `statistics` gave for them.
+            train: triplets to learn from.
+            validation: triplets to choose by.
+
+        Returns:
+            Triplet accuracy on `validation`, in [0, 1].
+        """
         config = self.config
         shrinkages = SHRINKAGES if config.shrinkage is None else (config.shrinkage,)
         components = COMPONENTS if config.components is None else (config.components,)

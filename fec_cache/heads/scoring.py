@@ -94,7 +94,7 @@ def prepared_faces(
 
 
 def probability_of(head: PairHead, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Calibrated P(similar) of logits of any shape."""
+    """Calibrated P(similar) of logits [...]: the same shape, float32 in [0, 1]."""
     with torch.inference_mode():
         result: npt.NDArray[np.float32] = head.probability(torch.from_numpy(logits)).numpy()
     return result

@@ -29,7 +29,7 @@ class SymmetricHead(PairMlpHead):
         return torch.cat([(a - b).abs(), a * b], dim=-1)
 
     def write_inputs(self, pairs: Tensor, out: Tensor) -> None:
-        """The same without memory for intermediate values, as a training step wants it."""
+        """Write the inputs of pairs [..., 2K] to `out` [..., 2K], without memory between."""
         a, b = pairs.chunk(2, dim=-1)
         difference, product = out.chunk(2, dim=-1)
         torch.sub(a, b, out=difference).abs_()

@@ -14,6 +14,10 @@ class TrainConfig:
     """How a head is trained. The defaults are the original recipe.
 
     The best epoch by validation triplet accuracy is kept, whether or not `patience` ends training.
+
+    Example:
+        >>> TrainConfig(lr=3e-4).epochs
+        20
     """
 
     lr: float = field(default=1e-3, metadata={"help": "Learning rate."})

@@ -24,7 +24,7 @@ from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
 from fec_cache.inference.network import choose_device
 from fec_cache.inference.precision import choose_precision
-from fec_cache.system.reporter import Reporter
+from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.loading.faces import read_splits, table_of_faces
@@ -91,12 +91,30 @@ def _slowest(summary: ExtractSummary) -> str:
     return "work: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ordered)
 
 
-def extract(workspace: Workspace, config: ExtractConfig, reporter: Reporter) -> ExtractOutcome:
+def extract(
+    workspace: Workspace,
+    config: ExtractConfig | None = None,
+    reporter: Reporter = LOGGING,
+) -> ExtractOutcome:
     """Extract the features of every face of the data folder that the caches lack.
 
+    Args:
+        workspace: the folders of data and caches.
+        config: backbone, layers and all other options of `fec extract`.
+        reporter: for progress and warnings.
+
     Raises:
-        FecError: see the stages; shards that were sealed before stay.
+        MissingData: there is no train.csv, or no image.
+        UnknownBackbone, WeightsNotFound, WeightsMismatch: the backbone cannot be loaded.
+        StorageFailed: the disk is full; shards that were sealed before stay.
+
+    Example:
+        >>> from fec_cache import ExtractConfig, Workspace
+        >>> outcome = extract(Workspace(), ExtractConfig(backbone="toy", precision="fp32"))
+        >>> outcome.summary.num_failed
+        0
     """
+    config = config or ExtractConfig()
     check_devices(config.device_names)
     find_architecture(config.backbone)
     annotations = read_splits(workspace, reporter)

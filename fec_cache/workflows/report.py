@@ -57,14 +57,12 @@ def write_report(
 
     Args:
         workspace: the folders.
-        run_name: a run, or several seeds of one recipe as `fec compare` takes them, the first of
-            which is shown; by default the newest run.
+        run_name: a run, or several seeds as `fec compare` takes them; by default the newest run.
         out: the page. [default: in the run]
         allow_overlap: go on even if test faces were seen in training.
         reporter: for warnings.
         is_forced: overwrite a file that is not a report.
-        against: runs to compare with, as `fec compare` takes them; by default those of the original
-            recipe.
+        against: runs to compare with; by default those of the original recipe.
 
     Raises:
         MissingData: there is no such run.

@@ -68,24 +68,23 @@ def search(
     device: str = "auto",
     reporter: Reporter = LOGGING,
 ) -> SearchOutcome:
-    """Try every combination of settings, and save the best head as a run.
+    """Train every combination of settings once, and save the best head as a run.
 
-    Each distinct head is trained once; the same call resumes a search that was stopped.
+    The same call resumes a search that was stopped.
 
     Args:
         cache: from `open_cache`, or several whose features are put side by side.
         pairs: from `load_pairs`.
-        settings: fields of `HeadConfig` or `TrainConfig` and the values to try; `seed` takes
-            several seeds, over which settings are averaged.
-        folder: of the run, as `runs/search`.
+        settings: fields of `HeadConfig` or `TrainConfig` and their values; figures are
+            averaged over the values of `seed`.
+        folder: of the run, such as `runs/search`.
         split: which triplets count, and the share held out for validation.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         reporter: for progress and warnings.
 
     Raises:
-        BadOption: a value is not allowed.
+        BadOption, OutputExists: a value is not allowed, or the folder holds something else.
         NothingToTrain: no point was trained.
-        OutputExists: the folder holds something else.
 
     Example:
         >>> from fec_cache import load_pairs, open_cache

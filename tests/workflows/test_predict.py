@@ -64,7 +64,7 @@ def test_other_pictures_are_taken_whole_and_that_is_told(place, faces):
     for pair in (["own picture ü.png"] * 2, [f"data/images/{alone[0]}", "own picture ü.png"]):
         result = place.ok("predict", *pair, "--json")
         assert json.loads(result.stdout)["boxes"] == [list(WHOLE)] * 2
-        assert "the whole pictures were taken for the faces" in result.stderr
+        assert "the whole pictures were used" in result.stderr
     quiet = place.ok("predict", *pair, "-q")
     assert quiet.stderr == ""
     assert len(quiet.stdout.splitlines()) == 1

@@ -98,7 +98,12 @@ class FaceBootstrap:
         return self._intervals(means, influences, sizes, values if bounded else None, groups)
 
     def macro(self, values: Floats, groups: Sequence[npt.NDArray[np.bool_]]) -> Interval:
-        """Interval of the mean over groups of their means; NaN if a group is empty."""
+        """Interval of the mean over groups of their means; NaN if a group is empty.
+
+        Args:
+            values: [T] float in [0, 1]; bounds of another range would not hold.
+            groups: masks [T] bool, which may overlap.
+        """
         if not all(mask.any() for mask in groups):
             return Interval(*[float("nan")] * 4)
         means = [float(values[mask].mean()) for mask in groups]

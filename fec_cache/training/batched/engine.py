@@ -103,11 +103,14 @@ class Engine:
         return (total / num_items).view(-1)
 
     def state_of(self, indices: Sequence[int]) -> list[Tensor]:
-        """The optimiser's state of some heads, for an engine that continues with them."""
+        """The optimiser's state of some heads, for an engine that continues with them.
+
+        Tensors [*k, ...] as `Optimiser.state_of` gives them.
+        """
         return self._optimiser.state_of(indices)
 
     def restore(self, state: Sequence[Tensor]) -> None:
-        """Continue from what `state_of` gave."""
+        """Continue from what `state_of` gave: tensors [*k, ...]."""
         self._optimiser.restore(state)
 
     def _steps(self, rows: Tensor, answers: tuple[Tensor, ...]) -> Tensor:
