@@ -95,7 +95,7 @@ def test_a_head_too_large_for_the_machine_is_a_lack_of_memory(place, monkeypatch
     def fit(*_):
         torch.empty(1 << 60, dtype=torch.uint8)  # more than any address space
 
-    monkeypatch.setattr(train_job, "fit", fit)
+    monkeypatch.setattr(train_job, "fit_arrays", fit)
     assert place.fails("train-head").startswith("Error: Memory ran out: ")
 
 
