@@ -1,4 +1,4 @@
-"""A small set of one-colour pictures with toy features (D = 3), made once for all workflows."""
+"""A set of one-colour pictures with toy features, and workspaces that went further."""
 
 import itertools
 
@@ -7,6 +7,7 @@ import pytest
 
 from fec_cache.system.workspace import Workspace
 from fec_cache.testing import toy
+from tests.workflows.commands import QUICK, names
 from tests.workflows.toy_set import identified, write_split
 
 
@@ -30,3 +31,20 @@ def toy_origin(tmp_path_factory):
 def toy_workspace(toy_origin, tmp_path):
     """The shared data and cache, with a folder of runs for this test."""
     return Workspace(toy_origin / "data", toy_origin / "cache", tmp_path / "runs")
+
+
+@pytest.fixture
+def measured(place):
+    """The run `first` with its evaluation and report."""
+    place.ok("report", "--run", "first")
+    assert {"evaluation.json", "model_card.md", "report.html"} <= names(
+        place.folder / "runs" / "first"
+    )
+    return place
+
+
+@pytest.fixture
+def three(place):
+    for seed in ("0", "1", "2"):
+        place.ok("train-head", *QUICK, "--seed", seed, "--name", f"small-{seed}")
+    return place

@@ -30,9 +30,7 @@ def test_rows_lead_to_the_features_of_the_annotated_faces(toy_workspace):
     labelled = load_labelled(toy_workspace, "test", caches, 0.0, reporter)
     assert len(labelled.table) == labelled.counts.num_used == NUM_TEST
     annotated = load_pairs(toy_workspace.data_dir, "test").annotations.triplets
-    for triplet, rows, odd in zip(
-        annotated, labelled.table.rows, labelled.table.odd, strict=True
-    ):
+    for triplet, rows, odd in zip(annotated, labelled.table.rows, labelled.table.odd, strict=True):
         numbers = [int(ref.image[:4]) for ref in triplet.faces]
         wanted = [toy.feature_of(toy.colour_of(number)) for number in numbers]
         np.testing.assert_allclose(labelled.matrix.features[rows], wanted, rtol=1e-3)
