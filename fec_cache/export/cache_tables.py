@@ -63,6 +63,7 @@ def export_cache(
         CacheNotFound: the cache has no features.
         CacheDamaged: a shard is not what was written.
         BadOption: `kind` is unknown, or `path` is a folder.
+        MissingExtra: `kind` is parquet and pyarrow is not installed.
         OutputExists: there is already a file of that name.
         StorageFailed: there is not enough space; an existing file is unchanged.
     """

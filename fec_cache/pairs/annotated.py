@@ -46,6 +46,13 @@ class AnnotatedPairs:
 
         Raises:
             CacheDamaged, CacheNotFound: the features cannot be read.
+
+        Example:
+            >>> from fec_cache import load_pairs, open_cache
+            >>> with open_cache("cache", "toy") as cache:
+            ...     table = load_pairs("data").rows_in(cache)
+            >>> table.rows.shape[1], len(table.rows) == len(table.is_similar)
+            (2, True)
         """
         digests = ImageDigests(cache.folder.parent)
         refs = unique_refs(self.annotations.triplets)

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import h5py
 import numpy as np
@@ -6,7 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.errors import BadOption, CacheDamaged, CacheNotFound, OutputExists, StorageFailed
+from fec_cache.errors import (
+    BadOption,
+    CacheDamaged,
+    CacheNotFound,
+    MissingExtra,
+    OutputExists,
+    StorageFailed,
+)
 from fec_cache.export import cache_tables as module
 from fec_cache.export.cache_tables import SUFFIXES, export_cache
 from fec_cache.testing import toy
@@ -128,3 +136,11 @@ def test_an_empty_cache_has_nothing_to_export(tmp_path):
     cache = FeatureCache.create(tmp_path, toy.toy_recipe())
     with pytest.raises(CacheNotFound, match="has no features yet"):
         export_cache(cache, tmp_path / "all.h5", "hdf5", ())
+
+
+def test_only_parquet_needs_pyarrow(cache, tmp_path, faces, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert export_cache(cache, tmp_path / "all.npz", "npz", faces.present).num_faces == 10
+    with pytest.raises(MissingExtra, match=r"pip install 'fec_cache\[parquet\]'"):
+        export_cache(cache, tmp_path / "all.parquet", "parquet", faces.present)
+    assert not (tmp_path / "all.parquet").exists()
