@@ -97,6 +97,7 @@ def extract(workspace: Workspace, config: ExtractConfig, reporter: Reporter) -> 
     Raises:
         FecError: see the stages; shards that were sealed before stay.
     """
+    # Cheap checks first: reading annotations, loading weights and hashing images takes minutes.
     check_devices(config.device_names)
     find_architecture(config.backbone)
     annotations = read_splits(workspace, reporter)

@@ -32,6 +32,7 @@ from fec_cache.training.fit import fit as fit_arrays
 from fec_cache.training.history import Epoch, TrainResult
 from fec_cache.workflows.loading.triplets import label_training, load_training
 
+# Common file systems allow 255 bytes; a temporary name is a little longer than the final one.
 _LONGEST_NAME = 200
 
 
@@ -96,6 +97,7 @@ def train(
     device = str(choose_device(request.device))
     if unread := point.unread():
         reporter.warning(unread_note(point.head.head, unread))
+    # Before anything is loaded: a taken name must not cost the training.
     if request.name is not None:
         _check_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, reporter)
