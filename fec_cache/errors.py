@@ -56,7 +56,16 @@ def system_advice(error: OSError) -> str:
 
 
 class FecError(Exception):
-    """Parent of every error that users see as one line instead of a traceback."""
+    """Parent of every error that users see as one line instead of a traceback.
+
+    Example:
+        >>> from fec_cache import Judge
+        >>> try:
+        ...     Judge.load("runs/none")
+        ... except FecError as error:
+        ...     print(error)
+        runs/none is not a run: it has no config.json. Run: fec train-head
+    """
 
 
 class BadOption(FecError):

@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.processes_fixture", "tests.workspace_fixtures"]
+pytest_plugins = [
+    "tests.processes_fixture",
+    "tests.toy_workspace",
+    "tests.workspace_fixtures",
+]
 
 # A busy machine makes no example wrong. In `.ci/run` the draws are always the same.
 settings.register_profile("tests", deadline=None, print_blob=True)

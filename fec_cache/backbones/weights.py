@@ -64,6 +64,10 @@ def random_origin(seed: int, state: Mapping[str, Tensor]) -> WeightsOrigin:
     """Identify random weights by their values.
 
     The seed alone does not: with another version of torch it can give other weights.
+
+    Args:
+        seed: what the weights were drawn with.
+        state: name -> weight [...] of any shape and dtype; both enter the digest.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
@@ -125,8 +129,9 @@ def find_local_file(published: PublishedFile) -> tuple[Path, str] | None:
 def read_state(path: Path) -> "OrderedDict[str, Tensor]":
     """Read a state dict from a .safetensors file or a torch pickle, running no code from it.
 
-    A dict that contains it as "state_dict" is unwrapped; the prefix "module." of parallel training
-    is removed. The format versions that torch attaches to a state dict are kept.
+    It is name -> tensor [...] on the CPU, in the shape and dtype that the file stores. A dict that
+    contains it as "state_dict" is unwrapped; the prefix "module." of parallel training is removed.
+    The format versions that torch attaches to a state dict are kept.
 
     Raises:
         WeightsMismatch: the file is damaged, contains code, or is not a state dict.
@@ -154,7 +159,10 @@ def read_state(path: Path) -> "OrderedDict[str, Tensor]":
 def rename_state(
     state: Mapping[str, Tensor], rename: Callable[[str], str], dropped: Sequence[str] = ()
 ) -> "OrderedDict[str, Tensor]":
-    """Return a state with renamed tensors, without those of the modules in `dropped`."""
+    """Return a state with renamed tensors, without those of the modules in `dropped`.
+
+    The tensors [...], of any shape and dtype, are the given ones, not copies.
+    """
     pairs = ((rename(name), tensor) for name, tensor in state.items())
     prefixes = tuple(f"{module}." for module in dropped)
     renamed = OrderedDict((name, tensor) for name, tensor in pairs if not name.startswith(prefixes))

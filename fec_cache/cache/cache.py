@@ -39,6 +39,13 @@ class FeatureCache:
 
     No file stays open between calls, so a cache can be shared by threads and forked processes.
     Leaving it as a context frees what `features` and `face_ids` keep in memory.
+
+    Example:
+        >>> from fec_cache import open_cache
+        >>> with open_cache("cache", "toy:avgpool") as cache:
+        ...     features, face_ids = cache.features(), cache.face_ids()
+        >>> features.shape == (len(face_ids), 3)
+        True
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""What a command prints: results on standard output, progress and warnings on standard error."""
+"""What a command prints: results to standard output, progress and warnings to standard error."""
 
 import json
 import logging
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY_S = 5.0
 _REFRESH_PER_S = 4.0
-_TABLE_WIDTH = 10_000  # a name that is cut off cannot be typed after --run
+# Wide enough for any name: one that rich cuts off cannot be copied to --run.
+_TABLE_WIDTH = 10_000
 
 
 @dataclass(frozen=True)
 class Console:
-    """The `Reporter` of the command line, and where it prints results.
+    """The `Reporter` of the command line, which also prints results.
 
-    Results go to standard output; messages too, but not under --json or -q. Progress and warnings
-    go to standard error, and under --json the warnings stand in the result as well. `verbosity` is
-    -1 for results and errors only, 0 for progress too, 1 for details too.
+    Results and messages go to standard output; --json and -q drop the messages. Progress and
+    warnings go to standard error; with --json the result repeats the warnings. `verbosity` is -1
+    for results and errors only, 0 for progress as well, 1 for details as well.
     """
 
     as_json: bool = False
@@ -38,18 +39,18 @@ class Console:
     warnings: list[str] = field(default_factory=list)
 
     def message(self, text: str) -> None:
-        """Print a line for people; nothing under --json or -q."""
+        """Print a line for people; nothing with --json or -q."""
         if not self.as_json and self.verbosity >= 0:
             click.echo(text)
 
     def warning(self, text: str) -> None:
-        """Print a line on standard error, and keep it for the result under --json."""
+        """Print a line on standard error, and keep it for the result of --json."""
         self.warnings.append(text)
         if self.verbosity >= 0:
             click.echo(f"Note: {text}", err=True)
 
     def show(self, parts: Parts) -> None:
-        """Print paragraphs and tables for people; nothing under --json or -q."""
+        """Print paragraphs and tables for people; nothing with --json or -q."""
         self.message(_as_text(parts))
 
     def result(self, parts: str | Parts, fields: Mapping[str, Any]) -> None:
@@ -66,7 +67,7 @@ class Console:
         """Show progress: a bar on a terminal, a plain line every few seconds elsewhere.
 
         Yields:
-            A function of what is done, what there is to do, and a detail to show.
+            A function of the number done, the total, and a detail to show.
         """
         if self.verbosity < 0 or self.as_json:
             yield lambda done, total, detail: None
@@ -95,7 +96,7 @@ def _as_text(parts: Parts) -> str:
 
 
 def draw_table(table: Table) -> str:
-    """A table as text under its title."""
+    """A table as text, its title above it."""
     from io import StringIO
 
     from rich.console import Console as RichConsole
@@ -128,7 +129,7 @@ def live_table(terminal: "RichConsole") -> Iterator[Callable[[Snapshot], None]]:
     with Live(console=terminal, refresh_per_second=_REFRESH_PER_S, transient=True) as live:
 
         def show(snapshot: Snapshot) -> None:
-            """Replace what is shown."""
+            """Show another snapshot."""
             line, table = Text(snapshot.headline), snapshot.table
             live.update(Group(line, _rich_table(table, "right")) if table.rows else line)
 
@@ -136,7 +137,7 @@ def live_table(terminal: "RichConsole") -> Iterator[Callable[[Snapshot], None]]:
 
 
 class PlainSnapshots:
-    """Snapshots where there is no terminal: a line every few seconds, and the last one."""
+    """Snapshots without a terminal: a line every few seconds, and the last one."""
 
     def __init__(self, label: str) -> None:
         self._label, self._shown_at = label, time.monotonic()
@@ -151,7 +152,7 @@ class PlainSnapshots:
 
 
 def set_up_logging(verbosity: int) -> None:
-    """Show the package's warnings on standard error, details too from verbosity 1."""
+    """Log the package's warnings to standard error; from verbosity 1 also its details."""
     level = {-1: logging.ERROR, 0: logging.WARNING}.get(verbosity, logging.INFO)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
@@ -161,7 +162,7 @@ def set_up_logging(verbosity: int) -> None:
 
 
 class _PlainSteps:
-    """Progress where there is no terminal: a line every few seconds, and the last one."""
+    """Progress without a terminal: a line every few seconds, and the last one."""
 
     def __init__(self, label: str, unit: str) -> None:
         self._label, self._unit = label, unit
@@ -220,7 +221,7 @@ def _rich_steps(label: str, unit: str) -> Iterator[Step]:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what is not defined becomes null."""
+    """A value for JSON, which has no NaN: undefined numbers become null."""
     if isinstance(value, Mapping):
         return {key: _without_nan(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

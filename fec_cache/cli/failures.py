@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do its work: one line, an exit code, one JSON object."""
+"""How a failed command ends: one line on standard error, an exit code, one JSON object."""
 
 import json
 from typing import Any
@@ -11,20 +11,10 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 # What torch says, by device; it has no type of its own for memory of the CPU.
 _MEMORY_SIGNS = ("out of memory", "allocate memory", "not enough memory")
 _AS_JSON = "fec_cache.as_json"
-_AFTER = {
-    name: f"{what} are saved: run the same command again to go on."
-    for name, what in {
-        "demo": "Finished features and heads",
-        "download": "Finished pictures",
-        "extract": "Finished shards",
-        "grid-search": "Finished points",
-    }.items()
-}
-_ANEW = "Run the same command again to begin anew."
 
 
 class NamedFailure(click.ClickException):
-    """A failure with a kind for machines."""
+    """A failure with the `kind` that --json reports."""
 
     exit_code = FAILED
 
@@ -34,18 +24,32 @@ class NamedFailure(click.ClickException):
 
 
 class NamedMisuse(NamedFailure):
-    """A value that an option may not have."""
+    """A value that an option does not accept."""
 
     exit_code = MISUSED
 
 
+class ResumableCommand(click.Command):
+    """A command that keeps what is finished when it is interrupted.
+
+    Args:
+        *args, **attributes: as for `click.Command`.
+        keeps: what it keeps, as the start of a sentence: "Finished shards".
+    """
+
+    def __init__(self, *args: Any, keeps: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.keeps = keeps
+
+
 class PlainGroup(click.Group):
-    """Its help lists each command with its whole first sentence, on as many lines as that takes."""
+    """A group whose help shows the whole first sentence of each command's help."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
-        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-        rows = [(n, one.get_short_help_str(limit=1000)) for n, one in found if one is not None]
+        commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        # click cuts the sentence at 45 characters by default.
+        rows = [(c.name or "", c.get_short_help_str(limit=1000)) for c in commands if c]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -53,12 +57,12 @@ class PlainGroup(click.Group):
 class FecGroup(PlainGroup):
     """Turns every failure into one line on standard error and an exit code.
 
-    1 is a named error, 2 wrong usage, 130 an interrupt. Under --json, standard output holds one
-    object then too, with the keys `error`, `kind` and `exit_code`.
+    1 is a named error, 2 wrong usage, 130 an interrupt. With --json, one object is also printed on
+    standard output, with the keys `error`, `kind` and `exit_code`.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Note whether a machine is listening, before anything can fail."""
+        """Note whether --json was given, before anything can fail."""
         ctx.meta[_AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
@@ -68,7 +72,7 @@ class FecGroup(PlainGroup):
             return self._invoke(ctx)
         except click.ClickException as error:
             if ctx.meta.get(_AS_JSON):
-                _tell_machine(error.format_message(), _kind(error), error.exit_code)
+                _print_json(error.format_message(), _kind(error), error.exit_code)
             raise
 
     def _invoke(self, ctx: click.Context) -> Any:
@@ -77,21 +81,27 @@ class FecGroup(PlainGroup):
         except FecError as error:
             raise _named(error) from error
         except (KeyboardInterrupt, click.Abort):
-            message = f"Interrupted. {_AFTER.get(ctx.invoked_subcommand or '', _ANEW)}"
+            message = f"Interrupted. {self._next_step(ctx)}"
             if ctx.meta.get(_AS_JSON):
-                _tell_machine(message, "Interrupted", INTERRUPTED)
+                _print_json(message, "Interrupted", INTERRUPTED)
             click.echo(message, err=True)
             ctx.exit(INTERRUPTED)
-        except BrokenPipeError:  # whoever read the output has gone; click knows what to do
+        except BrokenPipeError:  # the reader closed the pipe, which click handles
             raise
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
-            message = f"The system would not do it: {error.strerror or error}{where}; "
+            message = f"{error.strerror or error}{where}; "
             raise NamedFailure(message + system_advice(error), "System") from error
         except (MemoryError, RuntimeError) as error:
             if not _is_about_memory(error):
                 raise
             raise _named(_out_of_memory(error)) from error
+
+    def _next_step(self, ctx: click.Context) -> str:
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        if isinstance(command, ResumableCommand):
+            return f"{command.keeps} are saved: run the same command again to continue."
+        return "Run the same command again to start over."
 
 
 def _named(error: FecError) -> NamedFailure:
@@ -103,7 +113,7 @@ def _kind(error: click.ClickException) -> str:
     return error.kind if isinstance(error, NamedFailure) else "Usage"
 
 
-def _tell_machine(message: str, kind: str, exit_code: int) -> None:
+def _print_json(message: str, kind: str, exit_code: int) -> None:
     click.echo(json.dumps({"error": message, "kind": kind, "exit_code": exit_code}))
 
 
@@ -113,8 +123,8 @@ def _is_about_memory(error: BaseException) -> bool:
 
 
 def _out_of_memory(error: BaseException) -> OutOfMemory:
-    reason = (str(error).splitlines() or [""])[0].strip(" .") or "no more to be had"
+    reason = (str(error).splitlines() or [""])[0].strip(" .") or "none is left"
     return OutOfMemory(
-        f"Memory ran out: {reason}. Try narrower features (a grid of fewer cells, or fewer caches "
-        "side by side), a smaller --hidden or --batch-size, or another --device."
+        f"Memory ran out: {reason}. Try narrower features (a grid of fewer cells, or fewer joined "
+        "caches), a smaller --hidden or --batch-size, or another --device."
     )

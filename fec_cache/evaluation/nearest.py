@@ -58,12 +58,12 @@ def _similarities(head: PairHead, features: Floats) -> tuple[Callable[[int, Ints
         prepared = head.prepare(matrix) if embed is None else matrix
 
     def by_embedding(row: int, rows: Ints) -> npt.NDArray[np.floating]:
-        """Minus the squared distance: ranks as the logits do."""
+        """Minus the squared distance to each of `rows` [n], [n] float32: ranks as logits do."""
         gaps = embedded[rows] - embedded[row]
         return np.asarray(-(gaps**2).sum(axis=1))
 
     def by_pairs(row: int, rows: Ints) -> npt.NDArray[np.floating]:
-        """Logits, with the query as the first face of each pair."""
+        """Logits [n] float32 with each of `rows` [n], the query as the first face of a pair."""
         with torch.inference_mode():
             others = prepared[torch.from_numpy(rows)]
             query = prepared[row].expand(len(rows), -1)

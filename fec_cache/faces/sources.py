@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -42,6 +43,19 @@ class PixelPicture:
             BadImage: the square has more than `MAX_PIXELS` pixels.
         """
         return cut_window(self._pixels, box, crop)
+
+
+def check_pictures(paths: Sequence[Path]) -> None:
+    """Check that files are pictures, before networks are loaded to look at them.
+
+    Raises:
+        BadImage: one cannot be read or is no picture.
+    """
+    for path in paths:
+        try:
+            open_picture(path)
+        except BadImage as error:
+            raise BadImage(f"{error} Name two pictures, as JPEG or PNG.") from error
 
 
 def open_picture(source: PictureSource, name: str = "") -> CuttablePicture:

@@ -113,7 +113,7 @@ class PairHead(nn.Module):
         return torch.sigmoid(self.log_odds(logits.double())).to(logits.dtype)
 
     def log_odds(self, logits: Tensor) -> Tensor:
-        """Calibrated log odds of P(similar), of logits' shape and dtype."""
+        """Calibrated log odds [...] of P(similar) of logits [...]: the same shape and dtype."""
         slope, offset = self.calibration.to(logits.dtype)
         knots, ratios = self.bends.to(logits.dtype).T
         first = torch.ones_like(ratios[:1])

@@ -13,6 +13,7 @@ KIND = HeadKind(
     summary="an MLP on both faces side by side",
     reads=("hidden", "dropout", "both_orders"),
     steps="pair-mlp",
+    # The original recipe reads features as they are.
     default_preparation="none",
     in_default_grid=True,
     order=10,
@@ -60,8 +61,8 @@ class ConcatHead(PairMlpHead):
         return mean.squeeze(-1)
 
     def input_memory(self, pairs: Tensor) -> Tensor:
-        """The pairs themselves: they already are the inputs."""
+        """The pairs [..., 2K] themselves: they already are the inputs."""
         return pairs
 
     def write_inputs(self, pairs: Tensor, out: Tensor) -> None:
-        """Nothing to write."""
+        """Nothing to write: `out` is `pairs` [..., 2K]."""

@@ -7,6 +7,8 @@ from fec_cache.heads.kinds import HeadKind
 from fec_cache.heads.mlp import PairMlpHead
 from fec_cache.heads.registry import register
 
+# It has no space of its own: on planted faces it reached 81 % of the oracle's accuracy where the
+# embedding head reached 96 % (docs/experiments.md, 2026-11-23).
 KIND = HeadKind(
     name="symmetric",
     summary="an MLP on their absolute difference and product",
@@ -29,7 +31,7 @@ class SymmetricHead(PairMlpHead):
         return torch.cat([(a - b).abs(), a * b], dim=-1)
 
     def write_inputs(self, pairs: Tensor, out: Tensor) -> None:
-        """The same without memory for intermediate values, as a training step wants it."""
+        """Write the inputs of pairs [..., 2K] to `out` [..., 2K], without memory between."""
         a, b = pairs.chunk(2, dim=-1)
         difference, product = out.chunk(2, dim=-1)
         torch.sub(a, b, out=difference).abs_()

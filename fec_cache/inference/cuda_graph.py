@@ -53,7 +53,12 @@ class RecordedPass:
 def record_pass(
     forward: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor
 ) -> RecordedPass | None:
-    """Return a recorded pass that gives the same bits as the plain one; None if impossible."""
+    """Return a recorded pass that gives the same bits as the plain one; None if impossible.
+
+    Args:
+        forward: [B, 3, S, S] -> {layer: [B, ...]}.
+        images: a batch [B, 3, S, S] with the shape, dtype and memory format of all later ones.
+    """
     try:
         with _recording:
             recorded = RecordedPass(forward, images)

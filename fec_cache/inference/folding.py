@@ -65,7 +65,7 @@ def _observe_pairs(
     names = {part: name for name, part in module.named_modules()}
 
     def observe(part: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        """Record the output of a convolution, and which norm reads it."""
+        """Record a convolution's output [B, C, H, W], and which norm reads it."""
         runs[names[part]] += 1
         if type(part) is nn.Conv2d:
             outputs[id(output)] = (names[part], output)

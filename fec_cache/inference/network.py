@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from fec_cache.backbones.base import Backbone
 from fec_cache.errors import BadOption, OutOfMemory
+from fec_cache.inference.config import check_device_name
 from fec_cache.inference.cuda_graph import RecordedPass, record_pass
 from fec_cache.inference.folding import fold_batch_norms
 from fec_cache.system.shared_context import SharedContext
 
 log = logging.getLogger(__name__)
 
-_DEVICES = ("cpu", "cuda", "mps")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Forward = Callable[[Tensor], Mapping[str, Tensor]]
 View = tuple[str, bool]
@@ -184,6 +184,8 @@ class Runner:
         views = {(layer, False): features for layer, features in self._forward(batch).items()}
         if self.network.flip:
             mirrored = self._forward(batch.flip(3))
+            # Cell by cell for grids too: a face and its mirror image have the same feature.
+            # Turning the grid back would keep left and right apart (decision 9).
             for layer, features in mirrored.items():
                 views[layer, True] = (views[layer, False] + features) / 2.0
         return {view: features.cpu().numpy() for view, features in views.items()}
@@ -252,10 +254,7 @@ def choose_device(wanted: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if wanted.partition(":")[0] not in _DEVICES:
-        raise BadOption(
-            f"device {wanted!r} cannot be used here: expected auto, cpu, cuda, cuda:1 or mps."
-        )
+    check_device_name(wanted)
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)

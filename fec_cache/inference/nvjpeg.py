@@ -53,7 +53,7 @@ def _of_torchvision(device: torch.device) -> Decode:
     from torchvision.io import ImageReadMode, decode_jpeg
 
     def decode(files: list[Tensor]) -> list[Tensor]:
-        """Decode with torchvision."""
+        """Decode files' bytes [n] uint8 to pictures [3, H, W] uint8, RGB, with torchvision."""
         with _quiet():
             return [*decode_jpeg(files, mode=ImageReadMode.RGB, device=device)]
 

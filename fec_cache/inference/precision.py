@@ -118,7 +118,15 @@ def smallest_cosine_to_plain(
     *,
     flip: bool,
 ) -> float:
-    """Return the smallest cosine of features with those of the plain fp32 eager path."""
+    """Return the smallest cosine of features with those of the plain fp32 eager path.
+
+    Args:
+        features: of the pictures, each [B, D] float32.
+        backbone: the network that gave them.
+        device: where the plain path runs.
+        pictures: [B, S, S, 3] uint8, RGB.
+        flip: whether the mirrored pictures' features are part of `features`.
+    """
     plain = Network(backbone, device, flip=flip, plain=True).runner().features(pictures)
     return min(
         smallest_cosine(torch.from_numpy(features[view]), torch.from_numpy(plain[view]))

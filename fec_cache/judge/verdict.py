@@ -27,6 +27,12 @@ class Verdict:
         run: the name of the head.
         features: what the head reads.
         warnings: reasons to trust the answer less.
+
+    Example:
+        >>> from fec_cache import Judge
+        >>> verdict = Judge.load("runs/toy").compare("a.png", "a.png", box_a=(0, 1, 0, 0.5))
+        >>> verdict.faces[0].box
+        (0, 1, 0, 0.5)
     """
 
     faces: tuple[JudgedFace, JudgedFace]
@@ -76,7 +82,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class FailedPair:
-    """A pair that could not be compared: its index in the input, its pictures, and the reason."""
+    """A pair that could not be compared: its index in the input, its pictures, and the reason.
+
+    Example:
+        >>> from fec_cache import Judge
+        >>> judge = Judge.load("runs/toy")
+        >>> good, bad = judge.compare_many([("a.png", "b.png"), ("a.png", "missing.png")])
+        >>> bad.error
+        'missing.png cannot be read: No such file or directory.'
+    """
 
     index: int
     pictures: tuple[str, str]

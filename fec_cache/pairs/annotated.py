@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.annotations import Annotations, find_annotations, read_annotations
+from fec_cache.faces.digests import ImageDigests
+from fec_cache.faces.table import identify_faces, unique_refs
+from fec_cache.pairs.build import PairTable, build_triplets, pairs_from_triplets
+from fec_cache.system.reporter import LOGGING, Reporter
+from fec_cache.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -11,6 +17,12 @@ class AnnotatedPairs:
     """The triplets of one CSV file; each stands for one similar and two different pairs.
 
     `annotations.rejected` holds the rows that could not be used, with the reasons.
+
+    Example:
+        >>> from fec_cache import load_pairs
+        >>> pairs = load_pairs("data")
+        >>> len(pairs) == len(pairs.annotations.triplets)
+        True
     """
 
     data_dir: Path
@@ -20,6 +32,33 @@ class AnnotatedPairs:
     def __len__(self) -> int:
         """Number of usable triplets."""
         return len(self.annotations.triplets)
+
+    def rows_in(self, cache: FeatureCache, reporter: Reporter = LOGGING) -> PairTable:
+        """The pairs as rows of `cache.features()`: what scikit-learn or a loop needs.
+
+        Args:
+            cache: from `open_cache`, one of those in the folder that `extract` wrote.
+            reporter: receives one line that counts the triplets that were used and left out.
+
+        Returns:
+            `rows` [P, 2] int64 and `is_similar` [P] bool; three pairs for each triplet that has
+            features for all faces and a majority of its raters.
+
+        Raises:
+            CacheDamaged, CacheNotFound: the features cannot be read.
+        """
+        digests = ImageDigests(cache.folder.parent)
+        refs = unique_refs(self.annotations.triplets)
+        faces = identify_faces(refs, Workspace(self.data_dir).images_dir, digests)
+        rows = {face_id: row for row, face_id in enumerate(cache.face_ids())}
+        table, counts = build_triplets(
+            self.annotations.triplets,
+            faces.ids(),
+            rows,
+            num_rejected=len(self.annotations.rejected),
+        )
+        reporter.message(f"{self.annotations.path.name}: {counts.in_words()}")
+        return pairs_from_triplets(table)
 
 
 def load_pairs(data_dir: str | Path = "data", split: str = "train") -> AnnotatedPairs:
@@ -32,6 +71,10 @@ def load_pairs(data_dir: str | Path = "data", split: str = "train") -> Annotated
     Raises:
         MissingData: the folder has no such file.
         BadAnnotations: the file has no usable row.
+
+    Example:
+        >>> load_pairs("data", "test").split
+        'test'
     """
     folder = Path(data_dir)
     return AnnotatedPairs(folder, split, read_annotations(find_annotations(folder, split)))

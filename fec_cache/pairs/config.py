@@ -11,6 +11,10 @@ class PairConfig:
 
     Raises:
         BadOption: a field is out of range.
+
+    Example:
+        >>> PairConfig(validation_share=0.2).split_seed
+        0
     """
 
     min_agreement: float = field(

@@ -3,9 +3,31 @@
 import fnmatch
 from pathlib import Path
 
-from fec_cache.errors import MissingData
+from fec_cache.datasets.annotations import shortened
+from fec_cache.errors import BadOption, MissingData
 from fec_cache.runs.files import CONFIG_NAME
 from fec_cache.system.workspace import Workspace
+
+_MAX_NAME_BYTES = 200
+
+
+def check_run_name(name: str) -> None:
+    """Check that a name is a valid folder name on every system.
+
+    Raises:
+        BadOption: it is not.
+    """
+    if not name or set(name) & set("/\\"):
+        problem = "it must be the name of a folder, without slashes"
+    elif name[0] in ".-":
+        problem = "it must not begin with a dot or a dash"
+    elif not name.isprintable() or name != name.strip():
+        problem = "it must not have control characters, or spaces at either end"
+    elif len(name.encode(errors="surrogateescape")) > _MAX_NAME_BYTES:
+        problem = f"it must have at most {_MAX_NAME_BYTES} bytes"
+    else:
+        return
+    raise BadOption(f"The run's name is {shortened(name)}, but {problem}.")
 
 
 def all_runs(runs_dir: Path) -> tuple[Path, ...]:
@@ -64,6 +86,19 @@ def find_runs(workspace: Workspace, patterns: str) -> tuple[Path, ...]:
             )
         matches.update(dict.fromkeys(fitting))
     return tuple(matches)
+
+
+def find_groups(workspace: Workspace, a: str, b: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Folders of two groups of runs that are to be compared.
+
+    Raises:
+        MissingData: a name or a pattern matches no run.
+        BadOption: the two groups share a run.
+    """
+    groups = find_runs(workspace, a), find_runs(workspace, b)
+    if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:
+        raise BadOption(f"{a!r} and {b!r} share a run, but each must be on one side only.")
+    return groups
 
 
 def no_runs(runs_dir: Path) -> MissingData:

@@ -15,6 +15,13 @@ class TrainedHead:
 
     `face_ids` are all faces it has seen, in training or for validation: evaluation refuses them.
     `calibration_error` is the expected calibration error of P(similar) on validation pairs.
+
+    Example:
+        >>> from fec_cache import Judge, fit, load_pairs, open_cache
+        >>> with open_cache("cache", "toy") as cache:
+        ...     trained = fit(cache, load_pairs("data"))
+        >>> Judge.load(trained.save("runs/first")).config == trained.config
+        True
     """
 
     result: TrainResult

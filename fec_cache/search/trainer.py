@@ -161,6 +161,12 @@ def plan_for(
 ) -> StackPlan:
     """How many heads to train side by side, from a short calibration on the open points.
 
+    Args:
+        features: [N, D], any float dtype.
+        split: triplets by row of `features`.
+        points: what is to be trained; closed-form points are left out.
+        device: where they are trained.
+
     Raises:
         FecError, RuntimeError: they cannot be trained.
     """

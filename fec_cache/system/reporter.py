@@ -43,7 +43,12 @@ class Snapshot:
 
 
 class Reporter(Protocol):
-    """Where a workflow sends what a person may want to know while it runs."""
+    """Where a workflow sends what a person may want to know while it runs.
+
+    Example:
+        >>> from fec_cache import SILENT, SyntheticConfig, synthesize
+        >>> outcome = synthesize("drawn", SyntheticConfig(faces=30, triplets=20), reporter=SILENT)
+    """
 
     def message(self, text: str) -> None:
         """Show a line of ordinary information."""

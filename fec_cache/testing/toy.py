@@ -53,7 +53,7 @@ class ToyModule(nn.Module):
         self.layers, self.delay_s, self.shapes = tuple(layers), delay_s, Shapes()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Wait `delay_s`, note the batch's shape, give the features of each layer."""
+        """Wait `delay_s`, note the batch's shape, give each layer's features [B, 3]."""
         time.sleep(self.delay_s)
         self.shapes.append(tuple(images.shape))
         return {layer: FACTORS[layer] * images.mean((2, 3)) for layer in self.layers}

@@ -74,6 +74,15 @@ def seconds_per_epoch(
     config: TrainConfig,
     device: str = "cpu",
 ) -> float:
-    """About how long one epoch takes, measured over a few batches on a fresh head."""
+    """About how long one epoch takes, measured over a few batches on a fresh head.
+
+    Args:
+        features: [N, D], any float dtype.
+        train: triplets to learn from.
+        validation: triplets to choose by.
+        head_config: kind and size of the head.
+        config: how it is trained.
+        device: where.
+    """
     stack = Stack(features, train, validation, [TrainingJob(head_config, config)], device)
     return stack.seconds_per_epoch()

@@ -21,7 +21,7 @@ from fec_cache.pairs.credit import triplet_credit
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig
-from fec_cache.runs.find import find_runs
+from fec_cache.runs.find import find_groups
 from fec_cache.system.reporter import LOGGING, SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
@@ -129,9 +129,7 @@ def compare(
         >>> outcome.comparisons["all"].difference
         0.0
     """
-    groups = [find_runs(workspace, words) for words in (a, b)]
-    if set(groups[0]) & set(groups[1]) and groups[0] != groups[1]:
-        raise BadOption(f"{a!r} and {b!r} share a run, but each must be on one side only.")
+    groups = find_groups(workspace, a, b)
     measuring = _Measuring(workspace, allow_overlap, reporter)
     sides = [[measuring.answers(folder) for folder in folders] for folders in groups]
     if not _common([*sides[0], *sides[1]])[0].any():

@@ -86,9 +86,9 @@ def synthesize(
 
     Example:
         >>> from fec_cache import SyntheticConfig
-        >>> outcome = synthesize("drawn", SyntheticConfig(faces=18, triplets=20))
+        >>> outcome = synthesize("drawn", SyntheticConfig(faces=30, triplets=20))
         >>> outcome.summary.num_faces
-        18
+        30
     """
     out, config = Path(out), config or SyntheticConfig()
     with reporter.progress("Drawing", "faces") as step:

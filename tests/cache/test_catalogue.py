@@ -17,11 +17,6 @@ def caches(tmp_path):
     return [FeatureCache.create(tmp_path, recipe) for recipe in recipes]
 
 
-def test_caches_are_listed_by_name_and_other_folders_are_not(tmp_path, caches):
-    (tmp_path / "something").mkdir()
-    assert cache_folders(tmp_path) == tuple(sorted(cache.folder for cache in caches))
-
-
 def test_the_only_cache_needs_no_name(tmp_path):
     cache = FeatureCache.create(tmp_path, toy.toy_recipe())
     assert select_cache(tmp_path) == cache

@@ -31,7 +31,7 @@ def test_several_caches_are_told_apart_in_the_words_of_each_command(two_caches):
     assert line.endswith("Say which with --features NAME.")
     both = f"{BACKBONE}:avgpool,{BACKBONE}:layer1"
     line = two_caches.misused("cache", "export", "--features", both, "--out", "x.npz")
-    assert "a file holds one cache. Name one, and export each by itself." in line
+    assert "a file holds one cache. Export each cache to its own file." in line
     assert not (two_caches.folder / "x.npz").exists()
 
 
@@ -92,12 +92,12 @@ def test_a_limit_is_told_in_full_and_before_anything_is_loaded(place, monkeypatc
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("extract", "Finished shards are saved: run the same command again to go on."),
-        ("grid-search", "Finished points are saved: run the same command again to go on."),
-        ("download", "Finished pictures are saved: run the same command again to go on."),
-        ("demo", "Finished features and heads are saved: run the same command again to go on."),
-        ("synthesize", "Run the same command again to begin anew."),
-        ("evaluate", "Run the same command again to begin anew."),
+        ("extract", "Finished shards are saved: run the same command again to continue."),
+        ("grid-search", "Finished points are saved: run the same command again to continue."),
+        ("download", "Finished pictures are saved: run the same command again to continue."),
+        ("demo", "Finished features and heads are saved: run the same command again to continue."),
+        ("synthesize", "Run the same command again to start over."),
+        ("evaluate", "Run the same command again to start over."),
     ],
 )
 def test_an_interrupt_promises_what_is_so(monkeypatch, name, told):

@@ -1,109 +1,101 @@
-"""The baseline's figures and lead, against its parts computed one by one."""
+"""A baseline's figures and our lead, counted by hand on four triplets."""
 
 import dataclasses
-from types import SimpleNamespace
+import doctest
 
-import numpy as np
 import pytest
-import torch
 
+from fec_cache.evaluation import baseline
 from fec_cache.evaluation.baseline import (
-    NAME,
-    Baseline,
     Rivals,
     figures_of,
     measure_baseline,
     recipe_key,
     recipe_name,
 )
-from fec_cache.evaluation.report import evaluate_head
 from fec_cache.heads.config import HeadConfig
-from fec_cache.heads.registry import build_head
 from fec_cache.pairs.config import PairConfig
-from fec_cache.pairs.credit import triplet_credit
 from fec_cache.runs.config import RunConfig
-from fec_cache.testing.planted import planted_set
 from fec_cache.training.config import TrainConfig
+from tests.evaluation.known_heads import Constant, Distance, Opposite, head_of, labelled_triplets
 from tests.recipes import toy_recipe
 
 
-@pytest.fixture(scope="module")
-def labelled():
-    features, table = planted_set(60, 90)
-    return SimpleNamespace(table=table, matrix=SimpleNamespace(features=features))
+def measured(*kinds, **rivals):
+    labelled = labelled_triplets()
+    heads = {f"run-{num}": head_of(kind) for num, kind in enumerate(kinds)}
+    ours = [figures_of(head_of(Distance), labelled)]
+    found = measure_baseline(Rivals(heads, labelled, **rivals), ours, labelled.table.rows)
+    return found, labelled
 
 
-def head_of(seed):
-    torch.manual_seed(seed)
-    return build_head(HeadConfig("embedding", (8,)), 12)
-
-
-def test_the_lead_is_ours_minus_the_mean_of_theirs(labelled):
-    heads = {f"plain-{seed}": head_of(seed) for seed in (1, 2)}
-    ours = [figures_of(head_of(3), labelled)]
-    measured = measure_baseline(Rivals(heads, labelled), ours, labelled.table.rows)
-    credits = [
-        triplet_credit(figures_of(head, labelled).similarity, labelled.table.odd)
-        for head in heads.values()
+def test_the_baseline_is_the_mean_over_its_runs_and_our_lead_is_over_that():
+    # A constant head earns a third of each triplet, the opposite one nothing: a sixth together.
+    found, labelled = measured(Constant, Opposite)
+    assert found.runs == ("run-0", "run-1")
+    assert [credit.tolist() for credit in found.credits] == [
+        pytest.approx([1 / 3] * 4),
+        [0.0] * 4,
     ]
-    np.testing.assert_array_equal(np.stack(measured.credits), np.stack(credits))
-    mean = float(np.mean(credits))
-    assert measured.evaluation.overall.accuracy == pytest.approx(mean)
-    lead = measured.comparison
-    assert lead.accuracy_b == pytest.approx(mean)
-    assert lead.difference == pytest.approx(ours[0].overall.accuracy - mean)
-    assert lead.num_seeds == (1, 2)
-    assert list(measured.comparisons)[-1] == "all"
+    assert found.evaluation.overall.accuracy == pytest.approx(1 / 6)
+    assert list(found.comparisons) == ["one-class", "two-class", "three-class", "all"]
+    assert [c.num_triplets for c in found.comparisons.values()] == [1, 2, 1, 4]
+    for comparison in found.comparisons.values():
+        assert comparison.accuracy_a == 1.0
+        assert comparison.difference == pytest.approx(5 / 6)
+        assert comparison.num_seeds == (1, 2)
+    assert found.comparison is found.comparisons["all"]
+    # The same runs beside a worse head: the lead becomes a lag.
+    other = found.beside(
+        [figures_of(head_of(Opposite), labelled)], labelled.table, labelled.table.rows
+    )
+    assert other.comparison.difference == pytest.approx(-1 / 6)
+    assert other.evaluation is found.evaluation
 
 
-def test_the_same_runs_beside_another_head(labelled):
-    theirs = Rivals({"plain": head_of(1)}, labelled)
-    first, second = ([figures_of(head_of(seed), labelled)] for seed in (3, 4))
-    measured = measure_baseline(theirs, first, labelled.table.rows)
-    other = measured.beside(second, labelled.table, labelled.table.rows)
-    assert other.comparison == measure_baseline(theirs, second, labelled.table.rows).comparison
-    assert other.evaluation is measured.evaluation
+def test_its_name_counts_seeds_and_says_what_it_reads():
+    one, _ = measured(Constant)
+    assert (one.name, one.where) == ("original recipe", "")
+    two, _ = measured(Constant, Opposite, title="quick", features="toy:avgpool")
+    assert (two.name, two.where) == ("quick, 2 seeds", " on toy:avgpool")
 
 
-def test_seeds_have_the_accuracy_of_a_full_evaluation(labelled):
-    full = evaluate_head(head_of(1), labelled.matrix.features, labelled.table)
-    assert figures_of(head_of(1), labelled).overall.accuracy == full.overall.accuracy
+def test_its_plain_form_holds_figures_and_comparisons():
+    fields = measured(Constant, features="toy")[0].to_dict()
+    assert (fields["runs"], fields["title"], fields["features"]) == (
+        ["run-0"],
+        "original recipe",
+        "toy",
+    )
+    assert fields["triplets"]["all"]["accuracy"] == pytest.approx(1 / 3)
+    assert fields["this_head"]["difference"] == pytest.approx(2 / 3)
+    assert fields["by_type"]["all"] == fields["this_head"]
+    # Four triplets are too few for an interval, and JSON has no NaN.
+    assert fields["this_head"]["low"] is None
 
 
-def test_a_baseline_is_named_by_its_seeds_and_features(labelled):
-    evaluation = figures_of(head_of(1), labelled)
-    single = Baseline(("plain",), evaluation, {})
-    assert (single.name, single.where) == (NAME, "")
-    several = Baseline(("a", "b"), evaluation, {}, features="toy:avgpool")
-    assert (several.name, several.where) == (f"{NAME}, 2 seeds", " on toy:avgpool")
-
-
-@pytest.mark.parametrize(
-    ("names", "wanted"),
-    [
-        (["best-0", "best-1"], "best"),
-        (["best-10", "best-1"], "best-1"),
-        (["a", "b"], "a"),
-        (["run_1", "run_2", "run.3"], "run"),
-        (["one"], "one"),
-    ],
-)
-def test_a_recipe_is_named_by_what_its_runs_share(names, wanted):
-    assert recipe_name(names) == wanted
-
-
-def test_only_the_training_seed_may_differ_within_a_recipe():
+def test_seeds_of_a_recipe_share_a_key_and_other_settings_or_data_do_not():
     config = RunConfig(
-        (toy_recipe(3),), HeadConfig(), TrainConfig(), PairConfig(), {"digest": "d", "folder": "x"}
+        (toy_recipe(4),),
+        HeadConfig(),
+        TrainConfig(seed=0),
+        PairConfig(),
+        {"digest": "d", "name": "x"},
     )
     key = recipe_key(config)
-    assert key == recipe_key(dataclasses.replace(config, train=TrainConfig(seed=9)))
-    assert key == recipe_key(dataclasses.replace(config, data={"digest": "d", "folder": "y"}))
-    for change in (
+    for same in ({"train": TrainConfig(seed=7)}, {"data": {"digest": "d", "name": "y"}}):
+        assert recipe_key(dataclasses.replace(config, **same)) == key
+    for other in (
         {"train": TrainConfig(lr=0.5)},
-        {"head": HeadConfig("embedding")},
-        {"pairs": PairConfig(split_seed=1)},
-        {"recipes": (toy_recipe(4),)},
         {"data": {"digest": "e"}},
+        {"head": HeadConfig(hidden=(3,))},
+        {"recipes": (toy_recipe(5),)},
     ):
-        assert key != recipe_key(dataclasses.replace(config, **change))
+        assert recipe_key(dataclasses.replace(config, **other)) != key
+
+
+def test_runs_without_a_common_start_are_named_by_the_first():
+    assert recipe_name(["alpha", "beta"]) == "alpha"
+    assert recipe_name(["best_10", "best_11"]) == "best_1"
+    assert recipe_name(["best"]) == "best"
+    assert doctest.testmod(baseline) == (0, 1)

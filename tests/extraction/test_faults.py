@@ -238,7 +238,7 @@ def test_ctrl_c_ends_with_130_and_is_resumed(tmp_path):
     )
     told = child.stderr
     assert child.returncode == 130
-    assert "Interrupted. Finished shards are saved: run the same command again to go on." in told
+    assert "Interrupted. Finished shards are saved: run the same command again to continue." in told
     assert "Traceback" not in told
     result = CliRunner().invoke(fec, [*words, "--json"])
     assert result.exit_code == 0

@@ -6,11 +6,12 @@ import click
 
 from fec_cache.cli.config_options import options_of
 from fec_cache.cli.console import Console
+from fec_cache.cli.failures import ResumableCommand
 from fec_cache.cli.options import console_options, out_option
 from fec_cache.datasets.synthetic.config import SyntheticConfig
 
 
-@click.command("demo")
+@click.command("demo", cls=ResumableCommand, keeps="Finished features and heads")
 @out_option("demo")
 @options_of(SyntheticConfig, "config", only=("faces", "triplets"))
 @click.option(
@@ -21,6 +22,9 @@ from fec_cache.datasets.synthetic.config import SyntheticConfig
 @console_options
 def demo(console: Console, out: Path, config: SyntheticConfig, backbone: str | None) -> None:
     """Run the whole pipeline on synthetic faces, without a download, and write a report."""
+    from fec_cache.workflows.checks import check_demo
+
+    check_demo(out, backbone)
     from fec_cache.workflows.demo import demo as run_demo
 
     outcome = run_demo(out, config.faces, config.triplets, backbone, console)

@@ -6,12 +6,13 @@ import click
 
 from fec_cache.cli.config_options import options_of
 from fec_cache.cli.console import Console
+from fec_cache.cli.failures import ResumableCommand
 from fec_cache.cli.options import console_options, workspace_options
 from fec_cache.datasets.download.config import DownloadConfig
 from fec_cache.system.workspace import Workspace
 
 
-@click.command("download")
+@click.command("download", cls=ResumableCommand, keeps="Finished pictures")
 @workspace_options("data_dir")
 @click.option(
     "--csv",

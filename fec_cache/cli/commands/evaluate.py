@@ -16,13 +16,13 @@ def evaluate(
     console: Console, workspace: Workspace, run_name: str | None, allow_overlap: bool
 ) -> None:
     """Measure a trained head on the test split: triplet accuracy by type, with intervals."""
-    from fec_cache.runs.find import find_run
+    from fec_cache.workflows.checks import check_evaluation
 
-    folder = find_run(workspace, run_name)
+    check_evaluation(workspace, run_name)
     from fec_cache.reports.evaluation_tables import evaluation_parts
     from fec_cache.workflows.evaluate import evaluate as run_evaluate
 
-    outcome = run_evaluate(workspace, folder, allow_overlap, console)
+    outcome = run_evaluate(workspace, run_name, allow_overlap, console)
     console.result(evaluation_parts(outcome), outcome.to_dict())
 
 
@@ -40,6 +40,9 @@ def compare(
     RUN_A and RUN_B are each a run in --runs, or several seeds of one setting: a comma-separated
     list of names, or a quoted pattern such as 'best-*'.
     """
+    from fec_cache.workflows.checks import check_comparison
+
+    check_comparison(workspace, run_a, run_b)
     from fec_cache.workflows.compare import compare as run_compare
 
     outcome = run_compare(workspace, run_a, run_b, allow_overlap, console)

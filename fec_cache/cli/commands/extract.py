@@ -4,12 +4,13 @@ import click
 
 from fec_cache.cli.config_options import options_of
 from fec_cache.cli.console import Console
+from fec_cache.cli.failures import ResumableCommand
 from fec_cache.cli.options import console_options, workspace_options
 from fec_cache.extraction.config import ExtractConfig
 from fec_cache.system.workspace import Workspace
 
 
-@click.command("extract")
+@click.command("extract", cls=ResumableCommand, keeps="Finished shards")
 @workspace_options("data_dir", "cache_dir")
 @options_of(ExtractConfig, "config")
 @console_options
@@ -18,6 +19,9 @@ def extract(console: Console, workspace: Workspace, config: ExtractConfig) -> No
 
     Resumes where an earlier run ended, and retries faces that failed.
     """
+    from fec_cache.workflows.checks import check_extract
+
+    check_extract(workspace, config)
     from fec_cache.workflows.extract import extract as run_extract
 
     outcome = run_extract(workspace, config, console)

@@ -50,14 +50,14 @@ def predict(
     device: str,
 ) -> None:
     """Say whether two pictures show similar or different expressions."""
-    from fec_cache.runs.find import find_run
+    from fec_cache.workflows.checks import check_prediction
 
     if len(boxes) > 2:
         raise click.UsageError("Give --box once for both pictures, or once for each.")
-    folder = find_run(workspace, run_name)
+    paths = (picture_a, picture_b)
+    folder = check_prediction(workspace, run_name, paths)
     from fec_cache.workflows.predict import predict as predict_pair
 
-    paths = (picture_a, picture_b)
     verdict = predict_pair(workspace, folder, paths, boxes, weights, device, console)
     console.result(verdict.in_words(), verdict.to_dict())
 

@@ -41,6 +41,9 @@ def report(
     All seeds of the head's recipe in --runs are measured together. --run and --against also take
     several runs: a comma-separated list of names, or a quoted pattern such as 'best-*'.
     """
+    from fec_cache.workflows.checks import check_report
+
+    check_report(workspace, run_name, against)
     from fec_cache.workflows.report import write_report as run_report
 
     path = run_report(workspace, run_name, out, allow_overlap, console, force, against)

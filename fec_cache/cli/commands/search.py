@@ -6,6 +6,7 @@ import click
 
 from fec_cache.cli.config_options import options_of
 from fec_cache.cli.console import Console
+from fec_cache.cli.failures import ResumableCommand
 from fec_cache.cli.options import (
     console_options,
     device_option,
@@ -24,7 +25,7 @@ from fec_cache.system.workspace import Workspace
 _TOP_SHOWN = 10
 
 
-@click.command("grid-search")
+@click.command("grid-search", cls=ResumableCommand, keeps="Finished points")
 @workspace_options("data_dir", "cache_dir", "runs_dir")
 @features_option
 @axis_options
@@ -102,12 +103,18 @@ def grid_search(
     averaged over the seeds; the test split is not used. Each point is trained only once: the same
     command continues where it ended.
     """
+    from fec_cache.workflows.checks import check_search, check_training
+
+    axes = {field: options.pop(field) for field in FIELDS}
+    space = space_from(axes, repeat_seeds)
+    chosen = (options[name] for name in ("sampler", "trials", "sampler_seed", "choose"))
+    check_search(space, *chosen)
+    check_training(workspace, features, name, device)
     from fec_cache.workflows.search import grid_search as run_search
     from fec_cache.workflows.searching.request import SearchRequest
     from fec_cache.workflows.train import HeadRequest
 
-    axes = {field: options.pop(field) for field in FIELDS}
-    wanted = SearchRequest(space=space_from(axes, repeat_seeds), **options)
+    wanted = SearchRequest(space=space, **options)
     request = HeadRequest(features, pairs, name, device)
     outcome = run_search(workspace, request, wanted, console)
     console.result(outcome.parts(_TOP_SHOWN), outcome.to_dict())

@@ -40,6 +40,9 @@ def train_head(
     device: str,
 ) -> None:
     """Stage two: train a pair classifier on cached features. Defaults are the original recipe."""
+    from fec_cache.workflows.checks import check_training
+
+    check_training(workspace, features, name, device)
     from fec_cache.workflows.train import HeadRequest
     from fec_cache.workflows.train import train as run_train
 

@@ -14,6 +14,10 @@ class SyntheticConfig:
 
     Raises:
         BadOption: a field is out of range.
+
+    Example:
+        >>> SyntheticConfig(faces=300, triplets=1000).seed
+        0
     """
 
     faces: int = field(

@@ -75,10 +75,10 @@ def synthesize(
         StorageFailed: writing failed.
     """
     start = time.perf_counter()
-    # Planned completely before the first byte is written: a bad request changes no file.
-    plan = plan_set(config)
     try:
         check_out(out, MARKER, "fec synthesize")
+        # Planned completely before the first byte is written: a bad request changes no file.
+        plan = plan_set(config)
         _prepare(out, config)
         _draw(out / "images", plan.pictures, config.jpeg_quality, progress)
         _write_tables(out, plan)

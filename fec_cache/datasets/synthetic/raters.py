@@ -75,7 +75,10 @@ def tied_rows(answers: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def average_agreement(answers: NDArray[np.int64]) -> float:
-    """Share of answers that agree with the majority, without tied rows; NaN if all are tied."""
+    """Share of answers [T, R] int64 that agree with the majority of their row, in [0, 1].
+
+    Tied rows and answers of 0 do not count; NaN if all rows are tied.
+    """
     votes = count_votes(answers)[~tied_rows(answers)]
     return float(votes.max(axis=1).sum() / votes.sum()) if len(votes) else float("nan")
 

@@ -77,7 +77,7 @@ class StackedByAutograd(StackedHeads):
         return self._detached(self._distances)
 
     def backward(self, logit_grads: Tensor, buffers: BatchBuffers) -> None:
-        """Fill the gradients of all parameters."""
+        """Fill the gradients of all parameters from those by the logits, [*k, B, P]."""
         self._back(self._logits, logit_grads)
 
     def backward_from(

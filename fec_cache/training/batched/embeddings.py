@@ -73,7 +73,7 @@ class StackedEmbeddings(StackedMlpHeads):
         return batch.logits
 
     def backward(self, logit_grads: Tensor, buffers: BatchBuffers) -> None:
-        """Fill the gradients of all parameters."""
+        """Fill the gradients of all parameters from those by the logits, [*k, B, P]."""
         scale = self.own[0].exp()
         scale_grad, threshold_grad = self.own_grads
         torch.sum(logit_grads * buffers.logits, dim=(-2, -1), keepdim=True, out=scale_grad)
@@ -82,14 +82,17 @@ class StackedEmbeddings(StackedMlpHeads):
         self._back(logit_grads * -scale, cast(EmbeddingBatch, buffers))
 
     def distances(self, logits: Tensor) -> Tensor:
-        """Squared distances of the embeddings."""
+        """Squared distances of the embeddings, in [0, 4], from their logits; both [*k, B, P]."""
         log_scale, threshold = self.own
         return threshold - logits / log_scale.exp()
 
     def backward_from(
         self, distance_grads: Tensor, distances: Tensor, buffers: BatchBuffers
     ) -> None:
-        """Scale and threshold do not affect distances: their gradients stay zero."""
+        """Fill the gradients of the MLP from those by the distances, both [*k, B, P].
+
+        Scale and threshold do not affect distances: their gradients stay zero.
+        """
         self._back(distance_grads, cast(EmbeddingBatch, buffers))
 
     def hold_offset(self) -> None:

@@ -20,6 +20,8 @@ from fec_cache.training.config import TrainConfig
 from fec_cache.training.losses import training_columns
 
 # What `HeadKind.steps` can name.
+# Written by hand because the usual loop takes 1.4 ms per step, of which the products of the first
+# layer take 0.2 ms and Adam 0.15 ms (D 512, batches of 32, one thread; decision 8).
 STEPS: dict[str, type[StackedHeads]] = {
     "pair-mlp": StackedPairMlps,
     "embedding": StackedEmbeddings,
@@ -103,11 +105,14 @@ class Engine:
         return (total / num_items).view(-1)
 
     def state_of(self, indices: Sequence[int]) -> list[Tensor]:
-        """The optimiser's state of some heads, for an engine that continues with them."""
+        """The optimiser's state of some heads, for an engine that continues with them.
+
+        Tensors [*k, ...] as `Optimiser.state_of` gives them.
+        """
         return self._optimiser.state_of(indices)
 
     def restore(self, state: Sequence[Tensor]) -> None:
-        """Continue from what `state_of` gave."""
+        """Continue from what `state_of` gave: tensors [*k, ...]."""
         self._optimiser.restore(state)
 
     def _steps(self, rows: Tensor, answers: tuple[Tensor, ...]) -> Tensor:

@@ -48,7 +48,7 @@ class BceGradient(LossGradient):
     """Binary cross-entropy; answers: 1 for similar, 0 for different."""
 
     def gradient(self, values: Tensor, answers: Answers, share: Tensor, out: Tensor) -> Tensor:
-        """Gradient by logits."""
+        """Gradient [*k, B, P] by logits, P = 1."""
         return torch.sigmoid(values, out=out).sub_(answers[0]).mul_(share)
 
     def per_item(self, values: Tensor, answers: Answers) -> Tensor:
@@ -63,7 +63,7 @@ class ContrastiveGradient(LossGradient):
     of_distances = True
 
     def gradient(self, values: Tensor, answers: Answers, share: Tensor, out: Tensor) -> Tensor:
-        """Gradient by distances."""
+        """Gradient [*k, B, P] by distances, P = 1."""
         pushes = (values <= CONTRASTIVE_MARGIN).to(values.dtype)
         return torch.sub(answers[0], (1.0 - answers[0]) * pushes, out=out).mul_(share)
 
@@ -86,7 +86,7 @@ class OddOneOutGradient(LossGradient):
     ignores_shift = True
 
     def gradient(self, values: Tensor, answers: Answers, share: Tensor, out: Tensor) -> Tensor:
-        """Gradient by logits."""
+        """Gradient [*k, B, P] by logits, P = 3."""
         shares = answers[0]
         chosen = torch.softmax(values, dim=-1).mul_(shares.sum(dim=-1, keepdim=True))
         return torch.sub(chosen, shares, out=out).mul_(share)
@@ -105,7 +105,7 @@ class TripletGradient(LossGradient):
     of_distances = True
 
     def gradient(self, values: Tensor, answers: Answers, share: Tensor, out: Tensor) -> Tensor:
-        """Gradient by distances."""
+        """Gradient [*k, B, P] by distances, P = 3."""
         odd = answers[0]
         is_active = (self._hinge(values, answers) >= 0.0).to(values.dtype).scatter_(-1, odd, 0.0)
         num_active = is_active.sum(dim=-1, keepdim=True)

@@ -47,7 +47,10 @@ class Optimiser(ABC):
         """One step with the gradients as they are."""
 
     def state_of(self, indices: Sequence[int]) -> list[Tensor]:
-        """Copies of the moments of some heads, and the number of steps last."""
+        """Copies of the moments of some heads, and the number of steps [] last; all float32.
+
+        Moments are shaped like what is swept: [*k, ...], and one padded vector [n] for one head.
+        """
         if not indices:
             return []
         state: list[Tensor] = []
@@ -61,11 +64,11 @@ class Optimiser(ABC):
         return [*state, self.num_steps.clone()]
 
     def tensors(self) -> list[Tensor]:
-        """The moments and the number of steps themselves, not copies."""
+        """The moments [*k, ...] and the number of steps [] themselves, not copies."""
         return [*(tensor for tensors in self.moments for tensor in tensors), self.num_steps]
 
     def restore(self, state: Sequence[Tensor]) -> None:
-        """Continue from what `state_of` gave."""
+        """Continue from what `state_of` gave: moments [*k, ...], then the number of steps []."""
         for tensor, value in zip(self.tensors(), state, strict=True):
             tensor.copy_(value)
 
@@ -93,7 +96,7 @@ class FusedOptimiser(Optimiser):
         self._is_first = False
 
     def restore(self, state: Sequence[Tensor]) -> None:
-        """Continue from what `state_of` gave."""
+        """Continue from what `state_of` gave: moments [*k, ...], then the number of steps []."""
         super().restore(state)
         self._is_first = bool(self.num_steps == 0)
 
@@ -104,6 +107,8 @@ class WrittenOptimiser(Optimiser):
     def __init__(self, parameters: Parameters, configs: Sequence[TrainConfig]) -> None:
         super().__init__(parameters, configs)
         device, move = self.num_steps.device, _WRITTEN[configs[0].optimizer]
+        # On a CPU, compiling could save at most the fifth of a step that is neither products nor
+        # Adam, and it takes longer to start than most trainings last (decision 8).
         self._move = Compiled(move) if device.type == "cuda" else move
         self._values, self._grads = parameters.swept, parameters.swept_grads
         lr = torch.tensor([config.lr for config in configs], device=device)

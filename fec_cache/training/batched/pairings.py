@@ -166,7 +166,7 @@ class StackedPairMlps(StackedMlpHeads):
         return batch.logits
 
     def backward(self, logit_grads: Tensor, buffers: BatchBuffers) -> None:
-        """Fill the gradients of all parameters."""
+        """Fill the gradients of all parameters from those by the logits, [*k, B, P]."""
         if logit_grads is not buffers.logit_grads:
             buffers.logit_grads.copy_(logit_grads)
         self.mlp.backward(cast(PairMlpBatch, buffers).mlp)

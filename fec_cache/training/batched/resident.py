@@ -51,7 +51,7 @@ class Resident:
         self._matrix = self._prepared(stored) if is_small else stored
 
     def empty(self, *shape: int) -> Tensor:
-        """Memory on the device: float32 of a shape, not filled."""
+        """Memory [*shape] float32 on the device, not filled."""
         return torch.empty(shape, device=self.device)
 
     def gather(self, rows: Tensor, out: Tensor) -> None:
@@ -103,7 +103,7 @@ def share_preparation(fitted: PairHead, head: PairHead) -> None:
 def check_features(
     features: npt.NDArray[np.floating], train: TripletTable, validation: TripletTable
 ) -> None:
-    """Raise `NothingToTrain` if a side is empty or any feature is not finite."""
+    """Raise `NothingToTrain` if a side is empty or any feature [N, D] is not finite."""
     if not len(train) or not len(validation):
         raise NothingToTrain(
             f"{len(train)} training and {counted(len(validation), 'validation triplet')}: both "

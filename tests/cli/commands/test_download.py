@@ -117,25 +117,6 @@ def test_extract_finds_what_download_kept(empty, server):
     assert (fields["num_faces"], fields["num_missing"]) == (18, 2)
 
 
-def test_evaluate_names_the_survivors(place):
-    fields = json.loads(place.ok("evaluate", "--run", "first", "--json").stdout)
-    assert fields["survivors"] is None
-    assert "Survivors" not in place.ok("evaluate", "--run", "first").output
-    told = {"survivors": "ab" * 32, "images": 7, "triplets": {"ONE_CLASS_TRIPLET": 3},
-            "triplets_in_all": {"ONE_CLASS_TRIPLET": 5, "TWO_CLASS_TRIPLET": 1}}  # fmt: skip
-    path = place.folder / "data" / "survivors.json"
-    path.write_text(json.dumps({"survivors": "cd" * 32, "splits": {"test": told}}))
-    fields = json.loads(place.ok("evaluate", "--run", "first", "--json").stdout)
-    named = {"test_set": "ab" * 32, "images": 7, "triplets": 3, "triplets_in_all": 6}
-    assert fields["survivors"] == named
-    saved = json.loads((place.folder / "runs" / "first" / "evaluation.json").read_text())
-    assert saved["survivors"] == named
-    text = place.ok("evaluate", "--run", "first").output
-    assert f"test set {'ab' * 8}, 7 images, 3 of 6 triplets" in text
-    path.write_text("[1, 2]")
-    assert "Survivors" not in place.ok("evaluate", "--run", "first").output
-
-
 def test_crops_give_the_pixels_that_the_whole_pictures_give(empty, server):
     set_of(empty, server)
     empty.ok("download", *LOCAL)

@@ -252,8 +252,8 @@ def test_samplers_and_their_wrong_usage(place):
         assert place.run("grid-search", *words, *wrong).exit_code == 2
 
 
-def test_no_time_is_told(place):
-    assert "Allow more with --timeout" in place.fails("grid-search", *GRID, "--timeout", "0s")
+def test_a_timeout_before_the_first_point_is_an_error(place):
+    assert "Raise --timeout." in place.fails("grid-search", *GRID, "--timeout", "0s")
 
 
 def test_plots_lie_beside_the_results(place):
@@ -337,7 +337,9 @@ def test_an_interrupt_keeps_everything_and_says_how_to_go_on(place):
 
 
 def test_what_a_wrong_time_or_halving_should_have_been(place):
-    assert "'abc' is no time; expected 90s" in place.misused("grid-search", "--timeout", "abc")
+    assert "'abc' is not a duration; expected e.g. 90s" in place.misused(
+        "grid-search", "--timeout", "abc"
+    )
     assert "must begin with one of: halving" in place.misused("grid-search", "--prune", "foo")
 
 
