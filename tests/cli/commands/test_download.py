@@ -83,7 +83,7 @@ def test_a_picture_that_lost_its_end_is_fetched_again_and_no_other_is(empty, ser
     path.write_bytes(content[:-1])
     del server.log[:]
     result = empty.ok("download", *LOCAL)
-    assert "1 picture not on the disk as kept before: fetched again." in result.stderr
+    assert "1 picture missing or changed on disk: fetched again." in result.stderr
     assert server.log == ["/ok/3.jpg"]
     assert path.read_bytes() == content
 
@@ -152,7 +152,7 @@ def test_crops_alone_need_no_whole_picture_on_the_disk(empty, server):
     kept[0].unlink()
     asked = len(server.log)
     result = empty.ok("download", *LOCAL, "--keep", "crop")
-    assert "1 picture not on the disk as kept before" in result.stderr
+    assert "1 picture missing or changed on disk" in result.stderr
     assert len(server.log) == asked + 1
     assert len(list((data / "cropped" / "images").rglob("*.png"))) == 16
 
@@ -197,7 +197,7 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "contact is" in empty.misused("download", "--contact", "a\r\nX-Evil: 1")
     assert "per host is 0" in empty.misused("download", "--per-host", "0")
     with FileLock(data / LOCK_NAME):
-        assert "Another fec download works in data" in empty.fails("download", *LOCAL)
+        assert "Another fec download runs in data" in empty.fails("download", *LOCAL)
     monkeypatch.setattr(
         "fec_cache.datasets.download.disk_space.free_disk_bytes", lambda folder: 1_000_000
     )
