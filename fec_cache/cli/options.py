@@ -64,12 +64,12 @@ overlap_option = click.option(
 
 def out_option(default: str | None = None) -> Command:
     """--out of a command that fills a folder; required without a default."""
+    # Since click 8.3 None is a default too, and an option with a default is never missing.
+    presence: dict[str, Any] = {"default": default, "show_default": True}
     return click.option(
         "--out",
         type=click.Path(path_type=Path),
-        default=default,
-        required=default is None,
-        show_default=default is not None,
+        **(presence if default else {"required": True}),
         help="Folder to write: new, empty, or written by this command before.",
     )
 

@@ -68,6 +68,7 @@ class Judge:
         Raises:
             WeightsNotFound, WeightsMismatch: the weights of a network are not available.
         """
+        # `eval` switches dropout off; nothing changes the head afterwards, so threads share it.
         self.head, self.config, self.name = head.eval(), config, name
         self._networks = RecipeNetworks(config.recipes, weights, device)
         self._crops = tuple(dict.fromkeys(recipe.crop for recipe in config.recipes))

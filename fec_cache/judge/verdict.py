@@ -67,6 +67,7 @@ class Verdict:
 
     def in_words(self) -> str:
         """One line, with enough digits to show which side of the threshold the pair is on."""
+        # 0.3334 and 1/3 are both 0.333: rounded alike, they would contradict the word beside them.
         for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
             probability, threshold = (
                 f"{value:.{digits}f}" for value in (self.probability, self.threshold)

@@ -62,6 +62,7 @@ def triplet_rows(
         rows.append(_macro_row(evaluation.macro, theirs_macro, evaluation.chance))
     if evaluation.agreed:
         rows.append(_row(evaluation.agreed, None, evaluation.chance))
+    # Rater and ceiling are the last two columns; labels have neither.
     num_columns = len(_triplet_columns(origin))
     return [row[:num_columns] for row in rows]
 

@@ -48,7 +48,7 @@ def shown_pairs(
     order = np.lexsort((evaluation.similarity.reshape(-1), evaluation.probability.reshape(-1)))
 
     def firsts(order: npt.NDArray[np.int64]) -> list[ShownPair]:
-        """The first pairs in this order, each pair once."""
+        """The first pairs in this order [3T], each pair once."""
         first_ranks = np.sort(np.unique(ids[order], return_index=True)[1])
         chosen = order[first_ranks][: min(NUM_PAIRS, len(unique[0]) // 2)]
         return [_pair(evaluation, pairs, place, ids == ids[place]) for place in chosen]

@@ -80,6 +80,7 @@ def draw_cells(
     axes.grid(visible=False)
     for place, (strength, text) in enumerate(zip(strengths.ravel(), texts, strict=True)):
         y, x = divmod(place, num_columns)
+        # At most 0.58, so that the text stays legible on the strongest colour.
         alpha = 0.0 if np.isnan(strength) else 0.08 + 0.5 * float(strength)
         sides = (x - 0.48, x + 0.48)
         axes.fill_between(sides, y - 0.48, y + 0.48, color=fill, alpha=alpha, linewidth=0)

@@ -71,6 +71,7 @@ def _data(outcome: EvaluateOutcome, data_dir: Path) -> str:
             "their own row."
         )
     lines += [f"- {outcome.origin.note}"] if outcome.origin.note else []
+    # A leak that was allowed must be on the card: figures travel without the command line.
     lines += [f"- {line}" for line in outcome.overlap.in_words()]
     if not outcome.overlap.in_words():
         lines.append(

@@ -47,35 +47,33 @@ def render_report(data: ReportData) -> str:
         evaluation = None
     seeds = data.seeds if evaluation else None
     recipe = seeds.mean if seeds else evaluation
+    # A face can be in several tiles: it is decoded and packed once.
     picture = functools.cache(lambda row: jpeg_uri(data.picture(row)))
     ends = shown_pairs(table, evaluation) if table and evaluation else ([], [])
     right, wrong = shown_triplets(table, evaluation) if table and evaluation else ((), ())
     search = _search_settings(data.results)
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            data=data,
-            title=recipe_name([seed.name for seed in seeds.seeds]) if seeds else data.name,
-            evaluation=evaluation,
-            recipe=recipe,
-            seeds=seeds,
-            verdict=verdict(recipe, data.baseline, seeds, data.origin) if recipe else "",
-            keys=key_figures(recipe, data.baseline, seeds, data.origin) if recipe else [],
-            is_original=data.config.is_original,
-            figures=draw_figures(data, evaluation, search[0]),
-            kept=data.kept,
-            search=search,
-            commands=_commands(data.config),
-            ends=ends,
-            right=right,
-            wrong=wrong,
-            places=(places := _places(data)),
-            map_words=sorted({(colour, name) for *_, colour, name in places if name}),
-            thumbnail=functools.cache(lambda row: jpeg_uri(data.picture(row), THUMBNAIL_SIZE)),
-            picture=picture,
-            has_pictures=any(map(picture, _shown_rows(ends, (right, wrong)))),
-        )
+    template = _environment().get_template("report.html")
+    return template.render(
+        data=data,
+        title=recipe_name([seed.name for seed in seeds.seeds]) if seeds else data.name,
+        evaluation=evaluation,
+        recipe=recipe,
+        seeds=seeds,
+        verdict=verdict(recipe, data.baseline, seeds, data.origin) if recipe else "",
+        keys=key_figures(recipe, data.baseline, seeds, data.origin) if recipe else [],
+        is_original=data.config.is_original,
+        figures=draw_figures(data, evaluation, search[0]),
+        kept=data.kept,
+        search=search,
+        commands=_commands(data.config),
+        ends=ends,
+        right=right,
+        wrong=wrong,
+        places=(places := _places(data)),
+        map_words=sorted({(colour, name) for *_, colour, name in places if name}),
+        thumbnail=functools.cache(lambda row: jpeg_uri(data.picture(row), THUMBNAIL_SIZE)),
+        picture=picture,
+        has_pictures=any(map(picture, _shown_rows(ends, (right, wrong)))),
     )
 
 
@@ -83,6 +81,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        # A misspelt name in the template fails, instead of leaving a silent gap in the page.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -77,6 +77,7 @@ def parallel_figure(trials: Sequence[Trial], names: Sequence[str]) -> Figure:
     heights.append((accuracies - low) / ((high - low) or 1.0))
     scale = Normalize(100 * low, 100 * high if high > low else 100 * low + 1.0)
     colours = colormaps[_COLOURS]
+    # Worst first, so that the best lines lie on top.
     for place in np.argsort(accuracies, kind="stable"):
         line = [height[place] for height in heights]
         axes.plot(line, color=colours(scale(100 * accuracies[place])), alpha=0.8)

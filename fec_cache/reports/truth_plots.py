@@ -25,6 +25,7 @@ def reliability_plot(bins: Reliability) -> Plot:
     axes.plot((0, 1), (0, 1), "--", color=STAND_INS["muted"], linewidth=1)
     axes.plot(bins.predicted, bins.observed, "o-", color=STAND_INS["head"], markersize=5)
     axes.set(xlabel="calibrated P(similar)", ylabel="share that is similar")
+    # Predictions of weak heads lie far below 1: the axes end where the dots do.
     edge = min(1.0, max(*bins.predicted, *bins.observed, 0.1) + 0.05)
     axes.set(xlim=(0, edge), ylim=(0, edge))
     axes.xaxis.set_major_formatter(PERCENT)

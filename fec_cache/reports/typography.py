@@ -4,6 +4,7 @@ from fec_cache.system.wording import percent
 
 NO_FIGURE = "–"
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+# Narrow, and it never breaks a line between a number and its sign.
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 

@@ -161,6 +161,7 @@ class _Measuring:
         self.warned: list[str] = []
         self._workspace, self._reporter = workspace, reporter
         self._check = LeakCheck.of(workspace, allow_overlap)
+        # One entry only: the matrix of a layer with a grid can be more than a gigabyte.
         self._read: tuple[object, Labelled] | None = None
         self._counts: TripletCounts | None = None
 

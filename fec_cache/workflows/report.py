@@ -40,6 +40,7 @@ from fec_cache.workflows.evaluate import evaluate
 from fec_cache.workflows.measuring.baseline import check_seeds, named_rivals
 from fec_cache.workflows.measuring.seed_group import find_seeds, measure_seeds
 
+# The marker is in the head of the page; megabytes of pictures follow it.
 _MARKER_WITHIN = 4096
 _NUM_REASONS = 3
 
@@ -149,6 +150,7 @@ def _evaluate(
     """The figures, or None and the reason."""
     try:
         return evaluate(workspace, folder, allow_overlap, reporter), ""
+    # Only what is missing: a leak or a damaged head must stop the report, not thin it out.
     except (MissingData, CacheMismatch, CacheNotFound) as error:
         reason = f"The report has no test figures: {error}"
         reporter.warning(reason)
@@ -220,6 +222,7 @@ def _pictures(workspace: Workspace, outcome: EvaluateOutcome | None) -> Picture:
         ref = outcome.labelled.picture_of[row]
         try:
             return load_face(workspace.images_dir, ref, outcome.config.recipe.crop)
+        # A picture may be lost or damaged since extraction: the page shows a gap in its place.
         except BadImage:
             return None
 

@@ -153,6 +153,7 @@ def begin_search(search: Search, wanted: SearchRequest, reporter: Reporter) -> S
     survey = search.survey()
     for name in search.ledger.damaged:
         reporter.warning(f"{name} is damaged; it was set aside, and its points are trained again.")
+    # Measuring a plan costs seconds of training: only if there is something to train.
     if survey.open_points:
         search.trainer = replace(search.trainer, plan=_plan(search, survey, wanted.name))
         reporter.message(search.trainer.plan.sentence)

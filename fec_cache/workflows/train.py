@@ -94,6 +94,7 @@ def train(
     device = str(choose_device(request.device))
     if unread := point.unread():
         reporter.warning(unread_note(point.head.head, unread))
+    # Before anything is loaded: a taken name must not cost the training.
     if request.name is not None:
         _check_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, reporter)

@@ -239,7 +239,7 @@ def test_an_unknown_backbone_is_wrong_usage_and_refused_at_once(place, monkeypat
         (".hidden", "not begin with a dot"),
         ("-rf", "not begin with a dot or a dash"),
         ("two\nlines", "control characters"),
-        ("blank ", "blanks at an end"),
+        ("blank ", "spaces at either end"),
         ("x" * 201, "at most 200 bytes"),
         ("ü" * 101, "at most 200 bytes"),
     ],
@@ -263,7 +263,7 @@ def test_a_test_split_of_ties_only(place):
     path.write_text(f"{head},ONE_CLASS_TRIPLET,r1,1,r2,2\n")
     line = place.fails("evaluate", "--run", "first")
     assert "1 without a majority" in line
-    assert "Triplets with a majority are needed" in line
+    assert "Triplets need a majority" in line
 
 
 def test_other_pictures_under_the_same_names_are_another_search(place):

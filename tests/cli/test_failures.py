@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from fec_cache.cli.failures import FecGroup
-from fec_cache.cli.options import box_sides, hidden_sizes
 from fec_cache.errors import BadImage, BadOption, FecError
 
 
@@ -95,37 +94,5 @@ def test_a_head_too_large_for_the_machine_is_a_lack_of_memory(place, monkeypatch
     def fit(*_):
         torch.empty(1 << 60, dtype=torch.uint8)  # more than any address space
 
-    monkeypatch.setattr(train_job, "fit", fit)
+    monkeypatch.setattr(train_job, "fit_arrays", fit)
     assert place.fails("train-head").startswith("Error: Memory ran out: ")
-
-
-@pytest.mark.parametrize(
-    ("parse", "text", "problem"),
-    [
-        (box_sides, "0,1,0,fast", "'fast' is not a number, as in 0.2,0.8,0.1,0.9."),
-        (box_sides, "0,,1,0", "has an empty part"),
-        (hidden_sizes, "12x", "'12x' is not the width of a hidden layer; expected 256, 512-128"),
-        (box_sides, "0,1", "'0,1' has 2 numbers, expected four: left, right, top, bottom."),
-        (box_sides, "0.5,0.5,0,1", "empty box: left 0.5, right 0.5, top 0.0, bottom 1.0; expected"),
-        (box_sides, "0,1,0.9,0.1", "empty box: "),
-        (box_sides, "0,120,0,1", "right is 120, but box sides are fractions of the picture"),
-        (box_sides, "0,1,nan,1", "top is nan"),
-    ],
-)
-def test_values_that_cannot_be_read_say_why(parse, text, problem):
-    with pytest.raises(click.BadParameter) as caught:
-        parse(text)
-    assert problem in caught.value.message
-
-
-def test_the_option_is_named_beside_the_problem(empty):
-    assert "Error: Invalid value for '--box': '0,1' has 2 numbers" in empty.misused(
-        "predict", "a.jpg", "b.jpg", "--box", "0,1"
-    )
-
-
-def test_good_values_are_read():
-    assert box_sides("1e-4, 1,0,0.5") == (1e-4, 1.0, 0.0, 0.5)
-    assert hidden_sizes("None") == ()
-    assert hidden_sizes("512-128") == (512, 128)
-    assert box_sides("0.1,0.9,0,1") == (0.1, 0.9, 0.0, 1.0)

@@ -1,7 +1,6 @@
 """The command line itself: help, README, exit codes, no torch for help."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -62,8 +61,7 @@ def test_every_option_says_what_it_is(words):
     for word in words:
         command = command.commands[word]
     options = [param for param in command.params if isinstance(param, click.Option)]
-    bare = [o.name for o in options if not (o.help or "").split("[default")[0].strip(" .")]
-    assert bare == []
+    assert [o.name for o in options if not re.fullmatch(r"\S.*[.\]]", o.help or "")] == []
 
 
 def test_the_columns_to_sort_by_are_those_of_the_leaderboard():
@@ -84,26 +82,6 @@ def test_the_two_make_commands_stand_at_the_top_of_the_readme():
     assert "make test" in top
 
 
-def heavy_modules_after(words):
-    code = (
-        "import sys\n"
-        "from click.testing import CliRunner\n"
-        "from fec_cache.cli.main import fec\n"
-        f"result = CliRunner().invoke(fec, {words!r})\n"
-        "assert result.exit_code == 0, result.output\n"
-        "heavy = {'torch', 'torchvision', 'pandas', 'sklearn', 'matplotlib', 'h5py', 'PIL'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_help_imports_nothing_heavy():
-    for words in (["--help"], *([*leaf, "--help"] for leaf in LEAVES)):
-        assert heavy_modules_after(words) == "[]", words
-
-
 def test_a_download_loads_no_torch():
     code = (
         "import sys, fec_cache.workflows.download\n"
@@ -111,20 +89,6 @@ def test_a_download_loads_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
-
-
-def test_help_answers_in_under_half_a_second():
-    # The processor's time: a busy machine must not fail the test, a slow import must.
-    times = []
-    for _ in range(3):
-        before = os.times()
-        subprocess.run(
-            [sys.executable, "cli.py", "--help"], check=True, capture_output=True, cwd=ROOT
-        )
-        after = os.times()
-        spent_s = after.children_user - before.children_user
-        times.append(spent_s + after.children_system - before.children_system)
-    assert 0 < min(times) < 0.5
 
 
 def test_launcher_equals_the_command():

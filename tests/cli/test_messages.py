@@ -31,7 +31,7 @@ def test_several_caches_are_told_apart_in_the_words_of_each_command(two_caches):
     assert line.endswith("Say which with --features NAME.")
     both = f"{BACKBONE}:avgpool,{BACKBONE}:layer1"
     line = two_caches.misused("cache", "export", "--features", both, "--out", "x.npz")
-    assert "a file holds one cache. Name one, and export each by itself." in line
+    assert "a file holds one cache. Export each cache to its own file." in line
     assert not (two_caches.folder / "x.npz").exists()
 
 

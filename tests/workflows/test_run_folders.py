@@ -1,40 +1,11 @@
 """What lies in a run's folder belongs together, or is refused by name."""
 
 import json
-import random
 import shutil
 
 import pytest
 
 from fec_cache.runs.config import load_config
-
-
-def names(folder):
-    return {path.name for path in folder.iterdir()}
-
-
-@pytest.fixture
-def measured(place):
-    """The run `first` with its evaluation and report."""
-    place.ok("report", "--run", "first")
-    assert {"evaluation.json", "model_card.md", "report.html"} <= names(
-        place.folder / "runs" / "first"
-    )
-    return place
-
-
-def test_another_head_under_an_old_name_takes_the_old_figures_away(measured):
-    folder = measured.folder / "runs" / "first"
-    (folder / "results.csv").write_text("key\nold\n")
-    measured.ok("train-head", "--epochs", "1", "--seed", "5", "--name", "first")
-    assert not {"evaluation.json", "model_card.md", "report.html", "results.csv"} & names(folder)
-
-
-def test_the_same_head_again_keeps_its_figures(measured):
-    folder = measured.folder / "runs" / "first"
-    before = (folder / "evaluation.json").read_bytes()
-    measured.ok("train-head", "--epochs", "3", "--name", "first", "--device", "cpu")
-    assert (folder / "evaluation.json").read_bytes() == before
 
 
 def test_a_search_does_not_take_the_name_of_a_trained_head(measured):
@@ -144,90 +115,3 @@ def test_damaged_lists_of_faces_do_not_switch_the_leak_check_off(place):
         assert "train_faces.txt does not fit its config.json" in place.fails("evaluate")
     path.unlink()
     assert "train_faces.txt is missing" in place.fails("evaluate")
-
-
-def ragged(text):
-    return text.replace(",", "", 3)
-
-
-BAD_TABLES = {
-    "no text": lambda text: random.Random(0).randbytes(2000),
-    "ragged": lambda text: ragged(text).encode(),
-    "a short line more": lambda text: (text + "1,2,3\n").encode(),
-    "an open quote": lambda text: (text + '"never closed').encode(),
-    "no numbers": lambda text: text.replace("0.", "x.").encode(),
-    "zeros": lambda text: b"\0\0\0",
-    "empty": lambda text: b"",
-}
-
-
-def test_damaged_tables_leave_the_report_whole(place):
-    place.ok("grid-search", "--epochs", "1", "--head", "embedding", "--name", "g")
-    paths = [place.folder / "runs" / "g" / name for name in ("results.csv", "history.csv")]
-    texts = [path.read_text() for path in paths]
-    for name, damaged in BAD_TABLES.items():
-        for path, text in zip(paths, texts, strict=True):
-            path.write_bytes(damaged(text))
-        result = place.run("report", "--run", "g")
-        assert result.exit_code == 0, (name, result.output, result.exception)
-
-
-def test_damaged_results_are_told(place):
-    place.ok("grid-search", "--epochs", "1", "--head", "embedding", "--name", "g")
-    path = place.folder / "runs" / "g" / "results.csv"
-    path.write_bytes(b"\xff\xfe,1\n")
-    assert "results.csv cannot be read" in place.ok("report", "--run", "g").stderr
-
-
-@pytest.mark.parametrize("name", ["config.json", "head.safetensors"])
-def test_a_damaged_baseline_does_not_spoil_the_report_of_another_run(place, name):
-    place.ok("train-head", "--name", "original")
-    place.ok("train-head", "--epochs", "1", "--name", "mine")
-    (place.folder / "runs" / "original" / name).write_bytes(b"\xff\xfe")
-    place.ok("report", "--run", "mine")
-    page = (place.folder / "runs" / "mine" / "report.html").read_text()
-    assert "fec train-head</code> with its defaults" in page
-
-
-def test_a_report_never_takes_the_place_of_another_file(place):
-    train = place.folder / "data" / "train.csv"
-    before = train.read_bytes()
-    line = place.fails("report", "--out", "data/train.csv")
-    assert "is not a report of fec" in line
-    assert train.read_bytes() == before
-    assert "is a folder" in place.fails("report", "--out", "data")
-    place.ok("report", "--out", "page.html")
-    first = (place.folder / "page.html").stat().st_mtime_ns
-    place.ok("report", "--out", "page.html")
-    assert (place.folder / "page.html").stat().st_mtime_ns > first
-    (place.folder / "notes.html").write_text("<p>mine</p>")
-    place.fails("report", "--out", "notes.html")
-    place.ok("report", "--out", "notes.html", "--force")
-    assert "Report on one head" in (place.folder / "notes.html").read_text()
-
-
-def test_ctrl_c_in_training_keeps_the_best_epoch(place, monkeypatch):
-    from fec_cache.workflows import train as train_job
-
-    fit = train_job.fit_arrays
-
-    def interrupted_fit(*args):
-        *rest, on_epoch = args
-
-        def on_second(epoch):
-            on_epoch(epoch)
-            if epoch.epoch == 2:
-                raise KeyboardInterrupt
-
-        return fit(*rest, on_second)
-
-    monkeypatch.setattr(train_job, "fit_arrays", interrupted_fit)
-    result = place.run("train-head", "--epochs", "50", "--name", "short", "--json")
-    assert result.exit_code == 130, result.output
-    assert "Interrupted: the best of 2 epochs so far is saved." in result.stderr
-    found = json.loads(result.stdout)
-    assert (found["interrupted"], found["epochs"]) == (True, 2)
-    assert found["best_epoch"] in (1, 2)
-    monkeypatch.undo()
-    monkeypatch.chdir(place.folder)
-    place.ok("evaluate", "--run", "short")

@@ -84,6 +84,7 @@ def summarize(folder: Path) -> CacheSummary:
 
 
 def _state(cache: FeatureCache, manifest: Manifest) -> str:
+    # A shard of failed faces only has no file.
     shards = (cache.folder / entry.file for entry in manifest.shards if entry.rows)
     if not all(path.is_file() for path in shards):
         return "shards missing"

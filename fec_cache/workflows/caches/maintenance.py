@@ -40,6 +40,7 @@ def repair_caches(cache_dir: Path, folders: Sequence[Path], reporter: Reporter) 
     is_index_repaired = repair_index(cache_dir)
     if is_index_repaired:
         lines.append("images.index: damaged lines dropped; their images will be read again")
+    # The error ends the command, so what was repaired is reported before it.
     if errors:
         for line in lines:
             reporter.message(line)

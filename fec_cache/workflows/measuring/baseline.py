@@ -52,6 +52,7 @@ def original_runs(workspace: Workspace, config: RunConfig) -> list[tuple[Path, R
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
         try:
             other = load_config(path.parent)
+        # Any run may be damaged; only one that the user named is an error.
         except FecError:
             continue
         same_data = other.data.get("digest") == config.data.get("digest")

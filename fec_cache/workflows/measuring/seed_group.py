@@ -23,6 +23,7 @@ def find_seeds(workspace: Workspace, folder: Path) -> tuple[Path, ...]:
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):
         try:
             is_same = recipe_key(load_config(path.parent)) == key
+        # Any run may be damaged; only one that the user named is an error.
         except FecError:
             continue
         if is_same and path.parent.resolve() != folder.resolve():

@@ -56,6 +56,7 @@ class Keeper:
         outcomes = self._outcomes()
         write_atomically(self.folder / RESULTS_NAME, results_csv(outcomes))
         ranked = rank(outcomes)
+        # Only a head still in memory: an interrupt is no time to train the best one again.
         if ranked:
             first = ranked[0].first
             kept = self.search.kept_heads.get(first.key)
@@ -93,6 +94,7 @@ class Keeper:
             draw_search(self.folder, ranked)
         winner = choose(ranked, rule, self._num_weights)
         point = point_of(winner.first.settings)
+        # A finished search that is run again must not train its winner again.
         if not self._is_saved(point):
             self._save(point, self.search.train(point))
         return winner, ranked, failed

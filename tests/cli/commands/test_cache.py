@@ -137,7 +137,7 @@ def test_prune_takes_leftovers_unused_faces_and_whole_caches(place, folder):
     assert told(place, "verify")["is_sound"]
     test = (place.folder / "data" / "test.csv").read_text()
     next(path for path in pictures(place) if path.name in test).unlink()
-    assert "so nobody knows which features are theirs" in place.fails(
+    assert "so their features cannot be identified" in place.fails(
         "cache", "prune", "--unused", "--yes"
     )
     assert place.run("cache", "prune", "--whole", "--yes").exit_code == 2

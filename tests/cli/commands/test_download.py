@@ -83,7 +83,7 @@ def test_a_picture_that_lost_its_end_is_fetched_again_and_no_other_is(empty, ser
     path.write_bytes(content[:-1])
     del server.log[:]
     result = empty.ok("download", *LOCAL)
-    assert "1 picture not on the disk as kept before: fetched again." in result.stderr
+    assert "1 picture missing or changed on disk: fetched again." in result.stderr
     assert server.log == ["/ok/3.jpg"]
     assert path.read_bytes() == content
 
@@ -115,25 +115,6 @@ def test_extract_finds_what_download_kept(empty, server):
     result = empty.ok("extract", "--backbone", BACKBONE, "--weights", "random:0", "--json")
     fields = json.loads(result.stdout)
     assert (fields["num_faces"], fields["num_missing"]) == (18, 2)
-
-
-def test_evaluate_names_the_survivors(place):
-    fields = json.loads(place.ok("evaluate", "--run", "first", "--json").stdout)
-    assert fields["survivors"] is None
-    assert "Survivors" not in place.ok("evaluate", "--run", "first").output
-    told = {"survivors": "ab" * 32, "images": 7, "triplets": {"ONE_CLASS_TRIPLET": 3},
-            "triplets_in_all": {"ONE_CLASS_TRIPLET": 5, "TWO_CLASS_TRIPLET": 1}}  # fmt: skip
-    path = place.folder / "data" / "survivors.json"
-    path.write_text(json.dumps({"survivors": "cd" * 32, "splits": {"test": told}}))
-    fields = json.loads(place.ok("evaluate", "--run", "first", "--json").stdout)
-    named = {"test_set": "ab" * 32, "images": 7, "triplets": 3, "triplets_in_all": 6}
-    assert fields["survivors"] == named
-    saved = json.loads((place.folder / "runs" / "first" / "evaluation.json").read_text())
-    assert saved["survivors"] == named
-    text = place.ok("evaluate", "--run", "first").output
-    assert f"test set {'ab' * 8}, 7 images, 3 of 6 triplets" in text
-    path.write_text("[1, 2]")
-    assert "Survivors" not in place.ok("evaluate", "--run", "first").output
 
 
 def test_crops_give_the_pixels_that_the_whole_pictures_give(empty, server):
@@ -171,7 +152,7 @@ def test_crops_alone_need_no_whole_picture_on_the_disk(empty, server):
     kept[0].unlink()
     asked = len(server.log)
     result = empty.ok("download", *LOCAL, "--keep", "crop")
-    assert "1 picture not on the disk as kept before" in result.stderr
+    assert "1 picture missing or changed on disk" in result.stderr
     assert len(server.log) == asked + 1
     assert len(list((data / "cropped" / "images").rglob("*.png"))) == 16
 
@@ -216,7 +197,7 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "contact is" in empty.misused("download", "--contact", "a\r\nX-Evil: 1")
     assert "per host is 0" in empty.misused("download", "--per-host", "0")
     with FileLock(data / LOCK_NAME):
-        assert "Another fec download works in data" in empty.fails("download", *LOCAL)
+        assert "Another fec download runs in data" in empty.fails("download", *LOCAL)
     monkeypatch.setattr(
         "fec_cache.datasets.download.disk_space.free_disk_bytes", lambda folder: 1_000_000
     )

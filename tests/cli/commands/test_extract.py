@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from fec_cache.cli.main import fec
 from fec_cache.extraction.config import ExtractConfig
+from fec_cache.workflows import checks
 from fec_cache.workflows import extract as workflow
 
 
@@ -28,6 +29,7 @@ def asked(monkeypatch):
         return Outcome()
 
     monkeypatch.setattr(workflow, "extract", run)
+    monkeypatch.setattr(checks, "check_extract", lambda workspace, config: None)
 
     def call(*options):
         result = CliRunner().invoke(fec, ["extract", *options])

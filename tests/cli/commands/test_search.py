@@ -252,8 +252,8 @@ def test_samplers_and_their_wrong_usage(place):
         assert place.run("grid-search", *words, *wrong).exit_code == 2
 
 
-def test_no_time_is_told(place):
-    assert "Allow more with --timeout" in place.fails("grid-search", *GRID, "--timeout", "0s")
+def test_a_timeout_before_the_first_point_is_an_error(place):
+    assert "Raise --timeout." in place.fails("grid-search", *GRID, "--timeout", "0s")
 
 
 def test_plots_lie_beside_the_results(place):

@@ -3,23 +3,7 @@
 import json
 import re
 
-import pytest
-
-from tests.workspace_fixtures import BACKBONE
-
-QUICK = ("--head", "embedding", "--epochs", "2")
-
-
-@pytest.fixture
-def three(place):
-    for seed in ("0", "1", "2"):
-        place.ok("train-head", *QUICK, "--seed", seed, "--name", f"small-{seed}")
-    return place
-
-
-def page_of(place, *words):
-    place.ok("report", "--out", "page.html", "--force", *words)
-    return (place.folder / "page.html").read_text(encoding="utf-8")
+from tests.workflows.commands import QUICK, page_of
 
 
 def accuracy(place, name):
@@ -59,31 +43,3 @@ def test_other_recipes_are_no_seeds(three):
     line = three.misused("report", "--run", "small-0", "--against", "other,first")
     assert "other and first differ in more than their seed" in line
     assert "No run in runs matches 'no-*'" in three.fails("report", "--against", "no-*")
-
-
-def test_the_original_recipe_on_the_pool_is_the_measure_of_heads_on_other_layers(place):
-    place.ok("train-head", "--name", "plain")
-    words = ("extract", "--backbone", BACKBONE, "--weights", "random:0", "--layer", "layer2")
-    place.ok(*words, "--device", "cpu")
-    features = ("--features", f"{BACKBONE}:layer2")
-    place.ok("train-head", *QUICK, *features, "--name", "deep")
-    found = json.loads(place.ok("evaluate", "--run", "deep", "--json").stdout)
-    assert found["baseline"]["runs"] == ["plain"]
-    assert found["baseline"]["features"].startswith(f"{BACKBONE}:avgpool")
-    compared = json.loads(place.ok("compare", "deep", "plain", "--json").stdout)
-    wanted = compared["triplets"]["all"]["difference"]
-    assert found["baseline"]["this_head"]["difference"] == pytest.approx(wanted)
-    assert f"on {BACKBONE}:avgpool" in page_of(place, "--run", "deep")
-    assert f"Compared with the original recipe on {BACKBONE}:avgpool" in (
-        (place.folder / "runs" / "deep" / "model_card.md").read_text()
-    )
-    # The original recipe on the head's own features goes first.
-    place.ok("train-head", *features, "--name", "plain-deep")
-    found = json.loads(place.ok("evaluate", "--run", "deep", "--json").stdout)
-    assert found["baseline"]["runs"] == ["plain-deep"]
-    assert found["baseline"]["features"] == ""
-
-
-def test_the_split_is_told_once_however_many_runs_are_compared(three):
-    said = three.ok("compare", "small-*", "first").output
-    assert said.count("test.csv: ") == 1
