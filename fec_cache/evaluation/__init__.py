@@ -1,1 +1,1 @@
-"""Sixth stage: figures that can be believed."""
+"""How good a head is: figures with intervals, and what they are compared with."""

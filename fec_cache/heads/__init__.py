@@ -1,1 +1,1 @@
-"""Fifth stage: trained pair classifiers on cached features."""
+"""What a pair classifier is: one file per head, and what heads share."""
