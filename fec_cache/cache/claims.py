@@ -19,6 +19,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+# Neither lock files nor leases: there would be an age to guess and something to clear away.
 CLAIMS_NAME = ".claims"
 # There is no waiting for the first of several record locks, so they are polled.
 _POLL_S = 0.05

@@ -17,6 +17,9 @@ RECIPE_VERSION = 2
 STORE_DTYPES = ("float16", "float32")
 
 
+# Not in the recipe: folding, fusing, Winograd's algorithm, compiling, batch size, threads, library
+# versions. They change features by rounding (cosine 0.9999999 in fp32), and a repair on a machine
+# without a compiler must not begin a new cache. Runs record them as provenance (decision 9).
 @dataclass(frozen=True)
 class FeatureRecipe:
     """Everything that changes a feature, and nothing else; docs/cache-format.md lists the fields.

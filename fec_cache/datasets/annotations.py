@@ -132,6 +132,8 @@ def iter_rows(path: Path) -> Iterator[Triplet | RejectedRow]:
     Raises:
         MissingData: the file cannot be read.
     """
+    # With it, FEC's training file (449,142 rows, 188 MB) is read and planned for its download in
+    # 9.3 s with 148 MB (docs/download.md).
     memo = _Memo()
     for line, text in numbered_lines(path):
         try:

@@ -52,6 +52,7 @@ SIMULATED = Origin(
 LABELS = Origin(
     many="labels",
     one="label",
+    # Each triplet has one answer, so there is neither a rater nor a ceiling to compare with.
     crowd="",
     majority="the labels",
     deed="labels name expressions; how alike two of them look was not judged",

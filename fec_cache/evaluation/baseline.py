@@ -109,6 +109,8 @@ def measure_baseline(
     """
     labelled = rivals.labelled
     theirs = [figures_of(head, labelled) for head in rivals.heads.values()]
+    # On real faces one of three seeds hardly learned: 38.0 % against a mean of 45.7 %
+    # (docs/experiments.md, 2026-11-22).
     mean = mean_over_seeds(theirs, labelled.table, units)
     credits = tuple(credits_of(theirs, labelled.table))
     baseline = Baseline(tuple(rivals.heads), mean, {}, rivals.title, rivals.features, credits)

@@ -63,6 +63,8 @@ def compare_credits(
         bootstrap: over the faces of the same T triplets.
     """
     a, b = np.stack(credits_a), np.stack(credits_b)
+    # On real faces the interval of one head is 17.5 points wide, that of a difference 8.5
+    # (docs/experiments.md, 2026-11-23).
     gap = a.mean(axis=0) - b.mean(axis=0)
     # A difference can be anywhere in [-1, 1], so the bounds of a share do not apply.
     faces = bootstrap.means(gap, [np.ones(len(gap), bool)], bounded=False)[0]

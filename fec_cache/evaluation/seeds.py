@@ -34,6 +34,8 @@ def mean_over_seeds(
         table: the T triplets.
         units: [T, 3] int64, the face or person at each position.
     """
+    # A single seed moves with every rounding: the demo's best head had 57.9 % one day and 56.7 %
+    # the next, with features that were rounded otherwise (docs/experiments.md, 2026-11-23).
     masks = list(type_masks(table.types).values())
     credits, bootstrap = np.stack(credits_of(evaluations, table)), FaceBootstrap(units)
     mean = credits.mean(axis=0)

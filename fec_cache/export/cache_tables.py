@@ -9,8 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.cache.manifest import Manifest
@@ -19,6 +17,7 @@ from fec_cache.errors import BadOption, CacheNotFound, OutputExists, StorageFail
 from fec_cache.faces.table import Face
 from fec_cache.system.atomic import write_by
 from fec_cache.system.checks import check_choice
+from fec_cache.system.extras import require
 
 EXPORT_VERSION = 1
 FORMATS = ("hdf5", "npz", "parquet")
@@ -174,6 +173,7 @@ def _write_parquet(
     cache: FeatureCache, manifest: Manifest, names: Mapping[str, Face], path: Path
 ) -> None:
     """Features as lists of float32, because few readers know Parquet's half floats."""
+    pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     width = cache.recipe.width
     schema = pa.schema(
         [

@@ -65,6 +65,7 @@ def choose_decode(
         return DecodeChoice(wanted, "as requested")
     if device.type != "cuda":
         return DecodeChoice("scaled", f"{device} has no JPEG decoder")
+    # Not measured again: a busy machine could otherwise split one job's features into two caches.
     kept = [word for word in ("scaled", "gpu") if word in existing]
     if kept:
         return DecodeChoice(kept[0], "as in the existing cache")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from fec_cache.system.checks import check_choice, check_range
 
+# Each is another recipe: a JPEG decoded at half its size gives slightly sharper pictures. Features
+# move about as much as with a box that is moved by 0.4 % of its side (decision 9).
 DECODERS = ("scaled", "full", "gpu")
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from fec_cache.system.regular_files import read_regular
 from fec_cache.system.timeouts import TooSlow, each_in_time
 
+# Text, not SQLite, which notices no flipped bit in a row: a wrong digest would serve a stale
+# vector. Appending a line needs no lock either (decision 6).
 INDEX_NAME = "images.index"
 _CHECK_DIGITS = 16
 _COMMIT_EVERY = 2000

@@ -90,6 +90,7 @@ def identify_faces(
         on_progress: called with the number of images done and the number of all images.
     """
     with_paths = [(ref, ref.image_path) for ref in refs]
+    # Every image is hashed before anything is planned: the price of names by content (decision 2).
     shas = digests.lookup(images_dir, sorted({path for _, path in with_paths}), on_progress)
     present: list[Face] = []
     missing: list[MissingFace] = []

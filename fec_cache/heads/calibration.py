@@ -43,6 +43,8 @@ def fit_calibration(head: PairHead, logits: Tensor, is_similar: Tensor) -> None:
     values, order = torch.sort(logits.detach().double().cpu())
     mean, spread = values.mean(), values.std(correction=0)
     unit, target, weight = _grouped((values - mean) / spread, is_similar.cpu()[order].double())
+    # Tried on the same heads: isotonic regression, which jumps and has a worse log loss for three
+    # of eight; a square, with errors of up to 0.048; a cubic, which does not always rise.
     quantiles = torch.arange(1, NUM_BENDS + 1) * (len(unit) - 1) // (NUM_BENDS + 1)
     knots = unit[quantiles]
     start = torch.full((NUM_BENDS + 1,), slope * float(spread), dtype=torch.float64).log()

@@ -13,6 +13,7 @@ KIND = HeadKind(
     summary="an MLP on both faces side by side",
     reads=("hidden", "dropout", "both_orders"),
     steps="pair-mlp",
+    # The original recipe reads features as they are.
     default_preparation="none",
     in_default_grid=True,
     order=10,

@@ -65,6 +65,8 @@ class HeadConfig:
     dropout: float = field(
         default=0.0, metadata={"help": "Dropout probability after each hidden layer."}
     )
+    # FECNet's size. On planted faces 8 dimensions were as good and kept less of the person, but
+    # with equally many triplets of each type the same rule takes 12 (docs/experiments.md).
     embedding_dim: int = field(
         default=16, metadata={"help": "Embedding size (embedding head only)."}
     )
@@ -76,6 +78,8 @@ class HeadConfig:
             "unset": "none for concat, else standardize",
         },
     )
+    # More is not always better: on real faces the pools of three stages beside a grid cost 1.6
+    # points (docs/experiments.md, 2026-11-23).
     blocks: tuple[int, ...] = ()
     init: str = field(
         default=RANDOM_START,
@@ -140,6 +144,7 @@ class HeadConfig:
             is_solved = self.kind.is_closed_form or not self.has_random_start
             # Scatters of many features are slow to decompose and poorly estimated.
             is_wide = is_solved and width > WIDEST_SCATTER
+            # Whitening is no default: it cost 1.7 points on real faces (docs/experiments.md).
             return f"pca:{SCATTER_DIRECTIONS}" if is_wide else "standardize"
         return self.kind.default_preparation
 

@@ -45,6 +45,7 @@ class HeadKind:
     name: str
     summary: str
     reads: tuple[str, ...] = ()
+    # Declared, not inherited: a subclass may change what is computed (decision 10).
     steps: str = "autograd"
     default_preparation: str = "standardize"
     is_closed_form: bool = False
@@ -69,6 +70,8 @@ def head_kinds() -> tuple[HeadKind, ...]:
     """Every known head: those in this folder, and those registered from elsewhere."""
     if not _modules:
         _discover()
+    # The default grid and the samplers' draws follow this order: by name alone, searches of earlier
+    # releases could not be continued (decision 10).
     return tuple(sorted(_kinds.values(), key=lambda kind: (kind.order, kind.name)))
 
 
@@ -133,6 +136,8 @@ def _kind_in(module_name: str) -> HeadKind | None:
 
     Importing a head takes as long as importing torch (seconds), parsing it a millisecond.
     """
+    # Neither a table beside the classes, which would be a second file to edit for a new head, nor
+    # classes made in functions that import torch, which cannot be pickled (decision 10).
     spec = importlib.util.find_spec(module_name)
     # Not `importlib.abc.InspectLoader`: its module loads tempfile and bz2, 10 ms of each command.
     get_source = getattr(spec.loader if spec else None, "get_source", None)

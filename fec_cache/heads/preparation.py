@@ -109,6 +109,8 @@ class Preparation(nn.Module):
         prepared = self._standardized(features)
         if self.projection is not None:
             prepared = prepared @ self.projection
+        # On planted faces, where a loud person sets the length, equal lengths cost 2.7 points
+        # (docs/experiments.md, 2026-11-23).
         return self._unit(prepared) * math.sqrt(self.width)
 
     def _unit(self, features: Tensor) -> Tensor:

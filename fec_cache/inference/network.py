@@ -184,6 +184,8 @@ class Runner:
         views = {(layer, False): features for layer, features in self._forward(batch).items()}
         if self.network.flip:
             mirrored = self._forward(batch.flip(3))
+            # Cell by cell for grids too: a face and its mirror image have the same feature.
+            # Turning the grid back would keep left and right apart (decision 9).
             for layer, features in mirrored.items():
                 views[layer, True] = (views[layer, False] + features) / 2.0
         return {view: features.cpu().numpy() for view, features in views.items()}

@@ -159,6 +159,8 @@ class Bracket:
     def _judge(self, standings: Sequence[Standing]) -> Rung:
         """Which points continue; the pruner sees the best epoch so far of each seed."""
         settings: dict[str, list[Standing]] = {}
+        # By key, not in the order of training: the pruner breaks ties by order, and a resumed
+        # search must make the same cut.
         for standing in sorted(standings, key=lambda s: self._keys[s.point]):
             settings.setdefault(standing.point.settings_key(), []).append(standing)
         accuracies = {name: [s.accuracy for s in seeds] for name, seeds in settings.items()}

@@ -47,5 +47,7 @@ def choose(ranked: Sequence["Ranked"], rule: str, cost: Callable[["Ranked"], flo
         return first
     lowest = first.val_triplet_accuracy - first.stderr
     # If the first is not done, none is: failed and pruned settings rank behind.
+    # On planted faces 8, 12 and 16 dimensions were equal on validation, but a probe names the
+    # person from 8 in 1.2 % and from 16 in 11.6 % of cases: the smallest of equals forgets most.
     near = [e for e in ranked if e.is_done and e.val_triplet_accuracy >= lowest] or [first]
     return min(near, key=lambda entry: (cost(entry), -entry.val_triplet_accuracy))

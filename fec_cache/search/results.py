@@ -57,6 +57,7 @@ class Ranked:
     @property
     def first(self) -> Outcome:
         """The outcome of the first seed that has figures: the one whose head is kept."""
+        # Not the best seed's: its validation figure would again be the best of many (decision 7).
         return next(outcome for outcome in self.outcomes if not outcome.is_failed)
 
     @property

@@ -43,6 +43,7 @@ class StudyWriter:
         self._optuna = load_optuna()
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
         try:
+            # A database, not Optuna's journal file, which does not open after a torn last line.
             self._study = self._optuna.create_study(
                 study_name=name, storage=url, direction="maximize", load_if_exists=True
             )

@@ -84,6 +84,7 @@ def _prepare(
     """Fit the preparation and compute the statistics, unless an earlier head left them."""
     config = head.config
     key = config.head, config.preparation_for(head.width), config.blocks
+    # Heads of one search that differ only in their own options sum the pairs once.
     if shared.key != key:
         check_features(features, train, validation)
         matrix = torch.from_numpy(features.astype(np.float32)).to(head.calibration.device)

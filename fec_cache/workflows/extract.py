@@ -18,7 +18,7 @@ from fec_cache.extraction.devices import BackboneSource, check_devices, extract_
 from fec_cache.extraction.extract import ExtractSummary
 from fec_cache.extraction.extract import extract as extract_faces
 from fec_cache.extraction.recipes import recipes_of
-from fec_cache.extraction.run import ExtractProgress, ProgressCallback
+from fec_cache.extraction.run import ExtractProgress
 from fec_cache.faces.crop import DECODERS, CropConfig
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
@@ -114,36 +114,103 @@ def extract(
         >>> outcome.summary.num_failed
         0
     """
-    config = config or ExtractConfig()
-    check_devices(config.device_names)
-    find_architecture(config.backbone)
-    annotations = read_splits(workspace, reporter)
-    backbone = load_backbone(config.backbone, config.weights, config.layers)
-    reporter.message(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
-    device = choose_device(config.device_names[0])
-    precision = choose_precision(config.precision, backbone, device)
-    reporter.message(f"Precision: {precision.precision} ({precision.reason})")
-    digests = ImageDigests(workspace.cache_dir, config.rehash, config.image_timeout_s)
-    faces = table_of_faces(workspace, annotations, reporter, digests)
-    recipes = _recipes(workspace, backbone, faces, precision.precision, config, reporter)
-    caches = _caches(workspace, recipes, annotations)
-    warn_of_random_weights(recipes, reporter)
-    with reporter.progress("Extracting", "faces") as step:
+    return _Extraction(workspace, config or ExtractConfig(), reporter).run()
 
-        def on_progress(progress: ExtractProgress) -> None:
-            """Move the bar and name the slowest stage."""
-            step(progress.faces_done, progress.faces_total, _detail(progress))
 
-        summary = _extract(faces, workspace, backbone, caches, config, on_progress)
-    _warn(summary, config, reporter)
-    return ExtractOutcome(
-        summary,
-        backbone.name,
-        backbone.weights.source,
-        recipes[0].precision,
-        sum(part.num_rows for part in annotations),
-        sum(len(part.rejected) for part in annotations),
-    )
+@dataclass(frozen=True)
+class _Extraction:
+    """One call of `extract`: what all of its steps read."""
+
+    workspace: Workspace
+    config: ExtractConfig
+    reporter: Reporter
+
+    def run(self) -> ExtractOutcome:
+        """Read the annotations, load the network, and compute what the caches lack."""
+        config, reporter = self.config, self.reporter
+        check_devices(config.device_names)
+        find_architecture(config.backbone)
+        annotations = read_splits(self.workspace, reporter)
+        backbone = load_backbone(config.backbone, config.weights, config.layers)
+        reporter.message(f"Backbone: {backbone.name}, weights {backbone.weights.source}")
+        device = choose_device(config.device_names[0])
+        precision = choose_precision(config.precision, backbone, device)
+        reporter.message(f"Precision: {precision.precision} ({precision.reason})")
+        cache_dir = self.workspace.cache_dir
+        digests = ImageDigests(cache_dir, config.rehash, config.image_timeout_s)
+        faces = table_of_faces(self.workspace, annotations, reporter, digests)
+        recipes = self._recipes(backbone, faces, precision.precision)
+        caches = _caches(self.workspace, recipes, annotations)
+        warn_of_random_weights(recipes, reporter)
+        summary = self._compute(faces, backbone, caches)
+        self._warn(summary)
+        return ExtractOutcome(
+            summary,
+            backbone.name,
+            backbone.weights.source,
+            recipes[0].precision,
+            sum(part.num_rows for part in annotations),
+            sum(len(part.rejected) for part in annotations),
+        )
+
+    def _recipes(self, backbone: Backbone, faces: FaceTable, precision: str) -> list[FeatureRecipe]:
+        """One recipe per layer; how images are decoded is chosen here, and reported."""
+        config, workspace = self.config, self.workspace
+
+        def recipes(decode: str) -> list[FeatureRecipe]:
+            """All recipes with one way of decoding."""
+            flips = FLIPS[config.flip]
+            margin, dtype = config.crop_margin, config.store_dtype
+            return recipes_of(backbone, margin, dtype, precision, flips, decode)
+
+        choice = choose_decode(
+            config.decode,
+            choose_device(config.device_names[0]),
+            faces.present,
+            workspace.images_dir,
+            CropConfig(backbone.input_size, config.crop_margin),
+            [word for word in DECODERS if _is_begun(workspace.cache_dir, recipes(word))],
+        )
+        if choice.decode != CropConfig.decode:
+            self.reporter.message(f"Decoding: {choice.decode} ({choice.reason})")
+        return recipes(choice.decode)
+
+    def _compute(
+        self, faces: FaceTable, backbone: Backbone, caches: Sequence[FeatureCache]
+    ) -> ExtractSummary:
+        """Compute what the caches lack, on one device or on several."""
+        images, devices = self.workspace.images_dir, self.config.device_names
+        with self.reporter.progress("Extracting", "faces") as step:
+
+            def on_progress(progress: ExtractProgress) -> None:
+                """Move the bar and name the slowest stage."""
+                step(progress.faces_done, progress.faces_total, _detail(progress))
+
+            if len(devices) < 2:
+                single = replace(self.config, device=devices[0])
+                return extract_faces(faces, images, backbone, caches, single, on_progress)
+            source = BackboneSource.of(backbone, self.config.weights)
+            return extract_on_devices(
+                faces, images, source, caches, self.config, devices, on_progress
+            )
+
+    def _warn(self, summary: ExtractSummary) -> None:
+        num_unusable = summary.num_failed + summary.num_missing
+        if num_unusable:
+            lists = " and ".join(str(folder / "failures.csv") for folder in summary.folders)
+            self.reporter.warning(
+                f"{counted(num_unusable, 'face')} could not be used; for the reasons see {lists}"
+            )
+        if summary.num_faint:
+            self.reporter.warning(
+                f"{counted(summary.num_faint, 'face')} with features so small that "
+                f"{self.config.store_dtype} loses more than 1 % of them. Extract again with "
+                "--store-dtype float32."
+            )
+
+
+def _is_begun(cache_dir: Path, recipes: Sequence[FeatureRecipe]) -> bool:
+    return any((cache_dir / recipe.folder_name).is_dir() for recipe in recipes)
 
 
 def _caches(
@@ -155,74 +222,6 @@ def _caches(
     for cache in caches:
         write_rejected(cache.folder / "rejected.csv", rejected)
     return caches
-
-
-def _recipes(
-    workspace: Workspace,
-    backbone: Backbone,
-    faces: FaceTable,
-    precision: str,
-    config: ExtractConfig,
-    reporter: Reporter,
-) -> list[FeatureRecipe]:
-    """One recipe per layer; how images are decoded is chosen here, and reported."""
-
-    def recipes(decode: str) -> list[FeatureRecipe]:
-        """All recipes with one way of decoding."""
-        return recipes_of(
-            backbone,
-            config.crop_margin,
-            config.store_dtype,
-            precision,
-            FLIPS[config.flip],
-            decode,
-        )
-
-    choice = choose_decode(
-        config.decode,
-        choose_device(config.device_names[0]),
-        faces.present,
-        workspace.images_dir,
-        CropConfig(backbone.input_size, config.crop_margin),
-        [word for word in DECODERS if _is_begun(workspace.cache_dir, recipes(word))],
-    )
-    if choice.decode != CropConfig.decode:
-        reporter.message(f"Decoding: {choice.decode} ({choice.reason})")
-    return recipes(choice.decode)
-
-
-def _is_begun(cache_dir: Path, recipes: Sequence[FeatureRecipe]) -> bool:
-    return any((cache_dir / recipe.folder_name).is_dir() for recipe in recipes)
-
-
-def _extract(
-    faces: FaceTable,
-    workspace: Workspace,
-    backbone: Backbone,
-    caches: Sequence[FeatureCache],
-    config: ExtractConfig,
-    on_progress: ProgressCallback,
-) -> ExtractSummary:
-    images, devices = workspace.images_dir, config.device_names
-    if len(devices) < 2:
-        single = replace(config, device=devices[0])
-        return extract_faces(faces, images, backbone, caches, single, on_progress)
-    source = BackboneSource.of(backbone, config.weights)
-    return extract_on_devices(faces, images, source, caches, config, devices, on_progress)
-
-
-def _warn(summary: ExtractSummary, config: ExtractConfig, reporter: Reporter) -> None:
-    if summary.num_failed or summary.num_missing:
-        reporter.warning(
-            f"{counted(summary.num_failed + summary.num_missing, 'face')} could not be used; "
-            f"for the reasons see {' and '.join(str(f / 'failures.csv') for f in summary.folders)}"
-        )
-    if summary.num_faint:
-        reporter.warning(
-            f"{counted(summary.num_faint, 'face')} with features so small that "
-            f"{config.store_dtype} loses more than 1 % of them. Extract again with "
-            "--store-dtype float32."
-        )
 
 
 def _detail(progress: ExtractProgress) -> str:

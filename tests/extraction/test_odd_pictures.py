@@ -167,9 +167,9 @@ def test_a_picture_without_leave_to_read_is_told_and_the_run_goes_on(tmp_path, i
     (images_dir / "plain.jpg").chmod(0)
     code = (
         "import os, sys\n"
-        "os.chdir(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
         "from pathlib import Path\n"
         "from fec_cache.system.regular_files import read_regular\n"
+        "os.chdir(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
         "try:\n"
         "    read_regular(Path('plain.jpg'))\n"
         "except PermissionError as error:\n"

@@ -231,7 +231,7 @@ def test_decoding_in_threads_leaves_the_warning_filters_alone(monkeypatch):
         time.sleep(slow.pop())
         return image
 
-    monkeypatch.setattr(module, "_to_rgb", wait)
+    monkeypatch.setattr(module, "to_rgb", wait)
     content = encoded(Image.fromarray(UPRIGHT))
     threads = [threading.Thread(target=decode_image, args=(content, "x")) for _ in range(3)]
     for thread in threads:

@@ -110,6 +110,7 @@ class FaceBootstrap:
         influence = np.zeros(self.num_triplets)
         for mask, mean in zip(groups, means, strict=True):
             influence += np.where(mask, values - mean, 0.0) / (mask.sum() * len(groups))
+        # All types weigh the same, so the smallest one limits how sure their mean is.
         least = min(int(mask.sum()) for mask in groups) * len(groups)
         everything = np.any(groups, axis=0)
         return self._intervals([float(np.mean(means))], [influence], [least], values, [everything])[
@@ -128,6 +129,8 @@ class FaceBootstrap:
         spread = np.sqrt((sums**2).sum(axis=0))
         scale = np.array([self._stderr(psi) for psi in influences]) / np.maximum(spread, 1e-300)
         has_enough = max(sizes) >= ENOUGH_TRIPLETS and self.num_units >= ENOUGH_UNITS
+        # In six planted cases these intervals covered 94.6 to 97.4 %; those of resampled triplets
+        # covered 53.6 to 96.0 % (docs/experiments.md, 2026-11-23).
         draws = self._draw(sums) * scale if has_enough else np.empty((0, len(means)))
         intervals = []
         for number, (mean, size) in enumerate(zip(means, sizes, strict=True)):
@@ -139,6 +142,7 @@ class FaceBootstrap:
             if values is not None:
                 low, high = max(low, 0.0), min(high, 1.0)
                 inside = values[groups[number]]
+                # All draws are equal then, and an interval of width zero would claim certainty.
                 if (inside == 0.0).all() or (inside == 1.0).all():
                     low, high = _wilson(mean, self._independent(size))
             intervals.append(Interval(mean, stderr, low, high))

@@ -10,7 +10,10 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+# The pair found most similar must be the raters' one. Checking only whether that pair is closer
+# than one other has a chance of 1/2 and is not comparable.
 CHANCE = 1.0 / 3.0
+# Two of a triplet's three pairs are different: always answering "different" is right that often.
 PAIR_FLOOR = 2.0 / 3.0
 
 

@@ -8,6 +8,7 @@ from fec_cache.search.samplers.base import Sampler, register
 from fec_cache.search.space import Point, Space
 
 
+# Not Optuna's GridSampler, which runs points twice when there are several workers (decision 7).
 @register
 class GridSampler(Sampler):
     """Every setting of a grid, or `trials` of them drawn by `seed`."""

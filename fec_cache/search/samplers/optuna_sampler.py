@@ -3,7 +3,6 @@
 Optuna is imported when such a sampler is made, so that the list of samplers loads without it.
 """
 
-import importlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from fec_cache.search.samplers.base import Sampler
 from fec_cache.search.space import Point, Space
 from fec_cache.search.values import FIELDS, Axis, wrap
 from fec_cache.system.checks import check_range
+from fec_cache.system.extras import require
 
 if TYPE_CHECKING:
     import optuna
@@ -29,14 +29,9 @@ def load_optuna() -> Any:
     """The Optuna library, with its progress messages switched off.
 
     Raises:
-        BadOption: it is not installed.
+        MissingExtra: it is not installed.
     """
-    try:
-        library = importlib.import_module("optuna")
-    except ModuleNotFoundError as error:
-        raise BadOption(
-            "This needs Optuna, which is not installed. Run: pip install 'fec_cache[search]'"
-        ) from error
+    library = require("optuna", "search")
     library.logging.set_verbosity(library.logging.WARNING)
     return library
 

@@ -190,7 +190,9 @@ def _serve(
     stacks: Sequence[Sequence[TrainingJob]],
 ) -> None:
     """Main loop of a process: run commands until the other end of the connection closes."""
+    # A terminal sends Ctrl-C to every process of the command; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # There are as many processes as cores, so more threads would only wait for each other.
     torch.set_num_threads(1)
     logging.getLogger().handlers = [_LogSender(connection)]
     for other in others:

@@ -20,6 +20,8 @@ from fec_cache.training.config import TrainConfig
 from fec_cache.training.losses import training_columns
 
 # What `HeadKind.steps` can name.
+# Written by hand because the usual loop takes 1.4 ms per step, of which the products of the first
+# layer take 0.2 ms and Adam 0.15 ms (D 512, batches of 32, one thread; decision 8).
 STEPS: dict[str, type[StackedHeads]] = {
     "pair-mlp": StackedPairMlps,
     "embedding": StackedEmbeddings,

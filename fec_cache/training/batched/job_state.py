@@ -64,6 +64,7 @@ class JobState:
             self.noise.set_state(torch.get_rng_state())
         else:
             self.noise.manual_seed(config.seed)
+        # On the CPU whatever the device, so that a seed gives the same order of batches everywhere.
         self._shuffler = torch.Generator().manual_seed(config.seed)
         self.history: list[Epoch] = []
         self._best: Epoch | None = None
