@@ -50,9 +50,7 @@ def test_durations_have_units(text, expected):
 
 @pytest.mark.parametrize("text", ["", "abc", "-1s", "1d", "1 h"])
 def test_other_durations_are_wrong_usage(text):
-    with pytest.raises(
-        click.BadParameter, match=r"is not a duration; expected e.g. 90s, 15m or 2h"
-    ):
+    with pytest.raises(click.BadParameter, match="is not a duration; expected"):
         seconds(text)
 
 

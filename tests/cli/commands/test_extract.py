@@ -7,36 +7,12 @@ from click.testing import CliRunner
 
 from fec_cache.cli.main import fec
 from fec_cache.extraction.config import ExtractConfig
-from fec_cache.workflows import checks
-from fec_cache.workflows import extract as workflow
-
-
-class Outcome:
-    def in_words(self):
-        return "done"
-
-    def to_dict(self):
-        return {}
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Runs `fec extract` up to the workflow, and gives the config that reached it."""
-    configs = []
-
-    def run(workspace, config, reporter):
-        configs.append(config)
-        return Outcome()
-
-    monkeypatch.setattr(workflow, "extract", run)
-    monkeypatch.setattr(checks, "check_extract", lambda workspace, config: None)
-
-    def call(*options):
-        result = CliRunner().invoke(fec, ["extract", *options])
-        assert result.exit_code == 0, result.output
-        return configs.pop()
-
-    return call
+def asked(arguments_of):
+    """The configuration that reaches the workflow of `fec extract`."""
+    return lambda *options: arguments_of("extract.extract", "extract", *options)[1]
 
 
 def test_without_options_the_config_is_the_default(asked):
