@@ -32,16 +32,16 @@ def test_import_folder_by_folders_and_the_rest_of_the_chain(place):
 
 def test_a_synthetic_set_in_words_and_on_disk(tmp_path):
     reporter = RecordingReporter()
-    outcome = synthesize(tmp_path / "drawn", SyntheticConfig(faces=18, triplets=20), reporter)
+    outcome = synthesize(tmp_path / "drawn", SyntheticConfig(faces=36, triplets=20), reporter)
     made = outcome.summary
     assert len(list((tmp_path / "drawn" / "images").rglob("*.jpg"))) == made.num_images
     assert made.num_train_triplets + made.num_test_triplets == 20
     first, second, third = outcome.in_words().splitlines()
-    assert first.startswith(f"{tmp_path / 'drawn'}: 18 synthetic faces of ")
+    assert first.startswith(f"{tmp_path / 'drawn'}: 36 synthetic faces of ")
     assert f"{100 * made.agreement:.1f} %" in second
     assert third == f"Truth behind every face: {tmp_path / 'drawn' / 'truth.csv'}"
-    assert outcome.to_dict()["num_faces"] == 18
-    assert reporter.steps[-1][:3] == ("Drawing", 18, 18)
+    assert outcome.to_dict()["num_faces"] == 36
+    assert reporter.steps[-1][:3] == ("Drawing", 36, 36)
 
 
 def test_an_imported_set_in_words():

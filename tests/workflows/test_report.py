@@ -1,9 +1,14 @@
 """`fec report`: damaged parts, and files that it must not replace."""
 
 import random
+import sys
 
 import pytest
 
+from fec_cache.errors import MissingExtra
+from fec_cache.runs.history import load_history
+from fec_cache.system.reporter import SILENT
+from fec_cache.workflows.report import _results, write_report
 from tests.workflows.commands import GRID
 
 
@@ -26,11 +31,16 @@ def test_damaged_tables_leave_the_report_whole(place):
     place.ok("grid-search", "--epochs", "1", "--head", "embedding", "--name", "g")
     paths = [place.folder / "runs" / "g" / name for name in ("results.csv", "history.csv")]
     texts = [path.read_text() for path in paths]
+    drawn = set()
     for name, damaged in BAD_TABLES.items():
         for path, text in zip(paths, texts, strict=True):
             path.write_bytes(damaged(text))
-        result = place.run("report", "--run", "g")
-        assert result.exit_code == 0, (name, result.output, result.exception)
+        shown = (_results(paths[0].parent, SILENT), load_history(paths[0].parent))
+        # Tables that read as the same rows give the same page, and a page takes a second.
+        if repr(shown) not in drawn:
+            drawn.add(repr(shown))
+            result = place.run("report", "--run", "g")
+            assert result.exit_code == 0, (name, result.output, result.exception)
 
 
 def test_damaged_results_are_told(place):
@@ -78,3 +88,10 @@ def test_report_of_an_unevaluated_grid_and_without_test_split(place):
     page = (place.folder / "half.html").read_text()
     assert "fec evaluate" in page
     assert "<b>Note:</b> The report has no test figures: " in page
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "jinja2"])
+def test_a_missing_library_is_named_before_any_work(toy_workspace, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf"needs {module}.*fec_cache\[report\]"):
+        write_report(toy_workspace, None, None, False, SILENT)
