@@ -84,21 +84,21 @@ def unknown_attributes(tree, values):
 def test_an_attribute_that_a_record_lacks_is_seen():
     code = """
 def main():
-    options = ExtractOptions()
-    print(toy.run_toy, toy.gone, options.batch_size, options.gone, ExtractOptions().lost)
+    options = ExtractConfig()
+    print(toy.run_toy, toy.gone, options.batch_size, options.gone, ExtractConfig().lost)
     print(extract(1, 2).num_faces, extract(1, 2).in_words())
 """
+    from fec_cache.extraction.config import ExtractConfig
     from fec_cache.extraction.extract import extract
-    from fec_cache.extraction.run import ExtractOptions
     from fec_cache.testing import toy
 
-    values = {"toy": toy, "ExtractOptions": ExtractOptions, "extract": extract}
+    values = {"toy": toy, "ExtractConfig": ExtractConfig, "extract": extract}
     assert [
         text.partition(" (line")[0] for text in unknown_attributes(ast.parse(code), values)
     ] == [
         "toy.gone",
         "options.gone",
-        "ExtractOptions().lost",
+        "ExtractConfig().lost",
         "extract(1, 2).in_words",
     ]
 
