@@ -105,7 +105,8 @@ class BackboneKind(ABC):
 
         Raises:
             UnknownBackbone: the name has the prefix of this kind, but no network has this name.
-            BadOption: the network cannot be used, or an extra is not installed.
+            BadOption: the network cannot be used.
+            MissingExtra: an extra is not installed.
         """
 
     def offers(self, name: str) -> bool:

@@ -55,7 +55,7 @@ class EfficientNetLite0(BackboneKind):
         """Return timm's network, to be filled with the weights of the package.
 
         Raises:
-            BadOption: timm is not installed.
+            MissingExtra: timm is not installed.
         """
         published = PublishedFile(
             name,

@@ -59,7 +59,8 @@ def find_architecture(name: str) -> Architecture:
 
     Raises:
         UnknownBackbone: no backbone has this name.
-        BadOption: the network cannot be used, or an extra is not installed.
+        BadOption: the network cannot be used.
+        MissingExtra: an extra is not installed.
     """
     return find_kind(name).architecture(name)
 

@@ -8,6 +8,7 @@ from typing import Any
 from fec_cache.backbones.base import Architecture, BackboneKind, PublishedFile, colours_of
 from fec_cache.backbones.registry import register_kind, unknown_backbone
 from fec_cache.errors import BadOption
+from fec_cache.system.extras import require
 
 PREFIX = "timm:"
 
@@ -27,7 +28,8 @@ class TimmModels(BackboneKind):
 
         Raises:
             UnknownBackbone: timm has no model of this name.
-            BadOption: timm is not installed, or the model needs images that are not square.
+            BadOption: the model needs images that are not square.
+            MissingExtra: timm is not installed.
         """
         return timm_architecture(name.removeprefix(PREFIX))
 
@@ -45,9 +47,10 @@ def timm_architecture(name: str, published: PublishedFile | None = None) -> Arch
 
     Raises:
         UnknownBackbone: timm has no model of this name.
-        BadOption: timm is not installed, or the model needs images that are not square.
+        BadOption: the model needs images that are not square.
+        MissingExtra: timm is not installed.
     """
-    timm = _import_timm(name)
+    timm: Any = require("timm", "offline")
     if not timm.is_model(name):
         raise unknown_backbone(
             f"{PREFIX}{name}", [f"{PREFIX}{other}" for other in timm.list_models()]
@@ -74,12 +77,6 @@ def timm_architecture(name: str, published: PublishedFile | None = None) -> Arch
 def has_timm() -> bool:
     """Whether timm is installed; timm itself is not imported."""
     return importlib.util.find_spec("timm") is not None
-
-
-def _import_timm(name: str) -> Any:
-    if not has_timm():
-        raise BadOption(f"{name} needs timm. Run: pip install 'fec_cache[offline]'")
-    return importlib.import_module("timm")
 
 
 def _cut(network: Any) -> str:

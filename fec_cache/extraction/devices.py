@@ -24,6 +24,7 @@ from fec_cache.errors import BadOption, FecError, WorkerLost
 from fec_cache.extraction.batches import STAGES, StageSeconds
 from fec_cache.extraction.config import ExtractConfig
 from fec_cache.extraction.extract import ExtractSummary, extract
+from fec_cache.extraction.memory import FREE_SHARE
 from fec_cache.extraction.pieces import plan_pieces
 from fec_cache.extraction.run import ExtractProgress, ProgressCallback
 from fec_cache.faces.table import FaceTable
@@ -32,8 +33,6 @@ from fec_cache.system.cores import usable_cores
 from fec_cache.system.memory import free_memory_bytes
 
 log = logging.getLogger(__name__)
-
-_FREE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def extract_on_devices(
 
 def _share(config: ExtractConfig, num_processes: int) -> ExtractConfig:
     """The config of one process: threads and memory of the machine are divided equally."""
-    memory_gb = config.memory_gb or _FREE_SHARE * free_memory_bytes() / 1e9
+    memory_gb = config.memory_gb or FREE_SHARE * free_memory_bytes() / 1e9
     num_workers = max(1, (config.num_workers or usable_cores()) // num_processes)
     return replace(config, num_workers=num_workers, memory_gb=memory_gb / num_processes)
 

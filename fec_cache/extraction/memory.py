@@ -10,9 +10,10 @@ from fec_cache.system.memory import free_memory_bytes
 from fec_cache.system.wording import counted
 
 _GB = 1_000_000_000
-_FREE_SHARE = 0.25
 _AHEAD_PER_WORKER = 32
 _AHEAD_BATCHES = 4
+# What `--memory-gb` is by default: this share of the free memory.
+FREE_SHARE = 0.25
 # Enough to read, decode and resize one ordinary photo.
 _MIN_DECODING = 64_000_000
 
@@ -56,7 +57,7 @@ def plan_memory(
     min_ahead = batch_size + _AHEAD_PER_WORKER
     needed = storing + min_ahead * face_bytes + _MIN_DECODING
     available = (
-        memory_gb * _GB if memory_gb is not None else max(_FREE_SHARE * free_memory_bytes(), needed)
+        memory_gb * _GB if memory_gb is not None else max(FREE_SHARE * free_memory_bytes(), needed)
     )
     if available < needed:
         raise BadOption(

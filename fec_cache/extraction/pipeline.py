@@ -164,7 +164,7 @@ class Pipeline:
 
     def _abandon(self, worker: Worker, group: Group) -> None:
         worker.is_abandoned = True
-        self._release(worker)
+        self._state.release(worker)
         limit = self._options.image_timeout_s
         image = group.faces[0].ref.image_path
         log.warning("%s took longer than %g s to read: its thread is abandoned", image, limit)
@@ -225,7 +225,7 @@ class Pipeline:
         with self._state.changed:
             worker.group = None
             if not worker.is_abandoned:
-                self._release(worker)
+                self._state.release(worker)
                 self._fill(group, cuts)
 
     def _fill(self, group: Group, cuts: Sequence[Cut]) -> None:
@@ -234,27 +234,6 @@ class Pipeline:
             if not batch.num_pending and batch.rows:
                 self._state.ready.append(batch)
         self._state.changed.notify_all()
-
-    def _reserve(self, worker: Worker, size_bytes: int) -> None:
-        """Wait until a picture of this size fits beside those that are being decoded."""
-        state = self._state
-        with state.changed:
-            worker.is_waiting = True
-            limit = self._options.memory.decode_bytes
-            # The first condition lets a picture larger than the limit be decoded, alone.
-            while state.reserved and state.reserved + size_bytes > limit:
-                if state.is_stopped or state.error:
-                    raise StoppedError
-                state.changed.wait()
-            worker.is_waiting = False
-            if worker.is_abandoned:
-                raise StoppedError
-            worker.reserved = size_bytes
-            state.reserved += size_bytes
-
-    def _release(self, worker: Worker) -> None:
-        self._state.reserved -= worker.reserved
-        worker.reserved = 0
 
     def _forward(self, worker: Worker, batch: Batch) -> None:
         state = self._state

@@ -6,7 +6,7 @@ import pytest
 from fec_cache.backbones.base import PublishedFile
 from fec_cache.backbones.registry import find_architecture
 from fec_cache.backbones.timm_models import has_timm, timm_architecture
-from fec_cache.errors import BadOption, UnknownBackbone
+from fec_cache.errors import BadOption, MissingExtra, UnknownBackbone
 
 needs_timm = pytest.mark.skipif(
     importlib.util.find_spec("timm") is None, reason="needs the extra `offline` (timm)"
@@ -48,5 +48,7 @@ def test_a_network_for_oblong_images_is_refused(monkeypatch):
 def test_missing_timm_is_reported(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     assert not has_timm()
-    with pytest.raises(BadOption, match=r"needs timm\. Run: pip install 'fec_cache\[offline\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"needs timm, .* Run: pip install 'fec_cache\[offline\]'"
+    ):
         find_architecture(name)

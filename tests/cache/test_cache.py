@@ -12,7 +12,7 @@ from fec_cache.cache.manifest import FailedFace, write_manifest
 from fec_cache.errors import CacheDamaged, CacheNotFound, FecError, StorageFailed
 from fec_cache.testing import toy
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_face_stored_by_one_run_is_no_failure_of_another(cache):
     assert failing(cache) == {}
 
 
-def test_mended_faces_are_failures_no_longer(cache):
+def test_recovered_faces_are_no_longer_failures(cache):
     seal(cache, 1, failed=(2, 3, 4))
     seal(cache, 3, failed=(2, 4), is_retry=True)
     assert failing(cache) == {2: "empty", 4: "empty"}
@@ -205,7 +205,7 @@ def test_a_manifest_of_another_recipe_is_refused(cache):
 
 @contextmanager
 def read_only(folder):
-    """The folder as one who may not write to it sees it; root sees it as nobody does."""
+    """The folder as a user without write permission sees it; root becomes the user nobody."""
     if not hasattr(os, "seteuid"):
         pytest.skip("needs file modes")
     is_root = os.geteuid() == 0
@@ -213,7 +213,7 @@ def read_only(folder):
     os.chdir(folder)
     folder.chmod(0o555)
     if is_root:
-        os.seteuid(NOBODY)
+        os.seteuid(UNPRIVILEGED)
     try:
         yield
     finally:
@@ -226,29 +226,31 @@ def read_only(folder):
 
 def test_a_read_only_cache_serves_and_says_that_it_takes_nothing(cache):
     seal(cache, 1, 2)
-    # Relative, because nobody else may even pass through the folders above.
+    # Relative, because other users may not even enter the folders above.
     relative = FeatureCache(type(cache.folder)(), cache.recipe)
     shutil.rmtree(cache.folder / "shards" / "none", ignore_errors=True)
     (cache.folder / ".lock").unlink(missing_ok=True)
     with read_only(cache.folder):
         assert stored(relative) == [1, 2]
-        with pytest.raises(StorageFailed, match="cannot be written to: Permission denied") as told:
+        with pytest.raises(
+            StorageFailed, match="cannot be written to: Permission denied"
+        ) as caught:
             seal(relative, 3)
         with pytest.raises(StorageFailed, match="cannot be written to"):
             relative.drop_damaged()
-    assert isinstance(told.value, FecError)
-    assert "name another folder with --cache DIR" in str(told.value)
+    assert isinstance(caught.value, FecError)
+    assert "name another folder with --cache DIR" in str(caught.value)
     assert stored(cache) == [1, 2]
 
 
-def test_a_cache_folder_that_is_a_file_is_told(tmp_path):
+def test_a_cache_folder_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(StorageFailed, match="cannot be written to: Not a directory"):
         FeatureCache.create(tmp_path / "cache", toy.toy_recipe())
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "remove"])
-def test_a_lost_manifest_is_made_anew_from_the_shards_and_no_row_is_lost(cache, damage):
+def test_a_lost_manifest_is_rebuilt_from_the_shards_and_no_row_is_lost(cache, damage):
     seal(cache, 1, 2, failed=(3,))
     seal(cache, 4, 5)
     path = cache.folder / "manifest.json"

@@ -28,7 +28,7 @@ def test_layer_and_folder_are_names(tmp_path, caches):
     assert select_cache(tmp_path, caches[0].folder.name) == caches[0]
 
 
-def test_several_answers_are_told(tmp_path, caches):
+def test_several_matching_caches_are_listed(tmp_path, caches):
     names = ", ".join(cache.folder.name for cache in caches)
     for wanted in (None, "toy"):
         with pytest.raises(CacheMismatch, match=f"several caches that match: {names}. Say which"):

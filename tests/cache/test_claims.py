@@ -20,7 +20,7 @@ def hold(folder, pipe, plans):
 
 @pytest.fixture
 def holder(tmp_path, processes):
-    """Another process that holds claims until it is told, or killed."""
+    """Another process that holds claims until it is asked to end, or killed."""
     ours, theirs = processes.Pipe()
     child = processes.Process(target=hold, args=(tmp_path, theirs, [FIRST]))
     child.start()
@@ -38,12 +38,12 @@ def test_what_another_process_holds_is_not_ours(tmp_path, holder):
         assert claims.take(SECOND)
 
 
-@pytest.mark.parametrize("end", ["told", "killed"])
+@pytest.mark.parametrize("end", ["asked", "killed"])
 def test_a_claim_ends_with_its_process(tmp_path, holder, end):
     child, pipe = holder
     with Claims(tmp_path) as claims:
         assert not claims.take(FIRST)
-        if end == "told":
+        if end == "asked":
             pipe.send(None)
         else:
             os.kill(child.pid, signal.SIGKILL)

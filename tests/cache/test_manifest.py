@@ -46,7 +46,7 @@ def test_no_manifest_is_an_empty_one(tmp_path):
     assert read_manifest(tmp_path, FINGERPRINT) == Manifest(FINGERPRINT, ())
 
 
-def test_rows_are_counted_and_mended_faces_are_no_failures():
+def test_rows_are_counted_and_recovered_faces_are_no_failures():
     assert WHOLE.num_faces == 4
     assert WHOLE.failed == (WORSE,)
 

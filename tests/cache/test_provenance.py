@@ -25,7 +25,7 @@ def test_each_run_is_added(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"{}", b"\xff", b""])
-def test_an_unreadable_one_is_begun_anew(tmp_path, content):
+def test_an_unreadable_one_is_replaced(tmp_path, content):
     (tmp_path / "provenance.json").write_bytes(content)
     record_run(tmp_path, "a file", CPU, 8)
     assert len(runs(tmp_path)) == 1

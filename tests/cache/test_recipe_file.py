@@ -20,7 +20,7 @@ def test_recipe_file_is_the_recipe_and_reopens(cache):
     assert FeatureCache.create(cache.folder.parent, toy.toy_recipe()) == cache
 
 
-def test_no_cache_is_told(tmp_path):
+def test_a_missing_cache_is_reported(tmp_path):
     with pytest.raises(CacheNotFound, match=r"is not a feature cache: it has no recipe\.json"):
         FeatureCache.open(tmp_path)
 
@@ -36,7 +36,7 @@ def test_an_edited_recipe_is_found(cache, old, new):
         CacheDamaged, match=r"one of them was changed, so its features cannot be trusted"
     ):
         FeatureCache.open(cache.folder)
-    # Whoever asks for the recipe that the folder is named after has it written again.
+    # Asking for the recipe that the folder is named after writes it again.
     assert FeatureCache.create(cache.folder.parent, cache.recipe) == cache
     assert FeatureCache.open(cache.folder) == cache
 

@@ -108,7 +108,7 @@ def test_a_truncated_file_is_found(path, kept):
         read_shard(path, sha256, FINGERPRINT)
 
 
-def test_a_missing_file_is_told(path):
+def test_a_missing_file_is_reported(path):
     with pytest.raises(CacheDamaged, match=r"00000\.h5 cannot be read \(No such file"):
         read_shard(path, "0" * 64, FINGERPRINT)
 
@@ -128,7 +128,7 @@ def test_a_shard_of_another_format_is_refused(path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"garbage", b""])
-def test_a_file_that_is_no_hdf5_is_told(path, content):
+def test_a_file_that_is_not_hdf5_is_reported(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(CacheDamaged, match="is not a shard of features"):

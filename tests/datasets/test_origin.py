@@ -11,9 +11,9 @@ from fec_cache.datasets.origin import LABELS, RATERS, SIMULATED, origin_of
 # What labels are not, and what they stand in for, has to be said.
 SAID_OF_LABELS = (
     LABELS.note,
-    "so there is no rater and no ceiling",
+    "so no rater and no ceiling",
     "no rater’s accuracy is known, as the answers come from labels",
-    "Labels stand in for raters, one for each triplet",
+    "Labels stand in for raters, one per triplet",
 )
 
 
@@ -28,7 +28,7 @@ def as_labels(data_dir):
 
 def words_of(place):
     """All that the surfaces say of the run `first` to a reader."""
-    told = place.ok("evaluate", "--run", "first").output
+    evaluated = place.ok("evaluate", "--run", "first").output
     folder = place.folder / "runs" / "first"
     card = (folder / "model_card.md").read_text()
     place.ok("train-head", "--name", "other", "--seed", "1", "--epochs", "2", "--head", "embedding")
@@ -37,7 +37,12 @@ def words_of(place):
     page = (folder.parent / "other" / "report.html").read_text().split("</style>")[1]
     assert "data:image/jpeg" in page  # the gallery is there
     page = unescape(re.sub(r"<svg.*?</svg>|<[^>]*>", " ", page, flags=re.DOTALL))
-    return {"evaluate": told, "card": card, "compare": compared, "page": re.sub(r"\s+", " ", page)}
+    return {
+        "evaluate": evaluated,
+        "card": card,
+        "compare": compared,
+        "page": re.sub(r"\s+", " ", page),
+    }
 
 
 def test_the_maker_of_a_set_decides_the_word(tmp_path):
@@ -58,15 +63,15 @@ def test_labels_are_called_labels_everywhere(place):
             text = text.replace(sentence, "")
         assert "rater" not in text.lower(), surface
         assert "most people" not in text, surface
-    told = json.loads(place.ok("evaluate", "--run", "first", "--json").stdout)
-    assert (told["answers_from"], told["origin"]) == ("labels", LABELS.note)
+    fields = json.loads(place.ok("evaluate", "--run", "first", "--json").stdout)
+    assert (fields["answers_from"], fields["origin"]) == ("labels", LABELS.note)
 
 
 def test_labels_are_named_where_raters_would_be(place):
     as_labels(place.folder / "data")
     found = words_of(place)
     assert "the face that the labels set apart" in found["page"]
-    assert "what the labels made of the pair" in found["page"]
+    assert "the answer of the labels in the triplets of the pair" in found["page"]
     assert "labels: odd" in found["page"]
     assert "labels: similar" in found["page"]
     assert "Of all labels " in found["evaluate"]

@@ -52,7 +52,7 @@ def test_a_head_against_itself_is_no_difference():
     assert found.in_words() == "no difference on 1000 triplets"
 
 
-def test_equal_heads_are_told_apart_in_one_of_twenty():
+def test_equal_heads_differ_significantly_in_one_of_twenty():
     rng = np.random.default_rng(5)
     alarms = 0
     for _ in range(200):

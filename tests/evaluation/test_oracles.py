@@ -209,7 +209,7 @@ def test_nearest_faces_equal_a_slow_loop_with_ties_and_unknowns(seed, size):
     identity, words = rng.integers(-1, 6, size), rng.integers(-1, 3, size)
     features = np.arange(size, dtype=np.float32)[:, None]
     found = nearest_figures(head_saying(said), features, np.arange(size), identity, words)
-    # A face of nobody known is a person of its own.
+    # A face of an unknown person counts as a separate person.
     who = np.where(identity >= 0, identity, 100 + np.arange(size))
     hits, chances, precision = [], [], {k: [] for k in RANKS}
     for face in range(size):

@@ -114,14 +114,14 @@ def test_every_group_stands_beside_floor_and_ceiling():
     assert constant.pairs.average_precision == pytest.approx(1 / 3)
 
 
-def test_a_constant_head_is_told():
+def test_a_constant_head_gives_a_warning():
     features, table = planted_set()
     found = evaluate_head(head_of(Constant), features, table)
     assert "same answer to several pairs in 100% of the triplets" in found.warnings[0]
     assert evaluate_head(head_of(Distance), features, table).warnings == ()
 
 
-def test_swapped_labels_are_told():
+def test_swapped_labels_give_a_warning():
     features, table = planted_set()
     swapped = TripletTable(table.rows, (table.odd + 1) % 3, table.types, table.votes)
     found = evaluate_head(head_of(Distance), features, swapped)
@@ -203,7 +203,7 @@ def test_a_handful_of_people_is_not_redrawn():
     assert found.identity is not None
 
 
-def test_an_empty_probability_is_told():
+def test_a_constant_probability_gives_a_warning():
     head, (features, table) = head_of(Distance), planted_set()
     head.calibration.copy_(torch.tensor([1e-9, -0.7]))
     found = evaluate_head(head, features, table)

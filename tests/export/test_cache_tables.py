@@ -92,7 +92,7 @@ def test_every_row_is_there_with_its_name_and_box(tmp_path, cache, faces, kind):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_faces_that_nobody_names_have_no_name(tmp_path, cache, kind):
+def test_faces_without_a_known_name_have_no_name(tmp_path, cache, kind):
     export_cache(cache, tmp_path / "all", kind, ())
     _, images, boxes, features, _ = READERS[kind](tmp_path / "all")
     assert images == [""] * 10
@@ -124,7 +124,7 @@ def test_nothing_damaged_is_handed_on_and_no_half_file_stays(tmp_path, cache):
     assert list(out.iterdir()) == []
 
 
-def test_a_disk_without_room_is_told_before_a_byte_is_written(tmp_path, cache, monkeypatch):
+def test_a_disk_without_room_is_reported_before_a_byte_is_written(tmp_path, cache, monkeypatch):
     usage = module.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(StorageFailed, match=r"needs about 0\.0 MB, but 0\.0 MB are free"):

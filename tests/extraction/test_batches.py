@@ -69,7 +69,7 @@ def test_a_picture_that_changed_since_it_was_counted_is_not_used(images_dir):
     ]
 
 
-def test_time_and_memory_are_told(images_dir):
+def test_time_and_memory_are_reported(images_dir):
     faces = toy.identify(images_dir, toy.write_pictures(images_dir, range(1))).present
     reader, asked = decoder(images_dir), []
     reader.load(faces, asked.append)

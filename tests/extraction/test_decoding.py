@@ -35,15 +35,15 @@ def faces(tmp_path):
 @pytest.fixture
 def rates(monkeypatch):
     """Lets a CPU play the GPU, at rates that are set."""
-    told = {"rates": (100.0, 100.0), "num": 0}
+    seen = {"rates": (100.0, 100.0), "num": 0}
 
     def measured(files, crop, on_gpu):
-        told["num"] = len(files)
-        return told["rates"]
+        seen["num"] = len(files)
+        return seen["rates"]
 
     monkeypatch.setattr(module, "nvjpeg", lambda device: _of_torchvision(CPU))
     monkeypatch.setattr(module, "measured_rates", measured)
-    return told
+    return seen
 
 
 def chosen(faces, tmp_path, wanted="auto", device=CUDA, **kwargs):
@@ -54,7 +54,9 @@ def chosen(faces, tmp_path, wanted="auto", device=CUDA, **kwargs):
     ("cpu", "gpu", "decode"),
     [(100.0, 119.0, "scaled"), (100.0, 120.0, "gpu"), (50.0, 9.0, "scaled")],
 )
-def test_the_faster_way_is_taken_and_the_rates_are_told(faces, tmp_path, rates, cpu, gpu, decode):
+def test_the_faster_way_is_taken_and_the_rates_are_reported(
+    faces, tmp_path, rates, cpu, gpu, decode
+):
     rates["rates"] = cpu, gpu
     found = chosen(faces, tmp_path)
     assert found.decode == decode

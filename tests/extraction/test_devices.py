@@ -27,18 +27,18 @@ def quick_start(monkeypatch, processes):
     monkeypatch.setattr(module.multiprocessing, "get_context", lambda _: processes)
 
 
-def run(tmp_path, faces, cache, doomed="", omen=None, told=None):
+def run(tmp_path, faces, cache, doomed="", omen=None, progress=None):
     """Two processes, of which those with `doomed` in their name are killed at work."""
     source = crashes.ToySource("toy", None, ("avgpool",), toy.WEIGHTS, doomed, omen)
-    on_progress = told.append if told is not None else None
+    on_progress = progress.append if progress is not None else None
     devices = ("cpu", "cpu:0")
     images_dir = tmp_path / "images"
     return extract_on_devices(faces, images_dir, source, [cache], OPTIONS, devices, on_progress)
 
 
 def test_two_processes_do_the_work_of_one(tmp_path, faces, cache):
-    told = []
-    summary = run(tmp_path, faces, cache, told=told)
+    progress = []
+    summary = run(tmp_path, faces, cache, progress=progress)
     assert toy.counts(summary) == (0, 10, 0, 0)
     assert summary.smallest_cosine == pytest.approx(1.0)
     assert sorted(toy.numbers_of(tmp_path / "cache", faces)) == list(range(10))
@@ -48,14 +48,16 @@ def test_two_processes_do_the_work_of_one(tmp_path, faces, cache):
     rows = theirs.rows()
     wanted = theirs.features[[rows[face_id] for face_id in ours.face_ids]]
     assert np.array_equal(ours.features, wanted)
-    assert told[-1].faces_total == 10
+    assert progress[-1].faces_total == 10
 
 
-def test_processes_that_die_are_told_and_the_next_run_does_their_work(
+def test_processes_that_die_are_reported_and_the_next_run_does_their_work(
     quick_start, tmp_path, faces, cache
 ):
-    told = r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; shards not done: 3\."
-    with pytest.raises(WorkerLost, match=told):
+    message = (
+        r"The process on cpu \(exit code -9\), cpu:0 \(exit code -9\) died; shards not done: 3\."
+    )
+    with pytest.raises(WorkerLost, match=message):
         run(tmp_path, faces, cache, "extract on")
     assert toy.counts(toy.run_toy(tmp_path / "cache", tmp_path / "images", faces)) == (0, 10, 0, 0)
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def open_folder():
-    """Not in `tmp_path`, which another user may not enter: one fault works as nobody."""
+    """Not in `tmp_path`, which another user may not enter: one fault works as the user nobody."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)

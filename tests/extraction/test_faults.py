@@ -236,10 +236,12 @@ def test_ctrl_c_ends_with_130_and_is_resumed(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1", VARIABLE: "rename:manifest.json:3:interrupt"},
         check=False,
     )
-    told = child.stderr
+    stderr = child.stderr
     assert child.returncode == 130
-    assert "Interrupted. Finished shards are saved: run the same command again to continue." in told
-    assert "Traceback" not in told
+    assert (
+        "Interrupted. Finished shards are saved: run the same command again to continue." in stderr
+    )
+    assert "Traceback" not in stderr
     result = CliRunner().invoke(fec, [*words, "--json"])
     assert result.exit_code == 0
     outcome = json.loads(result.stdout)

@@ -114,7 +114,7 @@ def extract(tmp_path, images_dir):
     return faces, toy.run_toy(tmp_path / "cache", images_dir, faces)
 
 
-def told_failures(folder):
+def listed_failures(folder):
     with (folder / "failures.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len({row["image"] for row in rows}) == len(rows)
@@ -126,7 +126,7 @@ def test_each_ends_as_exactly_one_row(tmp_path, images_dir):
     assert summary.num_faces == len(ALL)
     parts = (summary.num_computed, summary.num_failed, summary.num_missing)
     assert parts == (len(USED) + len(GREY), len(FAILED), len(MISSING))
-    failures = told_failures(summary.folders[0])
+    failures = listed_failures(summary.folders[0])
     wanted = {**{name: why for name, (_, why) in FAILED.items()}, **MISSING}
     assert failures.keys() == wanted.keys()
     for name, why in wanted.items():
@@ -157,11 +157,11 @@ def test_a_second_run_tries_the_failed_ones_only(tmp_path, images_dir, monkeypat
     assert summary.num_computed == 2
     assert (summary.num_failed, summary.num_missing) == (len(FAILED) - 1, len(MISSING) - 1)
     assert summary.num_cached == len(USED) + len(GREY)
-    failures = told_failures(summary.folders[0])
+    failures = listed_failures(summary.folders[0])
     assert failures.keys() == {*FAILED, *MISSING} - {"empty.jpg", "missing.jpg"}
 
 
-def test_a_picture_without_leave_to_read_is_told_and_the_run_goes_on(tmp_path, images_dir):
+def test_a_picture_without_read_permission_is_reported_and_the_run_goes_on(tmp_path, images_dir):
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("needs root, who can become somebody else")
     (images_dir / "plain.jpg").chmod(0)

@@ -120,7 +120,7 @@ def test_an_image_that_hangs_is_left_and_the_run_goes_on(images_dir, monkeypatch
     assert face.ref.image == "0003.png"
     assert reason == "could not be read and decoded within 0.3 s"
     assert "0003.png took longer than 0.3 s" in caplog.text
-    dead.set()  # what the lost thread brings now is nobody's
+    dead.set()  # what the abandoned thread brings now is ignored
     for thread in threads():
         thread.join(5)
     assert threads() == []

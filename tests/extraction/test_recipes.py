@@ -34,21 +34,21 @@ def test_each_layer_has_a_recipe_of_its_own():
     ],
 )
 def test_new_pictures_go_through_the_recipes_own_weights(monkeypatch, weights, given, asked):
-    told = []
+    calls = []
 
     def load(*args, **kwargs):
-        told.append((args, kwargs))
+        calls.append((args, kwargs))
         return toy.toy_backbone(weights=weights)
 
     monkeypatch.setattr(recipes, "load_backbone", load)
     recipe = toy.toy_recipe(weights=weights)
     features = RecipeNetworks((recipe,), given, "cpu").features(lambda crop: PICTURES)
-    assert told == [(("toy", asked, ("avgpool",)), {"expected_identity": weights})]
+    assert calls == [(("toy", asked, ("avgpool",)), {"expected_identity": weights})]
     assert features.dtype == np.float16
     assert features.tolist() == np.array([[0.2, 0.4, 1], [0, 0, 0]], np.float16).tolist()
 
 
-def test_a_feature_that_the_store_could_not_hold_is_told(monkeypatch):
+def test_a_feature_that_the_store_cannot_hold_is_reported(monkeypatch):
     monkeypatch.setattr(recipes, "load_backbone", lambda *_, **__: toy.toy_backbone(("layer2",)))
     narrow = RecipeNetworks((toy.toy_recipe("layer2"),), (), "cpu").features(lambda crop: PICTURES)
     with pytest.raises(BadImage, match="not finite in float16"):

@@ -36,7 +36,7 @@ def cache_dir(tmp_path):
     return tmp_path / "cache"
 
 
-def test_failed_faces_are_tried_again_until_they_are_mended(images_dir, cache_dir):
+def test_failed_faces_are_tried_again_until_they_are_readable(images_dir, cache_dir):
     faces = solid_faces(images_dir, range(6))
     hide(images_dir, 1, 4, 5)
     assert counts(toy.run_toy(cache_dir, images_dir, faces)) == (0, 3, 3, 0)
@@ -53,7 +53,9 @@ def test_failed_faces_are_tried_again_until_they_are_mended(images_dir, cache_di
 
 
 @pytest.mark.parametrize("struck", [(0,), (1,), (0, 1), (2,)])
-def test_damaged_shards_are_redone_bit_by_bit_mended_faces_too(images_dir, cache_dir, struck):
+def test_damaged_shards_are_recomputed_bit_by_bit_recovered_faces_too(
+    images_dir, cache_dir, struck
+):
     faces = solid_faces(images_dir, range(8))
     hide(images_dir, 0, 1, 2, 3, 6)  # a whole piece and one face of another
     toy.run_toy(cache_dir, images_dir, faces)

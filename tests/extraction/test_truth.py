@@ -1,4 +1,4 @@
-"""Nothing that changes a feature can change without the feature being made anew, or refused."""
+"""Whatever changes a feature makes it be computed again, or refused."""
 
 import dataclasses
 import json
@@ -112,7 +112,7 @@ def test_each_part_of_a_recipe_parts_the_caches_or_is_refused_by_name(
         assert str(after) in str(error)  # the refusal names what it does not know
         return
     assert other.fingerprint != RECIPE.fingerprint
-    # By its own name the other recipe finds a cache of its own, empty.
+    # By its own name the other recipe finds another cache, which is empty.
     fresh = FeatureCache.create(cache_dir, other)
     assert fresh.folder != cache.folder
     assert fresh.manifest().num_faces == 0
@@ -124,10 +124,10 @@ def test_each_part_of_a_recipe_parts_the_caches_or_is_refused_by_name(
     with pytest.raises(CacheMismatch) as caught:
         FeatureCache.create(cache_dir, other)
     field = path.removesuffix(".0").removesuffix(".1").removesuffix(".2")
-    told = str(caught.value)
-    assert f"{field}: " in told
-    assert str(before) in told
-    assert str(after) in told
+    message = str(caught.value)
+    assert f"{field}: " in message
+    assert str(before) in message
+    assert str(after) in message
 
 
 @pytest.mark.parametrize(("path", "word"), MUTATIONS, ids=str)
@@ -163,7 +163,7 @@ BACKBONES = {
 
 
 @pytest.mark.parametrize("changed", BACKBONES)
-def test_another_way_to_compute_computes_anew(cache_dir, images_dir, changed):
+def test_another_way_to_compute_computes_again(cache_dir, images_dir, changed):
     faces = toy.solid_faces(images_dir, range(6))
     backbone = toy.toy_backbone()
     run(cache_dir, images_dir, faces, backbone)

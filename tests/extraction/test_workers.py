@@ -15,7 +15,7 @@ def worker():
 
 
 def reserve_in_thread(state, late, size_bytes, limit_bytes):
-    """Reserve in a thread of its own; what it raised, and the thread."""
+    """Reserve in another thread; what it raised, and the thread."""
     errors = []
 
     def work():

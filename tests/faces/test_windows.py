@@ -81,7 +81,7 @@ def test_crops_agree_with_a_slow_loop(size, x, y, margin):
         [(min(max(left + j, 0), width - 1), min(max(top + i, 0), height - 1), 0)
          for j in range(side)] for i in range(side)
     ]  # fmt: skip
-    # A crop of its own size is not resampled, so that pixels can be compared one by one.
+    # A crop that has the target's size is not resampled, so that pixels can be compared one by one.
     got = cut_window(image, (*x, *y), crop_config(side, margin))
     assert got.tolist() == [[list(pixel) for pixel in row] for row in expected]
 

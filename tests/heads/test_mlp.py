@@ -1,4 +1,4 @@
-"""Layers of the right kinds, and inputs written in place like those computed anew."""
+"""Layers of the right kinds, and inputs written in place like those computed afresh."""
 
 import pytest
 import torch

@@ -51,7 +51,7 @@ def answer(command):
 
 
 def assert_same(found, wanted, relative, path="answer"):
-    """Everything that was told is told; floats within `relative`, all else exactly."""
+    """Everything that was reported is reported; floats within `relative`, all else exactly."""
     if isinstance(wanted, dict):
         assert found.keys() - VOLATILE == wanted.keys() - VOLATILE, path
         for key in wanted.keys() - VOLATILE:

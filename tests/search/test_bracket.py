@@ -60,12 +60,12 @@ def test_a_broken_search_goes_on_with_the_survivors_only(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         broken.run(interrupt)
     assert len(broken.ledger.outcomes()) == 10
-    told = []
-    monkeypatch.setattr(ProgressTracker, "on_epoch", lambda self: told.append(1))
+    epochs_seen = []
+    monkeypatch.setattr(ProgressTracker, "on_epoch", lambda self: epochs_seen.append(1))
     resumed = search_in(tmp_path / "broken", SPACE, **options)
     assert resumed.run() == 0
     assert outcomes_of(resumed) == outcomes_of(whole)
-    assert 0 < len(told) < num_epochs
+    assert 0 < len(epochs_seen) < num_epochs
 
 
 def test_a_full_search_finishes_what_was_pruned(tmp_path):
@@ -76,7 +76,7 @@ def test_a_full_search_finishes_what_was_pruned(tmp_path):
     assert {o.status for o in outcomes_of(full)} == {DONE}
 
 
-def test_a_failed_point_is_pruned_by_nobody_and_wins_nothing(tmp_path):
+def test_a_failed_point_is_not_pruned_and_wins_nothing(tmp_path):
     search = run_in(tmp_path, SPACE, trainer=failing(tmp_path), pruner=Halving(3))
     outcomes = outcomes_of(search)
     failed = [o for o in outcomes if o.status == FAILED]

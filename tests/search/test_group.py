@@ -31,10 +31,10 @@ class OneEngine:
 
 def test_heads_that_end_at_the_same_moment_keep_their_own_times():
     points = tuple(space_of({**VALUES, "head": ["concat"]}).points())
-    told = []
-    Group(OneEngine(), points, lambda: None).finish(1, told.extend)
-    assert {s.point: s.seconds for s in told} == {points[0]: 5.0, points[1]: 3.0}
-    assert [s.asked for s in told] == [1, 1]
+    standings = []
+    Group(OneEngine(), points, lambda: None).finish(1, standings.extend)
+    assert {s.point: s.seconds for s in standings} == {points[0]: 5.0, points[1]: 3.0}
+    assert [s.asked for s in standings] == [1, 1]
 
 
 class OneThenTrouble(TwoAtOnce):
@@ -52,9 +52,9 @@ class TroubledEngine:
 
 def test_what_ended_before_the_trouble_is_not_done_again():
     points = tuple(space_of({**VALUES, "head": ["concat"]}).points())
-    told = []
+    standings = []
     group = Group(TroubledEngine(), points, lambda: None)
     with pytest.raises(RuntimeError):
-        group.finish(1, told.extend)
-    assert [standing.point for standing in told] == [points[1]]
+        group.finish(1, standings.extend)
+    assert [standing.point for standing in standings] == [points[1]]
     assert [half.points for half in group.halves()] == [(points[0],)]

@@ -79,7 +79,7 @@ def make_sampler(space: Space, name: str, trials: int | None, seed: int) -> Samp
 
     Raises:
         BadOption: no sampler has this name, or it cannot draw this number of settings.
-        MissingLibrary: the sampler needs a library that is not installed.
+        MissingExtra: the sampler needs a library that is not installed.
     """
     known = samplers()
     check_choice("sampler", name, tuple(known))

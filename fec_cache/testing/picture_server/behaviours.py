@@ -150,7 +150,7 @@ def secret(request: Request) -> Reply:
 
 @behaviour("status")
 def teapot(request: Request) -> Reply:
-    """418: a status without a kind of failure of its own."""
+    """418: a status that has no kind of failure."""
     return failure(b"", "418 I'm a teapot")
 
 

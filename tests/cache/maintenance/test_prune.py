@@ -75,15 +75,15 @@ def test_an_interrupted_pruning_loses_nothing(cache, faces, monkeypatch):
     assert verify_cache(cache.folder).problems == ()
 
 
-def test_a_mended_face_that_goes_is_no_failure_afterwards(tmp_path, images_dir, faces):
+def test_a_recovered_face_that_is_pruned_is_no_failure_afterwards(tmp_path, images_dir, faces):
     cache_dir = tmp_path / "cache"
     toy.run_toy(cache_dir, images_dir, faces)
     toy.write_pictures(images_dir, [5, 9])
-    mended = toy.identify(images_dir, [face.ref for face in faces.present])
-    cache = FeatureCache.open(toy.run_toy(cache_dir, images_dir, mended).folders[0])
+    recovered = toy.identify(images_dir, [face.ref for face in faces.present])
+    cache = FeatureCache.open(toy.run_toy(cache_dir, images_dir, recovered).folders[0])
     assert cache.manifest().num_faces == 12
-    prune_cache(cache, ids(mended, {5}))
-    assert toy.numbers_of(cache_dir, mended) == [5]
+    prune_cache(cache, ids(recovered, {5}))
+    assert toy.numbers_of(cache_dir, recovered) == [5]
     assert cache.manifest().failed == ()
 
 

@@ -50,7 +50,7 @@ def test_no_function_of_two_faces_beats_the_ceiling(rows, data):
 
 
 def test_ceiling_by_hand():
-    """Faces 0 and 1 are similar once and different once; all else is told once."""
+    """Faces 0 and 1 are similar once and different once; everything else occurs once."""
     found = pair_ceiling(table_of([[0, 1, 2], [0, 1, 3]], [2, 0]))
     assert (found.num_distinct, found.num_repeated, found.num_contradicting) == (5, 1, 1)
     assert found.accuracy == pytest.approx(5 / 6)
@@ -77,9 +77,9 @@ def test_triplet_ceiling_is_the_oracles_accuracy(concentration):
 
 def test_too_few_voted_triplets_have_no_ceiling():
     one_rater = np.eye(3, dtype=np.int64)[np.zeros(100, np.int64)]
-    nobody = np.zeros(100, bool)
-    assert all(map(math.isnan, triplet_ceilings(one_rater, [~nobody, nobody])))
-    agreed = triplet_ceilings(6 * one_rater, [~nobody])[0]
+    none = np.zeros(100, bool)
+    assert all(map(math.isnan, triplet_ceilings(one_rater, [~none, none])))
+    agreed = triplet_ceilings(6 * one_rater, [~none])[0]
     assert agreed > 0.99
 
 

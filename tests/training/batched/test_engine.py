@@ -52,7 +52,7 @@ def plain_loop(features, train, head_config, config, num_steps):
     done = 0
     while True:
         order = torch.randperm(len(data), generator=shuffler).tolist()
-        # Without a generator of its own, a loader draws a number from the one that dropout uses.
+        # Without its own generator, a loader draws a number from the one that dropout uses.
         own = torch.Generator()
         for faces, *answers in DataLoader(data, config.batch_size, sampler=order, generator=own):
             optimizer.zero_grad()

@@ -52,7 +52,7 @@ def test_the_last_one_goes_on_alone_as_it_was(head, optimizer):
     assert_same(result, fit(*data, jobs[1].head, jobs[1].train))
 
 
-def test_a_diverging_job_is_named_and_disturbs_nobody():
+def test_a_diverging_job_is_named_and_disturbs_no_other():
     features, train, validation = planted_split()
     features = features * 1e4
     wild = TrainConfig(lr=1e3, epochs=3, batch_size=64, optimizer="sgd")
