@@ -177,10 +177,10 @@ def timed_in_processes(shared: SharedData, job: TrainingJob, num_processes: int)
 
 def can_fork(jobs: Sequence[TrainingJob]) -> bool:
     """Whether forked processes can share this one's memory to train these jobs."""
-    # Where there is a GPU, autograd starts a thread for it, and a process forked after that cannot
-    # use autograd. Steps by hand do not use it.
+    # Once autograd has started a thread, for a GPU or otherwise, it refuses to work in processes
+    # forked afterwards. Steps by hand do not use it.
     needs_autograd = any(job.head.kind.steps == "autograd" for job in jobs)
-    return sys.platform == "linux" and not (needs_autograd and torch.cuda.is_available())
+    return sys.platform == "linux" and not needs_autograd
 
 
 def _serve(
