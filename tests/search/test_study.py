@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fec_cache.errors import BadOption
+from fec_cache.errors import BadOption, MissingExtra
 from fec_cache.search.ledger import DONE, FAILED, PRUNED, Outcome
 from fec_cache.search.results import rank
 from fec_cache.search.space import grid
@@ -56,5 +56,5 @@ def test_what_is_no_database_is_named():
 
 def test_without_optuna_the_way_to_install_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(BadOption, match=r"pip install 'fec_cache\[search\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'fec_cache\[search\]'"):
         StudyWriter("sqlite:///:memory:", "search")

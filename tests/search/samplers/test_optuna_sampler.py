@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fec_cache.errors import BadOption
+from fec_cache.errors import MissingExtra
 from fec_cache.search.samplers.base import make_sampler
 from fec_cache.search.samplers.tpe import TpeSampler
 from fec_cache.search.space import Space, space_of
@@ -78,5 +78,5 @@ def test_tpe_learns_where_the_optimum_is():
 
 def test_without_optuna_the_way_to_install_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(BadOption, match=r"pip install 'fec_cache\[search\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'fec_cache\[search\]'"):
         make_sampler(SPACE, "random", 3, 0)
