@@ -12,6 +12,7 @@ from fec_cache.cache.folders import (
     some_cache_folders,
 )
 from fec_cache.errors import CacheDamaged, CacheMismatch, CacheNotFound
+from fec_cache.system.checks import check_type
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def open_cache(cache_dir: str | Path, features: str | None = None) -> FeatureCac
         features: `BACKBONE`, `BACKBONE:LAYER` or a folder name; None for the only cache.
 
     Raises:
+        BadOption: `features` is not a string.
         CacheNotFound: there is no cache at all.
         CacheMismatch: no cache or several caches match.
         CacheDamaged: a cache that may match cannot be read.
@@ -70,6 +72,8 @@ def open_cache(cache_dir: str | Path, features: str | None = None) -> FeatureCac
         ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 'float16', 2)
         >>> folder.cleanup()
     """
+    if features is not None:
+        check_type("features", features, str, "BACKBONE, BACKBONE:LAYER or a folder name")
     return select_cache(Path(cache_dir), features)
 
 

@@ -7,7 +7,7 @@ from fec_cache.cache.recipe import STORE_DTYPES, FeatureRecipe
 from fec_cache.errors import BadOption
 from fec_cache.faces.crop import DECODERS, CropConfig
 from fec_cache.inference.config import PRECISIONS
-from fec_cache.system.checks import check_choice, check_range
+from fec_cache.system.checks import check_choice, check_range, check_type, check_whole
 
 # A kill loses the shard in progress: 1,024 faces are under a minute of work on two cores. All of
 # FEC is then 153 shards of about 1 MB (ResNet18's avgpool), which costs nothing (decision 1).
@@ -125,6 +125,10 @@ class ExtractConfig:
 
     def __post_init__(self) -> None:
         """Check every field that can be checked before torch is loaded."""
+        check_type("backbone", self.backbone, str, "the name of a network, such as resnet18")
+        check_type("layers", self.layers, tuple, 'a tuple of layers, such as ("avgpool",)')
+        check_type("devices", self.devices, tuple, 'a tuple of devices, such as ("0", "1")')
+        check_type("device", self.device, str, "auto, cpu, cuda, cuda:1 or mps")
         if not self.layers:
             raise BadOption("layers is empty. Name at least one layer, such as avgpool.")
         CropConfig(margin=self.crop_margin)
@@ -134,12 +138,12 @@ class ExtractConfig:
         check_choice("store dtype", self.store_dtype, STORE_DTYPES)
         check_choice("compile", self.compile, COMPILE_CHOICES)
         if self.batch_size is not None:
-            check_range("batch size", self.batch_size, 1, 65536)
-        check_range("workers", self.num_workers, 0, 1024)
+            check_whole("batch size", self.batch_size, 1, 65536)
+        check_whole("workers", self.num_workers, 0, 1024)
         if self.memory_gb is not None:
             check_range("memory in GB", self.memory_gb, 0.0, 1e6)
         check_range("image timeout in seconds", self.image_timeout_s, 0.1, 86400)
-        check_range("shard faces", self.shard_faces, 1, 1 << 20)
+        check_whole("shard faces", self.shard_faces, 1, 1 << 20)
 
     @property
     def device_names(self) -> tuple[str, ...]:

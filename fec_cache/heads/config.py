@@ -14,7 +14,7 @@ from fec_cache.heads.kinds import (
     start_names,
     summaries,
 )
-from fec_cache.system.checks import check_choice, check_range
+from fec_cache.system.checks import check_choice, check_range, check_type, check_whole
 
 WIDEST_SCATTER, SCATTER_DIRECTIONS = 1024, 512
 MOST_COMPONENTS = 512
@@ -111,14 +111,18 @@ class HeadConfig:
         if self.shrinkage is not None:
             check_range("shrinkage", self.shrinkage, 0.0, 1.0)
         if self.components is not None:
-            check_range("components", self.components, 1, MOST_COMPONENTS)
+            check_whole("components", self.components, 1, MOST_COMPONENTS)
+        check_type("blocks", self.blocks, tuple, "a tuple of widths")
         for width in self.blocks:
-            check_range("block", width, 1, math.inf)
+            check_whole("block", width, 1, math.inf)
+        check_type("hidden", self.hidden, tuple, "a tuple of widths, such as (256,) or ()")
         for width in self.hidden:
-            check_range("hidden", width, 1, 65536)
+            check_whole("hidden", width, 1, 65536)
         check_range("dropout", self.dropout, 0.0, 0.95)
-        check_range("embedding dim", self.embedding_dim, 1, 4096)
+        check_whole("embedding dim", self.embedding_dim, 1, 4096)
+        check_type("both orders", self.both_orders, bool, "True or False")
         if self.prepare is not None:
+            check_type("prepare", self.prepare, str, f"one of: {', '.join(PREPARATIONS)}")
             split_preparation(self.prepare)
         self._check_start(kind)
 

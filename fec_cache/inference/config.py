@@ -12,7 +12,7 @@ def check_device_name(name: str) -> None:
     Raises:
         BadOption: the name is neither `auto` nor one of `DEVICES`, alone or with a number.
     """
-    if name != "auto" and name.partition(":")[0] not in DEVICES:
+    if not isinstance(name, str) or (name != "auto" and name.partition(":")[0] not in DEVICES):
         raise BadOption(
             f"device {name!r} cannot be used here: expected auto, cpu, cuda, cuda:1 or mps."
         )

@@ -21,12 +21,14 @@ from fec_cache.heads.scoring import embeddings_of, pair_logits, probability_of
 from fec_cache.judge.verdict import FailedPair, JudgedFace, Verdict
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig
+from fec_cache.system.checks import check_whole
 
 NO_BOX = (
     "no box was given, so the whole pictures were used. If a face fills only part of its picture, "
     "the answer means little."
 )
 _NAMES = ("picture A", "picture B")
+_MOST_PER_BATCH = 65536
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,20 @@ class Judge:
             pairs: pictures as `compare` takes them; read as needed, so the iterable may be endless.
             batch_size: pairs per forward pass.
 
-        Yields:
-            A verdict, or a `FailedPair` for a pair with a picture that cannot be used.
+        Returns:
+            An iterator of answers: a verdict, or a `FailedPair` for a pair with a picture that
+            cannot be used.
+
+        Raises:
+            BadOption: the batch size is not a whole number of at least 1.
         """
+        check_whole("batch size", batch_size, 1, _MOST_PER_BATCH)
+        return self._compare_many(pairs, batch_size)
+
+    def _compare_many(
+        self, pairs: Iterable[tuple[PictureSource, PictureSource]], batch_size: int
+    ) -> Iterator[Verdict | FailedPair]:
+        """The answers of `compare_many`, whose arguments are checked when it is called."""
         numbered = enumerate(pairs)
         while batch := list(itertools.islice(numbered, batch_size)):
             yield from self._judge_batch(batch)
@@ -149,6 +162,7 @@ class Judge:
 
         Raises:
             HeadMismatch: the head learns no embedding.
+            BadOption: one picture was given instead of a list, or the batch size is not valid.
             BadImage: a picture cannot be used.
         """
         if not self.config.head.kind.has_embedding:
@@ -156,6 +170,9 @@ class Judge:
                 f"The head {self.name or self.config.head.head} learns no embedding. "
                 "Train one with --head embedding or --head scatter."
             )
+        check_whole("batch size", batch_size, 1, _MOST_PER_BATCH)
+        if isinstance(pictures, (str, bytes, os.PathLike)) or not isinstance(pictures, Iterable):
+            raise BadOption("embed takes a list of pictures, but got one. Write embed([picture]).")
         parts, remaining = [], iter(pictures)
         while batch := list(itertools.islice(remaining, batch_size)):
             features = self._features([self._cut(source, None, "a picture") for source in batch])
@@ -178,8 +195,8 @@ class Judge:
             BadOption: the box lies outside the picture.
         """
         try:
-            used = WHOLE_PICTURE if box is None else check_box(*box)
-        except (TypeError, ValueError) as error:
+            used = WHOLE_PICTURE if box is None else _four_sides(box)
+        except ValueError as error:
             raise BadOption(f"The box of {name} is {box!r}: {error}.") from error
         is_named = isinstance(source, (str, os.PathLike))
         picture = open_picture(source, "" if is_named else name)
@@ -216,7 +233,7 @@ class Judge:
         usable: dict[int, list[_CutFace]] = {}
         for index, pair in batch:
             try:
-                a, b = pair
+                a, b = _two_of(pair)
                 usable[index] = [self._cut(a, None, _NAMES[0]), self._cut(b, None, _NAMES[1])]
             except (FecError, TypeError, ValueError) as error:
                 answers[index] = FailedPair(index, _names_of(pair), str(error))
@@ -243,7 +260,34 @@ class Judge:
         return verdict
 
 
-def _names_of(pair: Sequence[object]) -> tuple[str, str]:
+def _four_sides(box: Iterable[float]) -> Box:
+    """A box of any four numbers as plain floats.
+
+    Raises:
+        ValueError: the box is not four numbers, or lies outside the picture.
+    """
+    try:
+        left, right, top, bottom = (float(side) for side in box)
+    except (TypeError, ValueError):
+        raise ValueError("expected four numbers: left, right, top, bottom") from None
+    return check_box(left, right, top, bottom)
+
+
+def _two_of(pair: Iterable[PictureSource]) -> tuple[PictureSource, PictureSource]:
+    """Raise `BadOption` unless the pair is two pictures."""
+    try:
+        a, b = () if isinstance(pair, (str, bytes)) else tuple(pair)
+    except (TypeError, ValueError):
+        raise BadOption(
+            f"A pair was given as {type(pair).__name__}; expected two pictures, such as "
+            '("a.jpg", "b.jpg").'
+        ) from None
+    return a, b
+
+
+def _names_of(pair: object) -> tuple[str, str]:
     """Names of the two pictures of a pair that could not be compared."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        return "", ""
     names = [str(s) if isinstance(s, (str, os.PathLike)) else "" for s in pair]
-    return (names[0] or _NAMES[0], names[1] or _NAMES[1]) if len(names) == 2 else ("", "")
+    return names[0] or _NAMES[0], names[1] or _NAMES[1]

@@ -32,7 +32,7 @@ class Verdict:
         >>> from fec_cache import Judge
         >>> verdict = Judge.load("runs/toy").compare("a.png", "a.png", box_a=(0, 1, 0, 0.5))
         >>> verdict.faces[0].box
-        (0, 1, 0, 0.5)
+        (0.0, 1.0, 0.0, 0.5)
     """
 
     faces: tuple[JudgedFace, JudgedFace]

@@ -1,6 +1,6 @@
 """`load_pairs`: the annotated triplets of one split, before they meet any features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fec_cache.cache.cache import FeatureCache
@@ -8,6 +8,7 @@ from fec_cache.datasets.annotations import Annotations, find_annotations, read_a
 from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import identify_faces, unique_refs
 from fec_cache.pairs.build import PairTable, build_triplets, pairs_from_triplets
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.workspace import Workspace
 
@@ -27,7 +28,7 @@ class AnnotatedPairs:
 
     data_dir: Path
     split: str
-    annotations: Annotations
+    annotations: Annotations = field(repr=False)  # FEC's have 500,000 triplets
 
     def __len__(self) -> int:
         """Number of usable triplets."""
@@ -45,6 +46,7 @@ class AnnotatedPairs:
             features for all faces and a majority of its raters.
 
         Raises:
+            BadOption: `cache` is not a cache.
             CacheDamaged, CacheNotFound: the features cannot be read.
 
         Example:
@@ -54,6 +56,7 @@ class AnnotatedPairs:
             >>> table.rows.shape[1], len(table.rows) == len(table.is_similar)
             (2, True)
         """
+        check_type("cache", cache, FeatureCache, "what open_cache gives")
         digests = ImageDigests(cache.folder.parent)
         refs = unique_refs(self.annotations.triplets)
         faces = identify_faces(refs, Workspace(self.data_dir).images_dir, digests)

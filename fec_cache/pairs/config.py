@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fec_cache.system.checks import check_range
+from fec_cache.system.checks import check_range, check_whole
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,4 @@ class PairConfig:
         """Check every field."""
         check_range("min agreement", self.min_agreement, 0.0, 1.0)
         check_range("validation share", self.validation_share, 0.01, 0.9)
-        check_range("split seed", self.split_seed, 0, 2**63 - 1)
+        check_whole("split seed", self.split_seed, 0, 2**63 - 1)

@@ -21,7 +21,10 @@ def read_regular(path: Path) -> bytes:
     Raises:
         OSError: the file is missing, unreadable or not a regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | _DO_NOT_WAIT | _BINARY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _DO_NOT_WAIT | _BINARY)
+    except ValueError as error:  # a NUL byte, or a character that no file name can hold
+        raise OSError(errno.EINVAL, "not a possible file name", str(path)) from error
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from fec_cache.system.checks import check_choice, check_range
+from fec_cache.system.checks import check_choice, check_range, check_whole
 
 # On real faces the losses differ by 1.1 points, less than one standard error (docs/experiments.md).
 LOSSES = ("bce", "triplet", "odd-one-out", "contrastive")
@@ -54,10 +54,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check every field."""
         check_range("lr", self.lr, 1e-12, 1e3)
-        check_range("epochs", self.epochs, 1, 100_000)
-        check_range("batch size", self.batch_size, 1, 10_000_000)
+        check_whole("epochs", self.epochs, 1, 100_000)
+        check_whole("batch size", self.batch_size, 1, 10_000_000)
         check_choice("loss", self.loss, LOSSES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_range("weight decay", self.weight_decay, 0.0, 1e3)
-        check_range("patience", self.patience, 0, math.inf)
-        check_range("seed", self.seed, 0, 2**63 - 1)
+        check_whole("patience", self.patience, 0, math.inf)
+        check_whole("seed", self.seed, 0, 2**63 - 1)

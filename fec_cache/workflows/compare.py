@@ -22,6 +22,7 @@ from fec_cache.pairs.labelled import Labelled
 from fec_cache.runs.checkpoint import load_head
 from fec_cache.runs.config import RunConfig
 from fec_cache.runs.find import find_groups
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import LOGGING, SILENT, Parts, Reporter, Table
 from fec_cache.system.wording import counted, percent
 from fec_cache.system.workspace import Workspace
@@ -129,6 +130,9 @@ def compare(
         >>> outcome.comparisons["all"].difference
         0.0
     """
+    check_type("workspace", workspace, Workspace, "a Workspace, such as Workspace()")
+    for name, runs in (("a", a), ("b", b)):
+        check_type(name, runs, str, "the name of a run, a list of names with commas, or a pattern")
     groups = find_groups(workspace, a, b)
     measuring = _Measuring(workspace, allow_overlap, reporter)
     sides = [[measuring.answers(folder) for folder in folders] for folders in groups]

@@ -9,6 +9,7 @@ from fec_cache.datasets.labelled.import_folder import FolderSummary, import_fold
 from fec_cache.datasets.synthetic.config import SyntheticConfig
 from fec_cache.datasets.synthetic.dataset import SyntheticSummary
 from fec_cache.datasets.synthetic.dataset import synthesize as write_set
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import counted, duration, percent
 
@@ -91,6 +92,7 @@ def synthesize(
         30
     """
     out, config = Path(out), config or SyntheticConfig()
+    check_type("config", config, SyntheticConfig, "a SyntheticConfig")
     with reporter.progress("Drawing", "faces") as step:
         summary = write_set(out, config, lambda done, total: step(done, total, ""))
     return SynthesizeOutcome(summary)

@@ -16,6 +16,7 @@ from fec_cache.runs.config import RunConfig
 from fec_cache.runs.files import CARD_NAME, EVALUATION_NAME
 from fec_cache.runs.find import find_run
 from fec_cache.system.atomic import write_atomically
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.loading.triplets import load_labelled, warn_of_random_weights
@@ -48,6 +49,7 @@ def evaluate(
         >>> 0.0 <= outcome.evaluation.overall.accuracy <= 1.0
         True
     """
+    check_type("workspace", workspace, Workspace, "a Workspace, such as Workspace()")
     folder = find_run(workspace, None if run is None else str(run))
     outcome = _measure(workspace, folder, allow_overlap, reporter)
     for warning in outcome.evaluation.warnings:

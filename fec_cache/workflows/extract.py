@@ -24,6 +24,7 @@ from fec_cache.faces.digests import ImageDigests
 from fec_cache.faces.table import FaceTable
 from fec_cache.inference.network import choose_device
 from fec_cache.inference.precision import choose_precision
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.wording import counted, duration
 from fec_cache.system.workspace import Workspace
@@ -114,7 +115,10 @@ def extract(
         >>> outcome.summary.num_failed
         0
     """
-    return _Extraction(workspace, config or ExtractConfig(), reporter).run()
+    check_type("workspace", workspace, Workspace, "a Workspace, such as Workspace()")
+    config = config or ExtractConfig()
+    check_type("config", config, ExtractConfig, "an ExtractConfig")
+    return _Extraction(workspace, config, reporter).run()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from fec_cache.runs.find import check_run_name
 from fec_cache.runs.trained import TrainedHead
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import LOGGING, Reporter
 from fec_cache.system.version import VERSION
 from fec_cache.system.wording import duration, percent
@@ -131,6 +132,7 @@ def fit(
         The head of the best epoch with its history; `save(folder)` makes a run of it.
 
     Raises:
+        BadOption: there is no cache, or an argument has the wrong type.
         NothingToTrain: no triplet has features for all three faces, or too few are left.
         TrainingDiverged: the loss is not finite in the first epoch.
 
@@ -141,9 +143,11 @@ def fit(
         >>> 0.0 <= trained.val_triplet_accuracy <= 1.0
         True
     """
-    split = split or PairConfig()
+    head, train, split = head or HeadConfig(), train or TrainConfig(), split or PairConfig()
+    check_type("head", head, HeadConfig, "a HeadConfig")
+    check_type("train", train, TrainConfig, "a TrainConfig")
     labelled, sides = label_training(cache, pairs, split, reporter)
-    point = _as_read(Point(head or HeadConfig(), train or TrainConfig()), labelled)
+    point = _as_read(Point(head, train), labelled)
     result = _fit(labelled, sides, point, str(choose_device(device)), reporter)
     return trained_head(labelled, sides, point, split, result)
 

@@ -233,3 +233,37 @@ def test_a_saved_run_answers_as_the_head_did(tmp_path):
     assert loaded.compare(noise(1), noise(2)).probability == wanted
     with pytest.raises(MissingData, match="nowhere"):
         Judge.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, None])
+def test_a_batch_has_at_least_one_picture(size):
+    judge = judge_of()
+    with pytest.raises(BadOption, match=r"^batch size is .*, but it must be"):
+        judge.compare_many([(solid(RED), solid(BLUE))], batch_size=size)
+    with pytest.raises(BadOption, match=r"^batch size is .*, but it must be"):
+        judge.embed([solid(RED)], batch_size=size)
+
+
+@pytest.mark.parametrize("pair", [3, None, "ab", ("a.jpg",), ("a", "b", "c")])
+def test_what_is_no_pair_of_pictures_fails_alone(pair):
+    bad, good = judge_of().compare_many([pair, (solid(RED), solid(BLUE))])
+    assert bad.index == 0 and bad.pictures == ("", "")
+    assert bad.error == (
+        f"A pair was given as {type(pair).__name__}; expected two pictures, such as "
+        '("a.jpg", "b.jpg").'
+    )
+    assert isinstance(good, Verdict)
+
+
+def test_embed_wants_a_list():
+    with pytest.raises(BadOption, match=r"got one\. Write embed\(\[picture\]\)\.$"):
+        judge_of().embed("a.jpg")
+
+
+@pytest.mark.parametrize("box", [3, (0, 1, 0), (0, 1, 0, 1, 1), "0,1,0,1", (None, 1, 0, 1)])
+def test_a_box_is_four_numbers(box):
+    with pytest.raises(BadOption) as caught:
+        judge_of().compare(solid(RED), solid(BLUE), box)
+    assert str(caught.value) == (
+        f"The box of picture A is {box!r}: expected four numbers: left, right, top, bottom."
+    )

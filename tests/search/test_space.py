@@ -172,3 +172,26 @@ def test_points_are_plain_records():
 def test_keys_do_not_change_between_releases():
     """Ledgers of older releases are read by these keys."""
     assert Point(HeadConfig(), TrainConfig()).key("s") == "6cae317a38b4cd8a"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lrr": [1]}, "A field of settings is 'lrr', but it must be one of: head, hidden"),
+        ({"lr": []}, "The list of values of lr is empty. Give at least one value."),
+        ({"head": "concat"}, "The values of head are 'concat', but they must be a list"),
+        ({"lr": 0.1}, 'The values of lr are 0.1, but they must be a list: {"lr": [0.1]}.'),
+        ({"lr": [{}]}, "A value of lr cannot be used: unhashable type: 'dict'."),
+        ([("lr", [1])], "settings is of type list, but it must be fields with lists of values"),
+    ],
+)
+def test_bad_settings_are_explained(settings, message):
+    with pytest.raises(BadOption) as caught:
+        space_of(settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_lists_and_numpy_numbers_become_plain_values():
+    (axis, batch) = space_of({"hidden": [[64, 8], (64, 8)], "batch_size": np.array([8])}).axes
+    assert axis.values == ((64, 8),)
+    assert batch.values == (8,) and type(batch.values[0]) is int

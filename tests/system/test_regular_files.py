@@ -47,3 +47,9 @@ def test_a_named_pipe_and_a_folder_are_refused_at_once(tmp_path):
         read_regular(tmp_path / "pipe")
     with pytest.raises(IsADirectoryError):
         read_regular(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_a_name_that_no_file_can_have_is_an_os_error(name):
+    with pytest.raises(OSError, match="not a possible file name"):
+        read_regular(Path(name))

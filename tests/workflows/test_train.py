@@ -163,3 +163,27 @@ def test_the_name_of_a_search_is_refused(toy_workspace):
     (folder / "search.json").write_text("{}")
     with pytest.raises(OutputExists, match="holds a search"):
         toy_run(toy_workspace, name="grid")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cache": []}, "The list of caches is empty. Open at least one with open_cache."),
+        ({"cache": ["cache"]}, "cache is of type str, but it must be what open_cache gives"),
+        ({"cache": None}, "cache is of type NoneType, but it must be what open_cache gives"),
+        ({"pairs": "data"}, "pairs is of type str, but it must be what load_pairs gives."),
+        ({"head": "embedding"}, "head is of type str, but it must be a HeadConfig."),
+        ({"train": HeadConfig()}, "train is of type HeadConfig, but it must be a TrainConfig."),
+        ({"split": "train"}, "split is of type str, but it must be a PairConfig."),
+        ({"device": None}, "device None cannot be used here: expected auto, cpu"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_explained(toy_workspace, changes, message):
+    arguments = {
+        "cache": open_cache(toy_workspace.cache_dir),
+        "pairs": load_pairs(toy_workspace.data_dir),
+        "reporter": SILENT,
+    }
+    with pytest.raises(BadOption) as caught:
+        fit(**{**arguments, **changes})
+    assert str(caught.value).startswith(message)

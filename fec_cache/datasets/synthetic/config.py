@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fec_cache.system.checks import check_range
+from fec_cache.system.checks import check_range, check_whole
 
 MIN_FACES = 9
 """Fewest faces of a split: three classes of three, so that every type of triplet exists."""
@@ -44,11 +44,11 @@ class SyntheticConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_range("faces", self.faces, 2 * MIN_FACES, 99_999)
-        check_range("triplets", self.triplets, 6, 10_000_000)
-        check_range("seed", self.seed, 0, 2**32 - 1)
+        check_whole("faces", self.faces, 2 * MIN_FACES, 99_999)
+        check_whole("triplets", self.triplets, 6, 10_000_000)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
         check_range("test share", self.test_share, 0.02, 0.5)
-        check_range("faces per identity", self.faces_per_identity, 1, 1_000)
+        check_whole("faces per identity", self.faces_per_identity, 1, 1_000)
         check_range("two-face share", self.two_face_share, 0.0, 1.0)
         # Pillow advises against more than 95: larger files, hardly a better picture.
-        check_range("JPEG quality", self.jpeg_quality, 1, 95)
+        check_whole("JPEG quality", self.jpeg_quality, 1, 95)

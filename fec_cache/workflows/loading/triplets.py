@@ -10,17 +10,20 @@ from fec_cache.cache.joined import CacheSet, select_caches
 from fec_cache.cache.matrix import FeatureMatrix
 from fec_cache.cache.recipe import FeatureRecipe, random_weights_notes
 from fec_cache.datasets.annotations import write_rejected
-from fec_cache.errors import NothingToTrain
+from fec_cache.errors import BadOption, NothingToTrain
 from fec_cache.pairs.annotated import AnnotatedPairs, load_pairs
 from fec_cache.pairs.build import TripletCounts, TripletTable, build_triplets
 from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
+from fec_cache.system.checks import check_type
 from fec_cache.system.reporter import Reporter
 from fec_cache.system.wording import counted
 from fec_cache.system.workspace import Workspace
 from fec_cache.workflows.loading.faces import table_of_faces
 from fec_cache.workflows.loading.split import split_labelled
+
+_OPEN_CACHES = "what open_cache gives, or a list of these"
 
 
 def load_labelled(
@@ -105,9 +108,17 @@ def label_training(
     """Training and validation triplets on open caches, whose features are put side by side.
 
     Raises:
+        BadOption: there is no cache, or an argument has the wrong type.
         NothingToTrain: no triplet has features for all three faces, or too few are left.
     """
+    check_type("cache", cache, (FeatureCache, Sequence), _OPEN_CACHES)
     caches = CacheSet((cache,) if isinstance(cache, FeatureCache) else tuple(cache))
+    for each in caches.caches:
+        check_type("cache", each, FeatureCache, _OPEN_CACHES)
+    if not caches.caches:
+        raise BadOption("The list of caches is empty. Open at least one with open_cache.")
+    check_type("pairs", pairs, AnnotatedPairs, "what load_pairs gives")
+    check_type("split", config, PairConfig, "a PairConfig")
     warn_of_random_weights(caches.recipes, reporter)
     labelled = label_pairs(pairs, caches, config.min_agreement, reporter)
     return labelled, split_labelled(labelled, config, reporter)
