@@ -88,14 +88,15 @@ class FeatureCache:
         return cache
 
     @classmethod
-    def open(cls, folder: Path) -> "FeatureCache":
+    def open(cls, folder: str | Path) -> "FeatureCache":
         """Open a cache folder.
 
         Raises:
             CacheNotFound: there is no cache in that folder.
             CacheDamaged: its recipe cannot be read, or was edited after the folder was named.
         """
-        return cls(folder, read_recipe(folder))
+        path = Path(folder)
+        return cls(path, read_recipe(path))
 
     def __enter__(self) -> "FeatureCache":
         """The cache itself; there is nothing to open."""

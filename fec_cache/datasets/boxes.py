@@ -1,5 +1,7 @@
 """A face's box in its image: the one type, order and check for all stages."""
 
+from collections.abc import Iterable
+
 Box = tuple[float, float, float, float]
 """Left, right, top, bottom, FEC's order, as fractions of the upright image's width and height."""
 
@@ -23,3 +25,16 @@ def check_box(left: float, right: float, top: float, bottom: float) -> Box:
         shown = ", ".join(f"{name} {side}" for name, side in zip(SIDES, box, strict=True))
         raise ValueError(f"empty box: {shown}; expected left < right and top < bottom")
     return box
+
+
+def as_box(box: Iterable[float]) -> Box:
+    """A box of any four numbers as plain floats.
+
+    Raises:
+        ValueError: the box is not four numbers, or lies outside the picture.
+    """
+    try:
+        left, right, top, bottom = (float(side) for side in box)
+    except (TypeError, ValueError):
+        raise ValueError("expected four numbers: left, right, top, bottom") from None
+    return check_box(left, right, top, bottom)

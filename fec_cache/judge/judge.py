@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fec_cache.cache.recipe import random_weights_notes
-from fec_cache.datasets.boxes import WHOLE_PICTURE, Box, check_box
+from fec_cache.datasets.boxes import WHOLE_PICTURE, Box, as_box
 from fec_cache.errors import BadImage, BadOption, FecError, HeadMismatch
 from fec_cache.evaluation.report import DECISION_THRESHOLD
 from fec_cache.extraction.recipes import RecipeNetworks, check_finite
@@ -77,12 +77,19 @@ class Judge:
         self._notes = random_weights_notes(config.recipes)
 
     @classmethod
-    def load(cls, run: str | Path, *, weights: Sequence[str] = (), device: str = "auto") -> "Judge":
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        weights: str | Path | Sequence[str | Path] = (),
+        device: str = "auto",
+    ) -> "Judge":
         """Load a trained head from the folder of its run.
 
         Args:
             run: the folder, such as `runs/best`.
-            weights: files of the networks' weights; by default they are looked up or downloaded.
+            weights: a file of the network's weights, or several; by default they are looked up or
+                downloaded.
             device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
 
         Raises:
@@ -92,7 +99,8 @@ class Judge:
         """
         folder = Path(run)
         head, config = load_head(folder)
-        return cls(head, config, folder.name, weights, device)
+        files = [weights] if isinstance(weights, (str, Path)) else weights
+        return cls(head, config, folder.name, [str(file) for file in files], device)
 
     def compare(
         self,
@@ -195,7 +203,7 @@ class Judge:
             BadOption: the box lies outside the picture.
         """
         try:
-            used = WHOLE_PICTURE if box is None else _four_sides(box)
+            used = WHOLE_PICTURE if box is None else as_box(box)
         except ValueError as error:
             raise BadOption(f"The box of {name} is {box!r}: {error}.") from error
         is_named = isinstance(source, (str, os.PathLike))
@@ -258,19 +266,6 @@ class Judge:
             a, b = verdict.faces
             return FailedPair(index, (a.picture, b.picture), str(error))
         return verdict
-
-
-def _four_sides(box: Iterable[float]) -> Box:
-    """A box of any four numbers as plain floats.
-
-    Raises:
-        ValueError: the box is not four numbers, or lies outside the picture.
-    """
-    try:
-        left, right, top, bottom = (float(side) for side in box)
-    except (TypeError, ValueError):
-        raise ValueError("expected four numbers: left, right, top, bottom") from None
-    return check_box(left, right, top, bottom)
 
 
 def _two_of(pair: Iterable[PictureSource]) -> tuple[PictureSource, PictureSource]:

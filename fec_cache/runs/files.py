@@ -13,3 +13,5 @@ RESULTS_NAME = "results.csv"
 SEARCH_NAME = "search.json"
 # What describes one head and would be wrong for the next one in the same folder.
 STALE_NAMES = (EVALUATION_NAME, CARD_NAME, REPORT_NAME)
+# Every file that saving a run writes.
+OWN_NAMES = {CONFIG_NAME, WEIGHTS_NAME, HISTORY_NAME, METRICS_NAME, FACES_NAME}

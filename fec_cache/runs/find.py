@@ -55,7 +55,8 @@ def find_run(workspace: Workspace, name: str | None) -> Path:
     """
     if name is None:
         return newest_run(workspace.runs_dir)
-    for folder in (workspace.runs_dir / name, Path(name)):
+    # An empty name would be the folder of runs, or the current folder.
+    for folder in (workspace.runs_dir / name, Path(name)) if name.strip() else ():
         if (folder / CONFIG_NAME).is_file():
             return folder
     names = [folder.name for folder in all_runs(workspace.runs_dir)]

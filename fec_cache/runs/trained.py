@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fec_cache.errors import OutputExists
 from fec_cache.heads.base import PairHead
 from fec_cache.runs.checkpoint import save_run
 from fec_cache.runs.config import RunConfig
+from fec_cache.runs.files import CONFIG_NAME, OWN_NAMES, SEARCH_NAME, STALE_NAMES
 from fec_cache.training.history import TrainResult
 
 
@@ -40,11 +42,19 @@ class TrainedHead:
         return self.result.best.val_triplet_accuracy
 
     def save(self, folder: str | Path) -> Path:
-        """Write the head as a run, and give its folder.
+        """Write the head as a run, in place of an earlier run there, and give its folder.
 
         Raises:
+            OutputExists: the folder holds a search, or files that are not a run's.
             StorageFailed: the disk is full or the folder cannot be written.
         """
+        path = Path(folder)
+        check_run_folder(path)
+        self.write_to(path)
+        return path
+
+    def write_to(self, folder: Path) -> None:
+        """Write the head's files into a folder, whatever else it holds."""
         best = self.result.best
         metrics = {
             "val_triplet_accuracy": best.val_triplet_accuracy,
@@ -54,6 +64,28 @@ class TrainedHead:
             "epochs": len(self.result.history),
             "duration_s": self.result.duration_s,
         }
-        path = Path(folder)
-        save_run(path, self.head, self.config, self.result.history, metrics, self.face_ids)
-        return path
+        save_run(folder, self.head, self.config, self.result.history, metrics, self.face_ids)
+
+
+def check_run_folder(folder: Path) -> None:
+    """Check that a run may be written into a folder: new, empty, or a run already.
+
+    Raises:
+        OutputExists: it holds a search, which keeps its best head there, or other files.
+    """
+    if (folder / SEARCH_NAME).exists():
+        raise OutputExists(
+            f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
+            "remove the folder."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise OutputExists(f"{folder} is a file. Name a folder for the run.")
+    # Names with a dot are temporary files of a killed write, or the system's.
+    paths = folder.iterdir() if folder.is_dir() else ()
+    names = {path.name for path in paths if not path.name.startswith(".")}
+    # What a killed run leaves has no configuration, but only files of a run.
+    foreign = sorted(names - OWN_NAMES - set(STALE_NAMES))
+    if foreign and CONFIG_NAME not in names:
+        raise OutputExists(
+            f"{folder} holds {foreign[0]}, which is not part of a run. Choose a new folder."
+        )

@@ -4,16 +4,15 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import numbers
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fec_cache.errors import BadOption
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.kinds import head_kinds, head_names, kind_of
-from fec_cache.search.values import FIELDS, HEAD_FIELDS, Axis
-from fec_cache.system.checks import check_choice, check_type
+from fec_cache.search.values import HEAD_FIELDS, Axis, listed
+from fec_cache.system.checks import check_type
 from fec_cache.training.config import TrainConfig
 
 # The grid of a search without options: twelve points that take seconds each.
@@ -211,38 +210,10 @@ def space_of(values: Mapping[str, Sequence[object]]) -> Space:
         BadOption: a field is unknown, or its values are not a list of at least one value.
     """
     check_type("settings", values, Mapping, 'fields with lists of values, as {"lr": [1e-3, 1e-2]}')
-    values = {name: _listed(name, given) for name, given in values.items()}
+    values = {name: listed(name, given) for name, given in values.items()}
     axes = tuple(Axis(k, tuple(v)) for k, v in values.items() if k != "seed")
     seeds = values.get("seed", (TrainConfig.seed,))
     return Space(axes, tuple(seeds))  # type: ignore[arg-type]
-
-
-def _listed(name: str, values: object) -> tuple[object, ...]:
-    """The distinct values of one field, as plain Python values; lists among them become tuples."""
-    check_choice("A field of settings", name, tuple(FIELDS))
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise BadOption(
-            f"The values of {name} are {values!r}, but they must be a list: "
-            f'{{"{name}": [{values!r}]}}.'
-        )
-    plain = [_plain(value) for value in values]
-    if not plain:
-        raise BadOption(f"The list of values of {name} is empty. Give at least one value.")
-    try:
-        return tuple(dict.fromkeys(plain))
-    except TypeError as error:
-        raise BadOption(f"A value of {name} cannot be used: {error}. Give plain values.") from error
-
-
-def _plain(value: object) -> object:
-    """A NumPy number as Python's own, which JSON can write, and a list as a tuple."""
-    if isinstance(value, list):
-        return tuple(_plain(item) for item in value)
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def space_from(axes: Mapping[str, Axis], repeat_seeds: int | None = None) -> Space:

@@ -5,11 +5,14 @@
 
 import dataclasses
 import math
+import numbers
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fec_cache.errors import BadOption
 from fec_cache.heads.config import HeadConfig
+from fec_cache.system.checks import check_choice
 from fec_cache.system.wording import counted
 from fec_cache.training.config import TrainConfig
 
@@ -168,6 +171,38 @@ def _expected(kind: object) -> str:
     if _is_kind(kind, float):
         return "numbers, e.g. 1e-4,1e-3, or a range, e.g. 1e-4..1e-2:log"
     return "a comma-separated list of words"
+
+
+def listed(name: str, values: object) -> tuple[object, ...]:
+    """The distinct values of one field, as plain Python values; lists among them become tuples.
+
+    Raises:
+        BadOption: the field is unknown, or the values are not a list of at least one value.
+    """
+    check_choice("A field of settings", name, tuple(FIELDS))
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise BadOption(
+            f"The values of {name} are {values!r}, but they must be a list: "
+            f'{{"{name}": [{values!r}]}}.'
+        )
+    plain = [_as_python(value) for value in values]
+    if not plain:
+        raise BadOption(f"The list of values of {name} is empty. Give at least one value.")
+    try:
+        return tuple(dict.fromkeys(plain))
+    except TypeError as error:
+        raise BadOption(f"A value of {name} cannot be used: {error}. Give plain values.") from error
+
+
+def _as_python(value: object) -> object:
+    """A NumPy number as Python's own, which JSON can write, and a list as a tuple."""
+    if isinstance(value, list):
+        return tuple(_as_python(item) for item in value)
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _is_kind(kind: object, wanted: type) -> bool:

@@ -96,8 +96,16 @@ def search(
     """
     split = split or PairConfig()
     material = SearchMaterial(*label_training(cache, pairs, split, reporter), split)
-    wanted = SearchRequest(space_of(settings), plots=False).on(material)
+    wanted = _request_of(settings, reporter).on(material)
     return _search(material, Path(folder), wanted, str(choose_device(device)), reporter)
+
+
+def _request_of(settings: Mapping[str, Sequence[object]], reporter: Reporter) -> SearchRequest:
+    """A grid of settings, with a warning for options that a head in it does not read."""
+    space = space_of(settings)
+    for head, names in space.unread().items():
+        reporter.warning(unread_note(head, names))
+    return SearchRequest(space, plots=False)
 
 
 def _search(

@@ -9,7 +9,7 @@ from typing import Any
 
 from fec_cache.cache.cache import FeatureCache
 from fec_cache.datasets.origin import origin_of
-from fec_cache.errors import OutputExists
+from fec_cache.errors import BadOption
 from fec_cache.evaluation.validation import calibration_error
 from fec_cache.heads.config import HeadConfig
 from fec_cache.inference.network import choose_device
@@ -18,9 +18,9 @@ from fec_cache.pairs.config import PairConfig
 from fec_cache.pairs.labelled import Labelled
 from fec_cache.pairs.split import Split
 from fec_cache.runs.config import RunConfig
-from fec_cache.runs.files import RESULTS_NAME, SEARCH_NAME
+from fec_cache.runs.files import RESULTS_NAME
 from fec_cache.runs.find import check_run_name
-from fec_cache.runs.trained import TrainedHead
+from fec_cache.runs.trained import TrainedHead, check_run_folder
 from fec_cache.search.space import Point, unread_defaults
 from fec_cache.system.atomic import remove_quietly
 from fec_cache.system.checks import check_type
@@ -97,7 +97,7 @@ def train(
         reporter.warning(unread_note(point.head.head, unread))
     # Before anything is loaded: a taken name must not cost the training.
     if request.name is not None:
-        _check_folder(workspace.runs_dir / request.name)
+        check_run_folder(workspace.runs_dir / request.name)
     labelled, split = load_training(workspace, request.features, request.pairs, reporter)
     point = _as_read(point, labelled)
     result = _fit(labelled, split, point, device, reporter)
@@ -117,7 +117,7 @@ def fit(
     device: str = "auto",
     reporter: Reporter = LOGGING,
 ) -> TrainedHead:
-    """Train one head on cached features; the default configurations are the original recipe.
+    """Train one head, by default the original recipe; `save(folder)` of the result makes a run.
 
     Args:
         cache: from `open_cache`, or several whose features are put side by side.
@@ -127,9 +127,6 @@ def fit(
         split: which triplets count, and the share held out for validation.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         reporter: for progress and warnings.
-
-    Returns:
-        The head of the best epoch with its history; `save(folder)` makes a run of it.
 
     Raises:
         BadOption: there is no cache, or an argument has the wrong type.
@@ -143,13 +140,27 @@ def fit(
         >>> 0.0 <= trained.val_triplet_accuracy <= 1.0
         True
     """
-    head, train, split = head or HeadConfig(), train or TrainConfig(), split or PairConfig()
-    check_type("head", head, HeadConfig, "a HeadConfig")
-    check_type("train", train, TrainConfig, "a TrainConfig")
+    split, point = split or PairConfig(), _point_of(head, train, reporter)
     labelled, sides = label_training(cache, pairs, split, reporter)
-    point = _as_read(Point(head, train), labelled)
+    point = _as_read(point, labelled)
     result = _fit(labelled, sides, point, str(choose_device(device)), reporter)
     return trained_head(labelled, sides, point, split, result)
+
+
+def _point_of(head: HeadConfig | None, train: TrainConfig | None, reporter: Reporter) -> Point:
+    """The point to train, with a warning for options that its head does not read."""
+    head, train = head or HeadConfig(), train or TrainConfig()
+    check_type("head", head, HeadConfig, "a HeadConfig")
+    check_type("train", train, TrainConfig, "a TrainConfig")
+    if head.blocks:
+        raise BadOption(
+            f"blocks is {head.blocks}, but the widths of several caches side by side are taken "
+            "from the caches. Leave blocks out."
+        )
+    point = Point(head, train)
+    if unread := point.unread():
+        reporter.warning(unread_note(head.head, unread))
+    return point
 
 
 def _as_read(point: Point, labelled: Labelled) -> Point:
@@ -177,15 +188,6 @@ def unread_note(head: str, names: Sequence[str]) -> str:
     """A warning that names the options which a head ignores."""
     options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
     return f"the {head} head does not read {options}"
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise `OutputExists` if a search keeps its best head in the folder."""
-    if (folder / SEARCH_NAME).exists():
-        raise OutputExists(
-            f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
-            "remove the folder."
-        )
 
 
 def trained_head(

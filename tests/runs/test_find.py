@@ -48,3 +48,10 @@ def test_without_runs_the_next_command_is_named(tmp_path):
             find_run(empty, name)
     with pytest.raises(MissingData, match="There are: none"):
         find_runs(empty, "a*")
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_no_run_even_in_a_run(workspace, monkeypatch, name):
+    monkeypatch.chdir(workspace.runs_dir / "a")
+    with pytest.raises(MissingData, match="There is no run"):
+        find_run(workspace, name)

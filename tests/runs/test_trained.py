@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from fec_cache.errors import OutputExists
 from fec_cache.heads.config import HeadConfig
 from fec_cache.heads.registry import build_head
 from fec_cache.pairs.config import PairConfig
@@ -52,3 +53,20 @@ def test_a_saved_run_holds_the_head_its_figures_and_the_faces_it_saw(trained, tm
     assert torch.equal(head(faces, faces.flip(0)), trained.head.eval()(faces, faces.flip(0)))
     assert load_history(folder) == EPOCHS
     assert load_seen_faces(folder, config) == {"aa", "bb"}
+
+
+def test_a_run_replaces_a_run_but_no_other_folder(trained, tmp_path):
+    folder = trained.save(tmp_path / "one")
+    assert trained.save(folder) == folder
+    (folder / "config.json").unlink()  # as a killed save leaves it
+    trained.save(folder)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_bytes(b"jpeg")
+    with pytest.raises(OutputExists, match=r"photos holds mine.jpg, which is not part of a run"):
+        trained.save(tmp_path / "photos")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["mine.jpg"]
+    with pytest.raises(OutputExists, match="is a file"):
+        trained.save(tmp_path / "photos" / "mine.jpg")
+    (folder / "search.json").write_text("{}")
+    with pytest.raises(OutputExists, match="holds a search, which keeps its best head there"):
+        trained.save(folder)

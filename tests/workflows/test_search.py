@@ -79,3 +79,12 @@ def test_a_search_in_python_equals_the_command(toy_workspace, tmp_path):
     ]
     assert accuracies[0] == accuracies[1]
     assert (found.num_points, found.num_trained, found.num_open) == (2, 2, 0)
+
+
+def test_a_search_from_python_warns_of_options_that_no_head_reads(toy_folder):
+    reporter = RecordingReporter()
+    settings = {"epochs": [1], "embedding_dim": [4, 8]}
+    with open_cache("cache", "toy") as cache:
+        outcome = search(cache, load_pairs("data"), settings, "runs/search", reporter=reporter)
+    assert outcome.num_points == 1
+    assert "the concat head does not read --embedding-dim" in reporter.warnings

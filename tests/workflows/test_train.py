@@ -187,3 +187,13 @@ def test_arguments_of_the_wrong_type_are_explained(toy_workspace, changes, messa
     with pytest.raises(BadOption) as caught:
         fit(**{**arguments, **changes})
     assert str(caught.value).startswith(message)
+
+
+def test_fit_warns_of_options_that_the_head_does_not_read(toy_folder):
+    reporter = RecordingReporter()
+    with open_cache("cache", "toy") as cache:
+        head = HeadConfig(embedding_dim=4)
+        fit(cache, load_pairs("data"), head, TrainConfig(epochs=1), reporter=reporter)
+        with pytest.raises(BadOption, match=r"blocks is \(3,\), but .* Leave blocks out"):
+            fit(cache, load_pairs("data"), HeadConfig(blocks=(3,)), reporter=reporter)
+    assert "the concat head does not read --embedding-dim" in reporter.warnings

@@ -109,7 +109,7 @@ class Keeper:
 
     def _save(self, point: Point, result: TrainResult) -> None:
         data = self.material
-        trained_head(data.labelled, data.split, point, data.pairs, result).save(self.folder)
+        trained_head(data.labelled, data.split, point, data.pairs, result).write_to(self.folder)
 
     def _is_saved(self, point: Point) -> bool:
         """Whether the folder already holds this point's head, undamaged."""
