@@ -148,12 +148,12 @@ class Judge:
             [N, k] float32, of unit length.
 
         Raises:
-            HeadMismatch: the head learns no embedding.
+            HeadMismatch: the head has no embedding.
             BadImage: a picture cannot be used.
         """
         if not self.config.head.kind.has_embedding:
             raise HeadMismatch(
-                f"The head {self.name or self.config.head.head} learns no embedding. "
+                f"The head {self.name or self.config.head.head} has no embedding. "
                 "Train one with --head embedding or --head scatter."
             )
         parts, remaining = [], iter(pictures)

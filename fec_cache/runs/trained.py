@@ -1,4 +1,4 @@
-"""A trained head in memory, with all that its run will hold."""
+"""A trained head in memory, with all that its run will contain."""
 
 from dataclasses import dataclass
 from pathlib import Path

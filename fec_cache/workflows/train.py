@@ -172,15 +172,15 @@ def _fit(
 def unread_note(head: str, names: Sequence[str]) -> str:
     """A warning that names the options which a head ignores."""
     options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-    return f"the {head} head does not read {options}"
+    return f"the {head} head ignores {options}"
 
 
 def _check_folder(folder: Path) -> None:
     """Raise `OutputExists` if a search keeps its best head in the folder."""
     if (folder / SEARCH_NAME).exists():
         raise OutputExists(
-            f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
-            "remove the folder."
+            f"{folder} contains a search, which keeps its best head there. Choose another --name, "
+            "or remove the folder."
         )
 
 

@@ -137,7 +137,7 @@ def test_fit_trains_the_head_that_train_saves(toy_workspace):
 def test_options_that_a_head_ignores_are_warned_of(toy_workspace):
     reporter = RecordingReporter()
     toy_run(toy_workspace, reporter, point=Point(HeadConfig("scatter"), TrainConfig(lr=0.5)))
-    assert "the scatter head does not read --lr" in reporter.warnings
+    assert "the scatter head ignores --lr" in reporter.warnings
 
 
 @pytest.mark.parametrize(
@@ -161,5 +161,5 @@ def test_the_name_of_a_search_is_refused(toy_workspace):
     folder = toy_workspace.runs_dir / "grid"
     folder.mkdir(parents=True)
     (folder / "search.json").write_text("{}")
-    with pytest.raises(OutputExists, match="holds a search"):
+    with pytest.raises(OutputExists, match="contains a search"):
         toy_run(toy_workspace, name="grid")
