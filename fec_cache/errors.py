@@ -1,4 +1,4 @@
-"""Every error that a user can meet; open to all stages.
+"""Every error that a user can see; importable by all stages.
 
 A message says what is wrong with the value, what was expected and what to do next.
 
@@ -40,19 +40,20 @@ import errno
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ADVICE = {
-    **dict.fromkeys(FULL_DISK, "make room or name another folder"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "check file permissions or name another folder"),
-    errno.EROFS: "name a folder on a writable disk",
+    **dict.fromkeys(FULL_DISK, "free some space or choose another folder"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check file permissions or choose another folder"),
+    errno.EROFS: "choose a folder on a writable disk",
     errno.ENAMETOOLONG: "use a shorter name",
-    errno.EIO: "name a folder on another disk, as this one is failing",
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close other programs' files"),
+    errno.EIO: "choose a folder on another disk: this one is failing",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close other programs"),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "check the path"),
 }
 
 
 def system_advice(error: OSError) -> str:
     """What to do about an error of the operating system: the end of a sentence."""
-    return f"{_ADVICE.get(error.errno or 0, 'check the path and the disk')}, then run it again."
+    advice = _ADVICE.get(error.errno or 0, "check the path and the disk")
+    return f"{advice}, then run the command again."
 
 
 class FecError(Exception):

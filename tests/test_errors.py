@@ -42,15 +42,15 @@ def test_each_docstring_says_when_the_error_is_raised():
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
-        (errno.ENOSPC, "make room or name another folder"),
-        (errno.EDQUOT, "make room or name another folder"),
-        (errno.EACCES, "check file permissions or name another folder"),
+        (errno.ENOSPC, "free some space or choose another folder"),
+        (errno.EDQUOT, "free some space or choose another folder"),
+        (errno.EACCES, "check file permissions or choose another folder"),
         (errno.ENAMETOOLONG, "use a shorter name"),
         (errno.ENOENT, "check the path"),
-        (errno.EROFS, "name a folder on a writable disk"),
-        (errno.EIO, "name a folder on another disk, as this one is failing"),
+        (errno.EROFS, "choose a folder on a writable disk"),
+        (errno.EIO, "choose a folder on another disk: this one is failing"),
         (errno.EBADF, "check the path and the disk"),
     ],
 )
 def test_advice_fits_the_systems_error(number, advice):
-    assert system_advice(OSError(number, "text")) == f"{advice}, then run it again."
+    assert system_advice(OSError(number, "text")) == f"{advice}, then run the command again."

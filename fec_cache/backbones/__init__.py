@@ -1,1 +1,1 @@
-"""Which frozen networks there are, their weights and their layers."""
+"""The frozen networks, their weights and their layers."""

@@ -1,4 +1,4 @@
-"""What a backbone is: its records, and what a kind of backbones must offer.
+"""What a backbone is: its records, and what a kind of backbone must provide.
 
 Start of the flow inside `backbones`: a kind turns a name into an `Architecture`, `load` fills that
 with weights and returns a `Backbone`. This module does not import torch, so that an unknown name

@@ -116,8 +116,8 @@ def _build(architecture: Architecture, seed: int | None) -> nn.Module:
 def _check_identity(name: str, origin: WeightsOrigin, expected: str | None) -> None:
     if expected is not None and origin.identity != expected:
         raise WeightsMismatch(
-            f"{name} was asked for with weights {expected}, but {origin.source} holds "
-            f"{origin.identity}. Name the right file: --weights FILE."
+            f"{name} was requested with weights {expected}, but {origin.source} contains "
+            f"{origin.identity}. Give the right file: --weights FILE."
         )
 
 

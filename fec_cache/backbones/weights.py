@@ -108,7 +108,7 @@ def find_weights(
         except _DownloadFailed as error:
             raise _not_found(published, str(error), other_ways) from error
     sha256 = _sha256_or_not_found(path)
-    advice = "Delete it and run again, or name another file: --weights FILE."
+    advice = "Delete it and run again, or give another file: --weights FILE."
     _check_hash_in_name(str(path), sha256, published.file_name, advice)
     return path, WeightsOrigin(f"sha256:{sha256}", source)
 
@@ -179,7 +179,7 @@ def _unwrap(content: object, path: Path) -> "OrderedDict[str, Tensor]":
         or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
         raise WeightsMismatch(
-            f"{path} does not hold a state dict (a dict of names and tensors). Save one with "
+            f"{path} does not contain a state dict (a dict of names and tensors). Save one with "
             f"torch.save(network.state_dict(), FILE)."
         )
     prefix = "module." if all(name.startswith("module.") for name in content) else ""
@@ -220,7 +220,7 @@ def _check_hash_in_name(where: str, sha256: str, file_name: str, advice: str) ->
     match = _HASH_IN_NAME.search(file_name)
     if match and not sha256.startswith(match[1]):
         raise WeightsMismatch(
-            f"{where} is damaged or another file: its sha256 starts with {sha256[:8]}, but "
+            f"{where} is damaged or a different file: its sha256 starts with {sha256[:8]}, but "
             f"according to its name it should start with {match[1]}. {advice}"
         )
 

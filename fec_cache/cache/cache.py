@@ -69,7 +69,7 @@ class FeatureCache:
         except CacheDamaged as error:
             if not belongs_to(folder, recipe):
                 raise
-            log.warning("%s: the recipe is written again", error)
+            log.warning("%s: writing the recipe again", error)
             cache = None
         if cache is None:
             with cls(folder, recipe).locked():
@@ -77,8 +77,8 @@ class FeatureCache:
             cache = cls.open(folder)
         if cache.recipe != recipe:
             raise CacheMismatch(
-                f"{folder} holds features of another recipe than the one asked for "
-                f"({'; '.join(recipe.differences(cache.recipe))}). Name another --cache folder."
+                f"{folder} contains features of a different recipe than the requested one "
+                f"({'; '.join(recipe.differences(cache.recipe))}). Choose another --cache folder."
             )
         if (folder / RECIPE_NAME).read_bytes() != recipe_bytes(recipe):
             # The same recipe in other bytes, e.g. cut before its last newline: `verify` compares
@@ -143,8 +143,8 @@ class FeatureCache:
         shard = read_shard(self.folder / entry.file, entry.sha256, self.recipe.fingerprint)
         if shard.features.shape != (entry.rows, self.recipe.width):
             raise CacheDamaged(
-                f"{self.folder / entry.file} holds {shard.features.shape}, but the manifest says "
-                f"{(entry.rows, self.recipe.width)}. Run `fec extract` again."
+                f"{self.folder / entry.file} contains {shard.features.shape}, but the manifest "
+                f"says {(entry.rows, self.recipe.width)}. Run `fec extract` again."
             )
         return shard
 

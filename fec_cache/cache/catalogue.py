@@ -1,4 +1,4 @@
-"""Which caches a folder holds, and which of them a name means."""
+"""Which caches a folder contains, and which of them a name refers to."""
 
 import logging
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def find_folders(cache_dir: Path, names: Sequence[str]) -> tuple[Path, ...]:
         if not matching:
             listing = ", ".join(folder.name for folder in folders)
             raise CacheMismatch(
-                f"{cache_dir} holds {listing}, but {name} was asked for. Name one of those."
+                f"{cache_dir} contains {listing}, but not {name}. Choose one of those."
             )
         matches.update(dict.fromkeys(matching))
     return tuple(matches) if names else folders
@@ -106,12 +106,12 @@ def select_cache(
     listing = ", ".join(cache.folder.name for cache in caches)
     if not matching:
         raise CacheMismatch(
-            f"{cache_dir} holds {listing}, but {wanted} was asked for. Name one of those "
+            f"{cache_dir} contains {listing}, but not {wanted}. Choose one of those "
             f"with {by}, or run: fec extract {extract_options(wanted or '')}"
         )
     names = ", ".join(cache.folder.name for cache in matching)
     raise CacheMismatch(
-        f"{cache_dir} holds several caches that match: {names}. Say which with {by} NAME{more}."
+        f"{cache_dir} contains several matching caches: {names}. Choose one with {by} NAME{more}."
     )
 
 
@@ -127,8 +127,8 @@ def cache_of_fingerprint(cache_dir: Path, fingerprint: str) -> FeatureCache:
             return cache
     listing = ", ".join(cache.folder.name for cache in caches) or "nothing"
     raise CacheMismatch(
-        f"The head was trained on features of recipe {fingerprint[:8]}, but {cache_dir} holds "
-        f"{listing}. Name the cache folder it was trained on with --cache DIR, or train again."
+        f"The head was trained on features of recipe {fingerprint[:8]}, but {cache_dir} contains "
+        f"{listing}. Give the cache folder that it was trained on with --cache DIR, or train again."
     )
 
 

@@ -40,7 +40,7 @@ def some_cache_folders(cache_dir: Path, wanted: str | None = None) -> tuple[Path
 def no_features(cache_dir: Path, wanted: str | None = None) -> CacheNotFound:
     """The error for a folder without caches, with the command that makes the wanted one."""
     options = f" {extract_options(wanted)}" if wanted else ""
-    return CacheNotFound(f"{cache_dir} holds no features yet. Run: fec extract{options}")
+    return CacheNotFound(f"{cache_dir} contains no features yet. Run: fec extract{options}")
 
 
 def extract_options(wanted: str) -> str:

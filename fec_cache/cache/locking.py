@@ -25,7 +25,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageFailed(
             f"{folder} cannot be written to: {error.strerror or error}. Check its permissions, or "
-            "name another folder with --cache DIR."
+            "choose another folder with --cache DIR."
         ) from error
     try:
         yield

@@ -165,7 +165,7 @@ def _parse(content: bytes) -> Manifest:
     # Checked although there is a checksum: manifests of the first release have none.
     files = [shard.file for shard in manifest.shards if shard.file]
     if len(set(files)) < len(files):
-        raise ValueError("a shard is named twice")
+        raise ValueError("a shard is listed twice")
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""What is worth knowing about a run but changes no feature: versions, device, date."""
+"""Facts about a run that change no feature: versions, device, date."""
 
 import datetime
 import platform

@@ -99,7 +99,7 @@ def find_annotations(data_dir: Path, split: str) -> Path:
     if not data_dir.is_dir():
         raise MissingData(
             f"There is no data folder {data_dir}. Make one with: fec synthesize --out {data_dir}, "
-            "or name yours with --data DIR."
+            "or give yours with --data DIR."
         )
     names = (f"{split}.csv", f"faceexp-comparison-data-{split}-public.csv")
     for name in names:
@@ -200,7 +200,7 @@ def split_line(text: str) -> list[str]:
     if not is_utf8(text):
         raise ValueError("not UTF-8")
     if "\0" in text:
-        raise ValueError("holds a NUL byte")
+        raise ValueError("contains a NUL byte")
     try:
         return next(csv.reader([text], skipinitialspace=True, strict=True))
     except csv.Error as error:

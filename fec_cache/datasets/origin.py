@@ -55,7 +55,7 @@ LABELS = Origin(
     # Each triplet has one answer, so there is neither a rater nor a ceiling to compare with.
     crowd="",
     majority="the labels",
-    deed="labels name expressions; how alike two of them look was not judged",
+    deed="labels say which expression a face shows; similarity was not judged",
     note="The triplets were made from labels; they stand in for raters' answers.",
 )
 

@@ -17,9 +17,9 @@ def check_out(out: Path, marker: str, command: str) -> None:
         OutputExists: `out` is a file, or a folder with other content.
     """
     if out.exists() and not out.is_dir():
-        raise OutputExists(f"{out} is a file, but --out must be a folder. Name another --out.")
+        raise OutputExists(f"{out} is a file, but --out must be a folder. Choose another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
         raise OutputExists(
-            f"{out} is not empty and holds no {marker}, so it was not made by {command}. "
-            "Name a new or empty folder with --out."
+            f"{out} is not empty and contains no {marker}, so it was not made by {command}. "
+            "Choose a new or empty folder with --out."
         )

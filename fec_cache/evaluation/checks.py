@@ -64,7 +64,7 @@ def warnings_of(
     if not overall.num_triplets:
         return ("There are no triplets to measure on.",)
     if overall.num_triplets < ENOUGH_TRIPLETS:
-        warnings.append(f"{counted(overall.num_triplets, 'triplet')}: too few to judge a head by.")
+        warnings.append(f"{counted(overall.num_triplets, 'triplet')}: too few to judge a head.")
     is_tied = (similarity == similarity.max(axis=1, keepdims=True)).sum(axis=1) > 1
     if is_tied.mean() > _MOST_TRIPLETS:
         warnings.append(

@@ -23,8 +23,8 @@ class Overlap:
         """
         if (self.num_faces or self.people) and not is_allowed:
             raise FacesLeak(
-                f"{self._counts()} of the test split already seen in training by {run}, so its "
-                "figures would be too good. Fix the split, or go on with --allow-overlap."
+                f"{run} has seen {self._counts()} of the test split in training, so its "
+                "figures would be too good. Fix the split, or continue with --allow-overlap."
             )
 
     def in_words(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""What leaves the tool for other programs."""
+"""Export of caches for other programs."""

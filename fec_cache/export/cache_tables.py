@@ -72,9 +72,11 @@ def export_cache(
     if not manifest.num_faces:
         raise CacheNotFound(f"{cache.folder} has no features yet. Run: fec extract")
     if path.is_dir():
-        raise BadOption(f"{path} is a folder. Name a file: --out FILE.")
+        raise BadOption(f"{path} is a folder. Give a file: --out FILE.")
     if path.exists() and not is_forced:
-        raise OutputExists(f"{path} exists already. Name another file, or replace it: --force.")
+        raise OutputExists(
+            f"{path} exists already. Choose another file, or overwrite it with --force."
+        )
     # Reversed, so that the first of several names of a face wins.
     names = {face.face_id: face for face in reversed(list(faces))}
     width = cache.recipe.width * (4 if kind == "parquet" else np.dtype(_dtype(cache)).itemsize)

@@ -29,7 +29,7 @@ def split_devices(text: str) -> tuple[str, ...]:
     """
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise BadOption(f"devices are {text!r}, but they must be like 0,1 or cuda:0,cuda:1.")
+        raise BadOption(f"devices is {text!r}, but it must be a list such as 0,1 or cuda:0,cuda:1.")
     return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)
 
 
@@ -130,7 +130,7 @@ class ExtractConfig:
         check_type("devices", self.devices, tuple, 'a tuple of devices, such as ("0", "1")')
         check_type("device", self.device, str, "auto, cpu, cuda, cuda:1 or mps")
         if not self.layers:
-            raise BadOption("layers is empty. Name at least one layer, such as avgpool.")
+            raise BadOption("layers is empty. Give at least one layer, such as avgpool.")
         CropConfig(margin=self.crop_margin)
         check_choice("decode", self.decode, DECODE_CHOICES)
         check_choice("precision", self.precision, PRECISION_CHOICES)

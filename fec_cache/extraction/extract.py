@@ -115,7 +115,7 @@ def _check_recipes(backbone: Backbone, caches: Sequence[FeatureCache]) -> None:
             raise CacheMismatch(
                 f"{cache.folder} cannot take features of {backbone.name}, weights "
                 f"{backbone.weights.source}: {'; '.join(recipe.differences(near))}. "
-                "Name another --cache folder."
+                "Choose another --cache folder."
             )
         first = caches[0].recipe
         if (recipe.crop, recipe.precision) != (first.crop, first.precision):

@@ -1,4 +1,4 @@
-"""Decoding of any picture that Pillow knows to upright 8-bit RGB."""
+"""Decoding of any picture that Pillow can read to upright 8-bit RGB."""
 
 import functools
 import io

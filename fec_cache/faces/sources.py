@@ -1,4 +1,4 @@
-"""Pictures from wherever they come: a path, bytes, a Pillow image, or an array of pixels."""
+"""Pictures from any source: a path, bytes, a Pillow image, or an array of pixels."""
 
 import math
 import os
@@ -55,7 +55,7 @@ def check_pictures(paths: Sequence[Path]) -> None:
         try:
             open_picture(path)
         except BadImage as error:
-            raise BadImage(f"{error} Name two pictures, as JPEG or PNG.") from error
+            raise BadImage(f"{error} Give two pictures, as JPEG or PNG.") from error
 
 
 def open_picture(source: PictureSource, name: str = "") -> CuttablePicture:

@@ -1,1 +1,1 @@
-"""What a pair classifier is: one file per head, and what heads share."""
+"""The pair classifiers: one file per head, and what heads share."""

@@ -104,7 +104,7 @@ class PairHead(nn.Module):
             train: triplets to learn from.
             validation: triplets to choose by.
         """
-        raise NotImplementedError(f"{self.kind.name} has no start but the random one")
+        raise NotImplementedError(f"{self.kind.name} supports only random initial weights")
 
     def probability(self, logits: Tensor) -> Tensor:
         """Calibrated P(similar) of logits, in [0, 1]."""

@@ -96,12 +96,15 @@ class HeadConfig:
         default=None,
         metadata={
             "help": "Shrinkage of the scatter matrix towards the identity, 0 to 1.",
-            "unset": "by validation",
+            "unset": "chosen on validation",
         },
     )
     components: int | None = field(
         default=None,
-        metadata={"help": "Number of directions (scatter head only).", "unset": "by validation"},
+        metadata={
+            "help": "Number of directions (scatter head only).",
+            "unset": "chosen on validation",
+        },
     )
 
     def __post_init__(self) -> None:
@@ -156,7 +159,7 @@ class HeadConfig:
         if self.init not in kind.starts:
             others = [other.name for other in head_kinds() if self.init in other.starts]
             raise BadOption(
-                f"init {self.init} is a start for the head {' or '.join(others)}, not "
+                f"init {self.init} works with the head {' or '.join(others)}, not "
                 f"{self.head}. Add --head {others[0]}."
             )
         per_dimension = kind.starts[self.init]
@@ -165,5 +168,5 @@ class HeadConfig:
             raise BadOption(
                 f"hidden is {'-'.join(map(str, self.hidden))}, but to start from {self.init} every "
                 f"hidden layer needs {per_dimension} units per dimension of the embedding "
-                f"({self.embedding_dim}): at least {needed}. Widen it, or take --hidden none."
+                f"({self.embedding_dim}): at least {needed}. Widen it, or use --hidden none."
             )

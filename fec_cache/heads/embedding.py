@@ -20,7 +20,7 @@ from fec_cache.system.wording import counted
 
 KIND = HeadKind(
     name="embedding",
-    summary="the distance in a space of few dimensions",
+    summary="the distance in a learned low-dimensional space",
     reads=("hidden", "dropout", "embedding_dim", "init", "both_orders"),
     steps="embedding",
     is_symmetric=True,
@@ -94,7 +94,7 @@ class EmbeddingHead(PairHead):
         if size > prepared.shape[1]:
             raise BadOption(
                 f"embedding dim is {size}, but prepared features have only "
-                f"{counted(prepared.shape[1], 'number')}. Ask for {prepared.shape[1]} or fewer."
+                f"{counted(prepared.shape[1], 'number')}. Use {prepared.shape[1]} or fewer."
             )
         shrinkage = self.config.shrinkage
         shrinkages = SHRINKAGES if shrinkage is None else (shrinkage,)

@@ -54,7 +54,7 @@ class Preparation(nn.Module):
         if num_kept is not None and num_kept > width:
             raise BadOption(
                 f"{text} asks for {counted(num_kept, 'direction')}, but these features have only "
-                f"{counted(width, 'number')}. Ask for {self.kind}:{width} or fewer."
+                f"{counted(width, 'number')}. Use {self.kind}:{width} or fewer."
             )
         self.width = width if num_kept is None else num_kept
         self.blocks = blocks
@@ -81,9 +81,9 @@ class Preparation(nn.Module):
         varies = deviation > _STILL * torch.maximum(size, deviation.max())
         if not varies.any():
             raise NothingToTrain(
-                f"Not one of {counted(features.shape[1], 'number')} differs between the features "
-                f"of {counted(len(features), 'training face')}, so nothing can be learned. Look at "
-                "the pictures, or take another --layer."
+                f"The features of {counted(len(features), 'training face')} are all the same "
+                f"({counted(features.shape[1], 'number')} each), so nothing can be learned. Check "
+                "the pictures, or use another --layer."
             )
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(varies, 1.0 / deviation, 0.0))

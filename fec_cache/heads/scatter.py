@@ -55,7 +55,7 @@ class ScatterHead(ClosedFormHead):
         if num_kept > inner:
             raise BadOption(
                 f"components is {num_kept}, but prepared features have only "
-                f"{counted(inner, 'number')}. Ask for {inner} or fewer."
+                f"{counted(inner, 'number')}. Use {inner} or fewer."
             )
         self.register_buffer("projection", torch.zeros(inner, num_kept))
 

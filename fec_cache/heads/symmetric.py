@@ -7,7 +7,7 @@ from fec_cache.heads.kinds import HeadKind
 from fec_cache.heads.mlp import PairMlpHead
 from fec_cache.heads.registry import register
 
-# It learns no embedding: on planted faces it reached 81 % of the oracle's accuracy where the
+# It has no embedding: on planted faces it reached 81 % of the oracle's accuracy where the
 # embedding head reached 96 % (docs/experiments.md, 2026-11-23).
 KIND = HeadKind(
     name="symmetric",

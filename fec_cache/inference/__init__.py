@@ -1,1 +1,1 @@
-"""How a frozen network is run fast."""
+"""Running a frozen network fast."""

@@ -77,7 +77,7 @@ class JpegDecoder:
             [B, S, S, 3] uint8 on the device, and {row: reason} of rows without a usable picture.
 
         Raises:
-            PicturesDiffer: the device decoded one of them to another picture than the CPU.
+            PicturesDiffer: the device decoded one of them differently from the CPU.
             OutOfMemory: the device has no memory for the batch.
         """
         batch = self._moved(pictures)
@@ -107,8 +107,8 @@ class JpegDecoder:
             return torch.from_numpy(pictures).to(self._device, copy=True)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
-                f"{self._device} has no memory for {counted(len(pictures), 'picture')} at once. "
-                "Free some memory, or use a smaller --batch-size or --device cpu."
+                f"{self._device} has too little memory for {counted(len(pictures), 'picture')} at "
+                "once. Free some memory, or use a smaller --batch-size or --device cpu."
             ) from error
 
     def _is_cut(self, face: Encoded, whole: Tensor | None, target: Tensor) -> bool:
@@ -171,9 +171,9 @@ class JpegDecoder:
             difference = float(np.abs(batch[row].cpu().numpy() - expected).mean())
             if difference > _MAX_DIFFERENCE:
                 raise PicturesDiffer(
-                    f"{self._device} decodes {encoded[row].name} to another picture than the CPU: "
-                    f"they differ by {difference:.1f} grey levels on average, expected at most "
-                    f"{_MAX_DIFFERENCE:g}. Nothing of this batch was stored. Run again with "
+                    f"{self._device} decodes {encoded[row].name} differently from the CPU: "
+                    f"the pictures differ by {difference:.1f} grey levels on average, expected at "
+                    f"most {_MAX_DIFFERENCE:g}. Nothing of this batch was stored. Run again with "
                     "--decode scaled, and report the versions of the driver, torch and torchcodec."
                 )
 

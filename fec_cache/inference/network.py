@@ -84,7 +84,7 @@ class Network:
             pictures: [B, S, S, 3] uint8, RGB.
 
         Raises:
-            OutOfMemory: the device has no memory for a single picture.
+            OutOfMemory: the device has too little memory for a single picture.
         """
         with exact_arithmetic():
             views = self.runner().features(pictures)
@@ -109,8 +109,9 @@ class Network:
         """
         if rows <= 1:
             raise OutOfMemory(
-                f"{self.device} has no memory for a single picture of {self.backbone.name}. Free "
-                "some memory, or use a smaller backbone or --device cpu."
+                f"{self.device} has too little memory for a single picture of "
+                f"{self.backbone.name}. Free some memory, or use a smaller backbone or "
+                "--device cpu."
             )
         smaller = rows // 2
         if smaller < self.max_rows:
@@ -150,7 +151,7 @@ class Runner:
                 the network's device.
 
         Raises:
-            OutOfMemory: the device has no memory for a single picture.
+            OutOfMemory: the device has too little memory for a single picture.
         """
         with self.at_work():
             if isinstance(pictures, Tensor):

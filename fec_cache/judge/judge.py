@@ -169,13 +169,13 @@ class Judge:
             [N, k] float32, of unit length.
 
         Raises:
-            HeadMismatch: the head learns no embedding.
+            HeadMismatch: the head has no embedding.
             BadOption: one picture was given instead of a list, or the batch size is not valid.
             BadImage: a picture cannot be used.
         """
         if not self.config.head.kind.has_embedding:
             raise HeadMismatch(
-                f"The head {self.name or self.config.head.head} learns no embedding. "
+                f"The head {self.name or self.config.head.head} has no embedding. "
                 "Train one with --head embedding or --head scatter."
             )
         check_whole("batch size", batch_size, 1, _MOST_PER_BATCH)

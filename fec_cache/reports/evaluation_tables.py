@@ -107,8 +107,7 @@ def identity_lines(figures: IdentityFigures) -> list[str]:
     lines = [f"By person, triplet accuracy (number): {', '.join(parts)}."] if parts else []
     if not math.isnan(figures.gap):
         lines[0] = (
-            lines[0][:-1]
-            + f"; gap {100 * figures.gap:.1f} points; 0 if the head ignores who it is."
+            lines[0][:-1] + f"; gap {100 * figures.gap:.1f} points; 0 if the head ignores identity."
         )
     if not math.isnan(figures.same_person):
         lines.append(
@@ -170,15 +169,13 @@ def _interval(num: int, low: float, high: float) -> str:
 
 def _legend(evaluation: Evaluation, baseline: Baseline | None, origin: Origin) -> str:
     original = (
-        baseline.name + baseline.where
-        if baseline
-        else "the original recipe, of which there is no run here"
+        baseline.name + baseline.where if baseline else "the original recipe (no run of it here)"
     )
     people = (
         f"{origin.one}: each against the others; ceiling: a judge who knows what most "
         f"{origin.crowd} would say; "
         if origin.are_people
-        else f"there is one of the {origin.many} per triplet, so no rater and no ceiling; "
+        else "each triplet has only one answer, so no rater and no ceiling; "
     )
     return (
         f"floor: always the face in the same position; original: {original}; {people}intervals "

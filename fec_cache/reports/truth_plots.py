@@ -31,8 +31,9 @@ def reliability_plot(bins: Reliability) -> Plot:
     axes.xaxis.set_major_formatter(PERCENT)
     axes.yaxis.set_major_formatter(PERCENT)
     alt = (
-        f"Calibration curve over {counted(len(bins.counts), 'bin')} of pairs: predicted and "
-        f"observed shares of similar pairs lie {100 * bins.error:.1f} points apart on average."
+        f"Calibration curve over {counted(len(bins.counts), 'bin')} of pairs: predicted "
+        f"and observed shares of similar pairs differ by {100 * bins.error:.1f} points "
+        "on average."
     )
     return Plot(to_svg(figure, "reliability"), alt)
 

@@ -178,5 +178,7 @@ def _typed(name: str, value: object, hint: Any) -> object:
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise ValueError(f"{name} is {value!r}, which is no {getattr(hint, '__name__', hint)}")
+        raise ValueError(
+            f"{name} is {value!r}, which is not a valid {getattr(hint, '__name__', hint)}"
+        )
     return value

@@ -82,7 +82,7 @@ def find_runs(workspace: Workspace, patterns: str) -> tuple[Path, ...]:
         fitting = [folder for folder in runs if fnmatch.fnmatchcase(folder.name, pattern)]
         if not fitting:
             raise MissingData(
-                f"No run in {workspace.runs_dir} matches {pattern!r}. There are: "
+                f"No run in {workspace.runs_dir} matches {pattern!r}. Available: "
                 f"{', '.join(folder.name for folder in runs) or 'none'}."
             )
         matches.update(dict.fromkeys(fitting))

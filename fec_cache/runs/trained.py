@@ -1,4 +1,4 @@
-"""A trained head in memory, with all that its run will hold."""
+"""A trained head in memory, with all that its run will contain."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def check_run_folder(folder: Path) -> None:
     """
     if (folder / SEARCH_NAME).exists():
         raise OutputExists(
-            f"{folder} holds a search, which keeps its best head there. Choose another --name, or "
+            f"{folder} contains a search, which keeps its best head there. Choose another --name, or "
             "remove the folder."
         )
     if folder.exists() and not folder.is_dir():
@@ -87,5 +87,5 @@ def check_run_folder(folder: Path) -> None:
     foreign = sorted(names - OWN_NAMES - set(STALE_NAMES))
     if foreign and CONFIG_NAME not in names:
         raise OutputExists(
-            f"{folder} holds {foreign[0]}, which is not part of a run. Choose a new folder."
+            f"{folder} contains {foreign[0]}, which is not part of a run. Choose a new folder."
         )

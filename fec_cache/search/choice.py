@@ -19,12 +19,12 @@ def check_rule(rule: str, num_seeds: int) -> None:
     """Check that a rule exists and can be applied.
 
     Raises:
-        BadOption: no rule has this name, or it needs a standard error and there is one seed only.
+        BadOption: no rule has this name, or it needs a standard error but there is only one seed.
     """
     check_choice("choose", rule, RULES)
     if rule == ONE_SE and num_seeds < 2:
         raise BadOption(
-            "--choose one-se needs the standard error over seeds, and there is one seed only. "
+            "--choose one-se needs the standard error over seeds, but there is only one seed. "
             "Add --repeat-seeds 3."
         )
 

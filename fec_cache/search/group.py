@@ -13,7 +13,7 @@ from fec_cache.training.history import Epoch, TrainResult
 
 # torch raises plain RuntimeError for CUDA memory and for shapes that do not fit.
 FAILURES = (FecError, RuntimeError, MemoryError)
-_DIVERGED = "The loss is no longer a number in epoch 1. Try a smaller --lr."
+_DIVERGED = "The loss is no longer finite in epoch 1. Try a smaller --lr."
 
 
 @dataclass(frozen=True)

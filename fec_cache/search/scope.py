@@ -56,7 +56,7 @@ class Scope:
         except FileNotFoundError:
             if (folder / CONFIG_NAME).exists():
                 raise OutputExists(
-                    f"{folder} holds a trained head that was not made by a search, and a search "
+                    f"{folder} contains a trained head that was not made by a search, and a search "
                     "saves its best head there. Choose another --name."
                 ) from None
             write_atomically(path, text.encode())
@@ -67,8 +67,8 @@ class Scope:
             return True
         if stored != self:
             raise OutputExists(
-                f"{folder} holds a search with other {', other '.join(self.differences(stored))}, "
-                "so its figures cannot be compared. Choose another --name, or remove the folder."
+                f"{folder} contains a search with other {', other '.join(self.differences(stored))}"
+                ", so its figures cannot be compared. Choose another --name, or remove the folder."
             )
         return False
 

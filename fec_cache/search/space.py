@@ -228,7 +228,9 @@ def space_from(axes: Mapping[str, Axis], repeat_seeds: int | None = None) -> Spa
     """
     seeds = tuple(axes["seed"].values) if "seed" in axes else (TrainConfig.seed,)
     if repeat_seeds is not None and len(seeds) > 1:
-        raise BadOption("Both --seed with a list and --repeat-seeds were given. Use one of them.")
+        raise BadOption(
+            "Both --seed with a list and --repeat-seeds were given. Use only one of them."
+        )
     first = seeds[0]
     if repeat_seeds is not None and isinstance(first, int):
         seeds = tuple(range(first, first + repeat_seeds))

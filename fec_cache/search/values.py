@@ -77,7 +77,7 @@ class Range:
         count = int(self.high - self.low) + 1
         if count > _MOST_VALUES:
             raise BadOption(
-                f"The range {self.low:g}..{self.high:g} holds {counted(count, 'whole number')}. "
+                f"The range {self.low:g}..{self.high:g} contains {counted(count, 'whole number')}. "
                 f"Add the number of values to try, e.g. {self.low:g}..{self.high:g}:int:10."
             )
         return count
@@ -129,7 +129,9 @@ def _range(name: str, part: str) -> Range:
     low, _, high = numbers.partition("..")
     kind = FIELDS[name]
     if not (_is_kind(kind, float) or _is_whole(kind)):
-        raise BadOption(f"{part!r} is a range, but {_plain(name)} is no number. List its values.")
+        raise BadOption(
+            f"{part!r} is a range, but {_plain(name)} is not a number. List its values."
+        )
     counts = [word for word in words if word not in ("log", "lin", "int")]
     if len(counts) > 1 or not all(word.isdigit() for word in counts):
         raise BadOption(f"{part!r} is not a valid range. {_FORM}")

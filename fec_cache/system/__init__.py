@@ -1,1 +1,1 @@
-"""What has nothing to do with faces: files, time limits, cores, memory, wording, folders."""
+"""Everything unrelated to faces: files, time limits, cores, memory, wording, folders."""

@@ -1,4 +1,4 @@
-"""What long work says while it runs: messages, warnings, progress, tables.
+"""What long-running work reports: messages, warnings, progress, tables.
 
 A workflow tells a `Reporter` and knows nothing of terminals. The command line, a notebook or a web
 page each bring their own.

@@ -1,1 +1,1 @@
-"""What tests, benchmarks and the tests of users share."""
+"""Helpers shared by tests, benchmarks and the tests of users."""

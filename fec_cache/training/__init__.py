@@ -1,1 +1,1 @@
-"""How a pair classifier learns."""
+"""Training of pair classifiers."""

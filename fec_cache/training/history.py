@@ -1,4 +1,4 @@
-"""What training gives: a record per epoch, and the trained head. Loads without torch."""
+"""What training returns: a record per epoch, and the trained head. Loads without torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""One verb each: wires the stages, tells a reporter, returns a record."""
+"""One module per verb: connects the stages, calls a reporter, returns a record."""

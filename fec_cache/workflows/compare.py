@@ -86,7 +86,7 @@ class CompareOutcome:
             )
         if self.num_left_out:
             lines.append(
-                f"{counted(self.num_left_out, 'triplet')} left out: features for one of them only."
+                f"{counted(self.num_left_out, 'triplet')} left out: only one side has features."
             )
         return [*lines, *self.overlap, *([self.origin] if self.origin else [])]
 

@@ -101,7 +101,7 @@ def synthesize(
 def import_pictures(
     source: Path, out: Path, config: FolderConfig, reporter: Reporter
 ) -> ImportOutcome:
-    """Make a set from labelled pictures.
+    """Make a dataset from labelled pictures.
 
     Raises:
         MissingData, BadAnnotations, OutputExists, StorageFailed: see `import_folder`.

@@ -136,8 +136,8 @@ def download(
         lock.acquire()
     except Timeout as error:
         raise AlreadyRunning(
-            f"Another fec download runs in {data_dir}. Wait for it, or see its progress with: "
-            f"fec download --status --data {data_dir}"
+            f"Another fec download is running in {data_dir}. Wait for it, or see its progress "
+            f"with: fec download --status --data {data_dir}"
         ) from error
     try:
         ledger = DownloadLedger(data_dir)
@@ -179,7 +179,7 @@ def _download(
     _recheck(ledger, sources, data_dir, config, reporter)
     if not ledger.number("SELECT count(*) FROM urls"):
         names = " and ".join(str(path) for path in paths.values())
-        raise MissingData(f"{names} names no URL: its pictures are local files.")
+        raise MissingData(f"No URL in {names}: all pictures are local files.")
     SpaceGuard(ledger, data_dir, config).check(count_in_state(ledger, sources, "pending"))
     pending = urls_in_state(ledger, sources, "pending")
     try:
@@ -265,7 +265,7 @@ def _run_in_words(progress: Progress) -> str:
     ]
     if progress.adopted:
         adopted = counted(progress.adopted, "picture")
-        lines.append(f"{adopted} found on the disk and entered without a download")
+        lines.append(f"{adopted} found on the disk and recorded without a download")
     if progress.stopped:
         lines.append(f"Stopped: {progress.stopped}. The remaining URLs stay pending.")
     for host, number in progress.parked.items():

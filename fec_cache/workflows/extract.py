@@ -68,7 +68,7 @@ class ExtractOutcome:
             f"{summary.num_missing} without an image",
         ]
         if summary.num_same:
-            lines.append(f"Of these, copies of a picture counted before: {summary.num_same}")
+            lines.append(f"Of these, duplicates of other faces: {summary.num_same}")
         if self.num_rejected:
             lines.append(
                 f"{self.num_rejected} of {counted(self.num_rows, 'row')} rejected: see rejected.csv"
@@ -204,7 +204,7 @@ class _Extraction:
         if num_unusable:
             lists = " and ".join(str(folder / "failures.csv") for folder in summary.folders)
             self.reporter.warning(
-                f"{counted(num_unusable, 'face')} could not be used; for the reasons see {lists}"
+                f"{counted(num_unusable, 'face')} could not be used; see {lists} for the reasons"
             )
         if summary.num_faint:
             self.reporter.warning(

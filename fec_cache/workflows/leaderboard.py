@@ -91,7 +91,9 @@ class Leaderboard:
         title = f"{counted(len(rows), 'head')} in {self.runs_dir}: triplet accuracy, chance 33.3 %"
         lines: list[str | Table] = [Table(title, columns, rows)]
         if len(sets) > 1:
-            lines.append("Runs of another set were trained on other triplets: do not compare them.")
+            lines.append(
+                "Runs with another set were trained on other triplets: do not compare them."
+            )
         return lines
 
 
@@ -107,7 +109,7 @@ def leaderboard(
     if sort not in COLUMNS:
         raise BadOption(f"sort is {sort!r}, but it must be one of: {', '.join(COLUMNS)}.")
     if csv_path is not None and csv_path.is_dir():
-        raise BadOption(f"{csv_path} is a folder. Name a file: --csv FILE.")
+        raise BadOption(f"{csv_path} is a folder. Give a file: --csv FILE.")
     standings: list[Standing] = []
     damaged: list[str] = []
     for path in sorted(workspace.runs_dir.glob(f"*/{CONFIG_NAME}")):

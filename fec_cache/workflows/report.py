@@ -133,13 +133,13 @@ def _gather(
 def _check_out(path: Path) -> None:
     """Raise `OutputExists` if the path holds anything but a report."""
     if path.is_dir():
-        raise OutputExists(f"{path} is a folder. Name a file, as --out {path / REPORT_NAME}.")
+        raise OutputExists(f"{path} is a folder. Give a file, as --out {path / REPORT_NAME}.")
     if not path.exists():
         return
     with path.open("rb") as file:
         if MARKER.encode() not in file.read(_MARKER_WITHIN):
             raise OutputExists(
-                f"{path} exists and is not a report of fec. Name another file with --out, or "
+                f"{path} exists and is not a fec report. Choose another file with --out, or "
                 "overwrite it with --force."
             )
 
@@ -243,7 +243,7 @@ def _results(folder: Path, reporter: Reporter) -> tuple[dict[str, str], ...]:
         # DictReader keeps surplus cells under the key None and fills missing ones with None.
         if all(None not in row and None not in row.values() for row in rows):
             return by_setting(rows)
-        reason = "its lines are of different lengths"
+        reason = "its lines have different lengths"
     except FileNotFoundError:
         return ()
     except (OSError, KeyError, ValueError, csv.Error) as error:

@@ -187,7 +187,7 @@ def _fit(
 def unread_note(head: str, names: Sequence[str]) -> str:
     """A warning that names the options which a head ignores."""
     options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-    return f"the {head} head does not read {options}"
+    return f"the {head} head ignores {options}"
 
 
 def trained_head(

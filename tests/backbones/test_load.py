@@ -153,7 +153,7 @@ def test_damaged_hub_cache_is_refused(in_hub_cache):
     with path.open("r+b") as file:
         file.seek(1000)
         file.write(b"!")
-    with pytest.raises(WeightsMismatch, match="damaged or another file"):
+    with pytest.raises(WeightsMismatch, match="damaged or a different file"):
         load_backbone("resnet18")
 
 

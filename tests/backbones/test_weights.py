@@ -107,7 +107,7 @@ def test_altered_file_in_the_hub_cache_is_refused(tmp_path, hub):
     content = save_bytes(small_state(), tmp_path / "x.pth")
     published = published_as(content, NOWHERE)
     (hub / published.file_name).write_bytes(content[:-1] + b"!")
-    with pytest.raises(WeightsMismatch, match=r"damaged or another file.*Delete it"):
+    with pytest.raises(WeightsMismatch, match=r"damaged or a different file.*Delete it"):
         find_weights(None, published)
 
 
@@ -263,7 +263,7 @@ def test_bytes_that_are_no_weights_are_one_named_error(tmp_path, content, suffix
 @pytest.mark.parametrize("content", [{}, {"a": 1}, {1: torch.zeros(1)}, torch.zeros(2), [1]])
 def test_files_without_a_state_dict_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "x.pth")
-    with pytest.raises(WeightsMismatch, match="does not hold a state dict"):
+    with pytest.raises(WeightsMismatch, match="does not contain a state dict"):
         read_state(tmp_path / "x.pth")
 
 

@@ -156,7 +156,7 @@ def test_rows_that_the_manifest_makes_up_are_found(cache):
     seal(cache, 1, 2)
     entry = dataclasses.replace(cache.manifest().shards[0], rows=3)
     write_manifest(cache.folder, dataclasses.replace(cache.manifest(), shards=(entry,)))
-    with pytest.raises(CacheDamaged, match=r"holds \(2, 3\), but the manifest says \(3, 3\)"):
+    with pytest.raises(CacheDamaged, match=r"contains \(2, 3\), but the manifest says \(3, 3\)"):
         cache.load()
     assert cache.drop_damaged()[0] == frozenset()
 
@@ -239,7 +239,7 @@ def test_a_read_only_cache_serves_and_says_that_it_takes_nothing(cache):
         with pytest.raises(StorageFailed, match="cannot be written to"):
             relative.drop_damaged()
     assert isinstance(caught.value, FecError)
-    assert "name another folder with --cache DIR" in str(caught.value)
+    assert "choose another folder with --cache DIR" in str(caught.value)
     assert stored(cache) == [1, 2]
 
 

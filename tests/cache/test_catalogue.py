@@ -31,7 +31,7 @@ def test_layer_and_folder_are_names(tmp_path, caches):
 def test_several_matching_caches_are_listed(tmp_path, caches):
     names = ", ".join(cache.folder.name for cache in caches)
     for wanted in (None, "toy"):
-        with pytest.raises(CacheMismatch, match=f"several caches that match: {names}. Say which"):
+        with pytest.raises(CacheMismatch, match=f"several matching caches: {names}. Choose one"):
             select_cache(tmp_path, wanted)
 
 
@@ -47,27 +47,29 @@ def test_several_matching_caches_are_listed(tmp_path, caches):
 def test_no_answer_says_what_to_run(tmp_path, wanted, options):
     with pytest.raises(CacheNotFound) as caught:
         select_cache(tmp_path, wanted)
-    assert str(caught.value) == f"{tmp_path} holds no features yet. Run: fec extract {options}"
+    assert str(caught.value) == f"{tmp_path} contains no features yet. Run: fec extract {options}"
     cache = FeatureCache.create(tmp_path, toy.toy_recipe())
     with pytest.raises(CacheMismatch) as caught:
         select_cache(tmp_path, wanted)
     assert str(caught.value) == (
-        f"{tmp_path} holds {cache.folder.name}, but {wanted} was asked for. "
-        f"Name one of those with --features, or run: fec extract {options}"
+        f"{tmp_path} contains {cache.folder.name}, but not {wanted}. "
+        f"Choose one of those with --features, or run: fec extract {options}"
     )
 
 
 def test_no_folder_is_no_cache(tmp_path):
-    with pytest.raises(CacheNotFound, match=r"holds no features yet\. Run: fec extract$"):
+    with pytest.raises(CacheNotFound, match=r"contains no features yet\. Run: fec extract$"):
         select_cache(tmp_path / "none")
 
 
 def test_a_fingerprint_finds_exactly_its_cache(tmp_path, caches):
     for cache in caches:
         assert cache_of_fingerprint(tmp_path, cache.recipe.fingerprint) == cache
-    with pytest.raises(CacheMismatch, match=r"features of recipe 00000000, but .* holds toy-avg"):
+    with pytest.raises(
+        CacheMismatch, match=r"features of recipe 00000000, but .* contains toy-avg"
+    ):
         cache_of_fingerprint(tmp_path, "0" * 64)
-    with pytest.raises(CacheMismatch, match="holds nothing"):
+    with pytest.raises(CacheMismatch, match="contains nothing"):
         cache_of_fingerprint(tmp_path / "none", "0" * 64)
 
 
@@ -91,7 +93,7 @@ def test_folders_are_found_by_any_name_damaged_ones_too(tmp_path, caches):
         assert find_folders(tmp_path, []) == cache_folders(tmp_path) == (avgpool, layer1)
         assert find_folders(tmp_path, ["toy"]) == (avgpool, layer1)
         assert find_folders(tmp_path, ["toy:layer1", layer1.name]) == (layer1,)
-        with pytest.raises(CacheMismatch, match=r"holds toy-avg.*, but resnet18 was asked for"):
+        with pytest.raises(CacheMismatch, match=r"contains toy-avg.*, but not resnet18"):
             find_folders(tmp_path, ["resnet18"])
         if not is_damaged:
             (layer1 / "recipe.json").unlink()

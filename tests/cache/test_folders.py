@@ -35,7 +35,7 @@ def test_without_caches_the_error_names_the_command_that_makes_the_wanted_one(
 ):
     with pytest.raises(CacheNotFound) as caught:
         some_cache_folders(tmp_path / "missing", wanted)
-    assert str(caught.value) == f"{tmp_path / 'missing'} holds no features yet. Run: {command}"
+    assert str(caught.value) == f"{tmp_path / 'missing'} contains no features yet. Run: {command}"
 
 
 def test_a_grid_belongs_to_the_layer():

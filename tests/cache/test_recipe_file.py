@@ -78,7 +78,9 @@ def test_other_weights_have_another_folder(tmp_path, cache):
 def test_another_recipe_under_the_same_name_raises(tmp_path, cache, monkeypatch):
     other = toy.toy_recipe(weights="sha256:" + "6" * 64)
     monkeypatch.setattr(FeatureRecipe, "folder_name", cache.folder.name)
-    with pytest.raises(CacheMismatch, match=r"another recipe .*weights: sha256:66.* Name another"):
+    with pytest.raises(
+        CacheMismatch, match=r"a different recipe .*weights: sha256:66.* Choose another"
+    ):
         FeatureCache.create(tmp_path / "cache", other)
 
 

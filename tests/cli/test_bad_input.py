@@ -49,7 +49,7 @@ def test_csv_with_only_bad_rows(place):
 def test_cache_of_another_recipe(place):
     before = contents(place.folder / "cache")
     line = place.fails("train-head", "--features", "resnet18")
-    assert "but resnet18 was asked for. Name one of those with --features" in line
+    assert "but not resnet18. Choose one of those with --features" in line
     assert "or run: fec extract --backbone resnet18" in line
     assert contents(place.folder / "cache") == before
 
@@ -176,7 +176,7 @@ def test_test_faces_seen_in_training_are_refused(place):
     line = place.fails("evaluate", "--run", "first")
     assert f"{len(leaked)} faces and" in line
     assert "people (train-" in line
-    assert "of the test split already seen in training by first" in line
+    assert "of the test split in training" in line
     text = place.ok("evaluate", "--run", "first", "--allow-overlap").output
     assert "SEEN IN TRAINING" in text
 

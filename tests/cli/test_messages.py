@@ -24,24 +24,24 @@ def test_several_caches_are_told_apart_in_the_words_of_each_command(two_caches):
     for command in (("train-head",), ("train-head", "--features", BACKBONE)):
         line = two_caches.fails(*command)
         assert f"{BACKBONE}-layer1-" in line
-        assert "Say which with --features NAME, or NAME,NAME for several side by side." in line
+        assert "Choose one with --features NAME, or NAME,NAME for several side by side." in line
     line = two_caches.fails("cache", "info")
-    assert line.endswith("Say which with fec cache info NAME.")
+    assert line.endswith("Choose one with fec cache info NAME.")
     line = two_caches.fails("cache", "export", "--out", "x.npz")
-    assert line.endswith("Say which with --features NAME.")
+    assert line.endswith("Choose one with --features NAME.")
     both = f"{BACKBONE}:avgpool,{BACKBONE}:layer1"
     line = two_caches.misused("cache", "export", "--features", both, "--out", "x.npz")
-    assert "a file holds one cache. Export each cache to its own file." in line
+    assert "a file can contain only one cache. Export each cache to its own file." in line
     assert not (two_caches.folder / "x.npz").exists()
 
 
 def test_a_cache_that_is_not_there(place):
     line = place.fails("cache", "info", "nope")
-    assert "Name one of those with fec cache info, or run: fec extract --backbone nope" in line
+    assert "Choose one of those with fec cache info, or run: fec extract --backbone nope" in line
     for name in ("verify", "repair", "prune"):
         line = place.fails("cache", name, "nope")
-        assert f"holds {BACKBONE}-avgpool-" in line
-        assert line.endswith("but nope was asked for. Name one of those.")
+        assert f"contains {BACKBONE}-avgpool-" in line
+        assert line.endswith("but not nope. Choose one of those.")
 
 
 def test_a_run_that_is_not_there(place):
@@ -50,7 +50,7 @@ def test_a_run_that_is_not_there(place):
     assert place.fails("compare", "first", "nope").endswith(there)
     assert place.fails("report", "--against", "nope").endswith(there)
     line = place.fails("compare", "first", "x*")
-    assert line.endswith("No run in runs matches 'x*'. There are: first, second.")
+    assert line.endswith("No run in runs matches 'x*'. Available: first, second.")
 
 
 def test_a_demo_that_cannot_be_is_refused_before_anything_is_made(empty):

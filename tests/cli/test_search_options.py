@@ -38,7 +38,7 @@ def test_lists_and_ranges_become_axes():
 def test_the_help_names_the_word_for_an_unset_value():
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert "whiten:K, or default: none for concat, else standardize." in text
-    assert "0 to 1, or default: by validation." in text
+    assert "0 to 1, or default: chosen on validation." in text
 
 
 @pytest.mark.parametrize(

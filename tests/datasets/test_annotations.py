@@ -212,7 +212,7 @@ def test_rows_wider_than_the_first_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (GOOD.replace("r1", "r\0"), "holds a NUL byte"),
+        (GOOD.replace("r1", "r\0"), "contains a NUL byte"),
         (GOOD.encode().replace(b"r1", b"\xff"), "not UTF-8"),
         ("x" * 1_000_000, "not CSV: field larger than field limit (131072)"),
         (",".join("abcdefg" * 20_001), "140007 columns, expected 16 and two for each rater "

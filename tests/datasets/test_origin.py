@@ -76,7 +76,7 @@ def test_labels_are_named_where_raters_would_be(place):
     assert "labels: similar" in found["page"]
     assert "Of all labels " in found["evaluate"]
     assert "| 95 % |" in found["card"]
-    assert "how alike two of them look was not judged" in found["card"]
+    assert "similarity was not judged" in found["card"]
     assert "and for its labels." in found["card"]
 
 

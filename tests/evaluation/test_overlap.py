@@ -28,7 +28,7 @@ def test_faces_and_people_are_counted_and_three_people_named(overlap, counts):
     with pytest.raises(FacesLeak) as caught:
         overlap.refuse_unless(is_allowed=False, run="first")
     assert str(caught.value) == (
-        f"{counts} of the test split already seen in training by first, so its figures would be "
-        "too good. Fix the split, or go on with --allow-overlap."
+        f"first has seen {counts} of the test split in training, so its figures would be "
+        "too good. Fix the split, or continue with --allow-overlap."
     )
     overlap.refuse_unless(is_allowed=True, run="first")

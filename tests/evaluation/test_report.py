@@ -191,7 +191,7 @@ def test_few_triplets_have_no_interval():
     found = evaluate_head(head_of(Distance), features, table.take(np.arange(20)))
     assert found.overall.is_too_few
     assert math.isnan(found.overall.low)
-    assert found.warnings == ("20 triplets: too few to judge a head by.",)
+    assert found.warnings == ("20 triplets: too few to judge a head.",)
 
 
 def test_a_handful_of_people_is_not_redrawn():

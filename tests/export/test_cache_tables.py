@@ -103,7 +103,7 @@ def test_faces_without_a_known_name_have_no_name(tmp_path, cache, kind):
 def test_a_file_that_is_there_stays_unless_forced(tmp_path, cache, faces):
     path = tmp_path / "all.h5"
     path.write_text("mine")
-    with pytest.raises(OutputExists, match="or replace it: --force"):
+    with pytest.raises(OutputExists, match="or overwrite it with --force"):
         export_cache(cache, path, "hdf5", faces.present)
     assert path.read_text() == "mine"
     export_cache(cache, path, "hdf5", faces.present, is_forced=True)

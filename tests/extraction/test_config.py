@@ -41,7 +41,7 @@ def test_every_field_has_a_help_text(field):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"layers": ()}, "layers is empty. Name at least one layer"),
+        ({"layers": ()}, "layers is empty. Give at least one layer"),
         ({"crop_margin": 3.0}, "crop margin is 3, but it must be between 0 and 2"),
         ({"decode": "fast"}, "decode is 'fast', but it must be one of: auto, scaled, full, gpu"),
         ({"precision": "int8"}, "precision is 'int8', .* one of: auto, fp32, bf16, fp16"),
@@ -67,7 +67,7 @@ def test_device_names():
     assert ExtractConfig(device="cpu", devices=("0", "cuda:1")).device_names == ("cuda:0", "cuda:1")
     assert split_devices("0, 1") == ("cuda:0", "cuda:1")
     assert split_devices("cpu,cuda:3") == ("cpu", "cuda:3")
-    with pytest.raises(BadOption, match="devices are '0,,1'"):
+    with pytest.raises(BadOption, match="devices is '0,,1'"):
         split_devices("0,,1")
 
 

@@ -84,7 +84,7 @@ def test_training_goes_on_from_there_and_never_ends_below():
 def test_starts_that_cannot_be():
     with pytest.raises(BadOption, match=r"not concat\. Add --head embedding"):
         HeadConfig(init="scatter")
-    with pytest.raises(BadOption, match=r"at least 32\. Widen it, or take --hidden none"):
+    with pytest.raises(BadOption, match=r"at least 32\. Widen it, or use --hidden none"):
         HeadConfig("embedding", (31,), init="scatter")
     features, train, validation = planted_split()
     config = HeadConfig("embedding", (), init="scatter")

@@ -71,7 +71,7 @@ def test_no_memory_for_a_single_picture_is_a_named_error():
             raise torch.OutOfMemoryError("too many")
 
     backbone = dataclasses.replace(toy.toy_backbone(), module=Full())
-    with pytest.raises(OutOfMemory, match="no memory for a single picture of toy"):
+    with pytest.raises(OutOfMemory, match="too little memory for a single picture of toy"):
         Network(backbone, CPU).features(np.zeros((4, 4, 4, 3), np.uint8))
 
 

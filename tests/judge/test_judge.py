@@ -211,7 +211,7 @@ def test_embeddings_are_unit_vectors(name):
 
 
 def test_a_head_without_an_embedding_says_which_have_one():
-    with pytest.raises(HeadMismatch, match="toy-run learns no embedding") as caught:
+    with pytest.raises(HeadMismatch, match="toy-run has no embedding") as caught:
         judge_of("concat").embed([solid(RED)])
     assert "--head embedding" in str(caught.value)
 

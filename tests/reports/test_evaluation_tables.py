@@ -101,7 +101,7 @@ FIGURES = IdentityFigures(
 def test_people_have_three_kinds_of_figures():
     assert identity_lines(FIGURES) == [
         "By person, triplet accuracy (number): same person is the similar pair 70.0 % (13), three "
-        "people 30.0 % (142); gap 6.1 points; 0 if the head ignores who it is.",
+        "people 30.0 % (142); gap 6.1 points; 0 if the head ignores identity.",
         "Pairs, balanced accuracy: same person 48.4 % (32), different people 49.9 % (490).",
         "Nearest face is the same person: 11.7 % of 60 faces (chance 8.5 %).",
         "Same expression among the nearest faces of other people, precision at 1: 1.7 %, 5: 2.7 % "

@@ -37,7 +37,7 @@ def test_a_run_by_name_by_path_or_the_newest(workspace, tmp_path):
 def test_patterns_and_names_give_each_run_once_in_their_order(workspace):
     found = find_runs(workspace, "b-2, b-*,a")
     assert [folder.name for folder in found] == ["b-2", "b-1", "a"]
-    with pytest.raises(MissingData, match=r"matches 'c\*'\. There are: a, b-1, b-2\."):
+    with pytest.raises(MissingData, match=r"matches 'c\*'\. Available: a, b-1, b-2\."):
         find_runs(workspace, "c*")
 
 
@@ -46,7 +46,7 @@ def test_without_runs_the_next_command_is_named(tmp_path):
     for name in (None, "a"):
         with pytest.raises(MissingData, match=r"has no trained head\. Run: fec train-head"):
             find_run(empty, name)
-    with pytest.raises(MissingData, match="There are: none"):
+    with pytest.raises(MissingData, match="Available: none"):
         find_runs(empty, "a*")
 
 

@@ -62,11 +62,11 @@ def test_a_run_replaces_a_run_but_no_other_folder(trained, tmp_path):
     trained.save(folder)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.jpg").write_bytes(b"jpeg")
-    with pytest.raises(OutputExists, match=r"photos holds mine.jpg, which is not part of a run"):
+    with pytest.raises(OutputExists, match=r"photos contains mine.jpg, which is not part of a run"):
         trained.save(tmp_path / "photos")
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["mine.jpg"]
     with pytest.raises(OutputExists, match="is a file"):
         trained.save(tmp_path / "photos" / "mine.jpg")
     (folder / "search.json").write_text("{}")
-    with pytest.raises(OutputExists, match="holds a search, which keeps its best head there"):
+    with pytest.raises(OutputExists, match="contains a search, which keeps its best head there"):
         trained.save(folder)

@@ -67,7 +67,7 @@ def test_repeat_seeds_counts_up_from_the_seed():
     axes = {"seed": Axis("seed", (5,)), "lr": Axis("lr", (1e-3,))}
     assert space_from(axes, 3).seeds == (5, 6, 7)
     assert space_from(axes).seeds == (5,)
-    with pytest.raises(BadOption, match="Use one of them"):
+    with pytest.raises(BadOption, match="Use only one of them"):
         space_from({"seed": Axis("seed", (0, 1))}, 3)
 
 

@@ -56,8 +56,8 @@ def test_a_single_range_is_what_samplers_draw_from():
         ("lr", "1..2:1", "count is 1"),
         ("lr", "1..nan", "must go from a smaller"),
         ("epochs", "1.5..3", "must have whole ends"),
-        ("epochs", "1..100000", "holds 100000 whole numbers"),
-        ("head", "concat..embedding", "is no number. List its values"),
+        ("epochs", "1..100000", "contains 100000 whole numbers"),
+        ("head", "concat..embedding", "is not a number. List its values"),
         (
             "hidden",
             "12x",

@@ -58,7 +58,7 @@ def test_training_needs_a_good_name_a_cache_and_data(workspace):
     with pytest.raises(BadOption, match="device 'abacus'"):
         check_training(workspace, None, None, "abacus")
     bare = Workspace(workspace.data_dir, Path("none"))
-    expected = "none holds no features yet. Run: fec extract --backbone toy --layer layer1"
+    expected = "none contains no features yet. Run: fec extract --backbone toy --layer layer1"
     with pytest.raises(CacheNotFound, match=f"^{re.escape(expected)}$"):
         check_training(bare, "toy:layer1,other", None, "auto")
     (workspace.data_dir / "train.csv").unlink()
@@ -79,7 +79,7 @@ def test_measuring_needs_runs_and_a_test_split(workspace):
         check_evaluation(workspace, "c")
     with pytest.raises(BadOption, match="share a run"):
         check_comparison(workspace, "a", "a,b")
-    with pytest.raises(MissingData, match=r"matches 'c\*'. There are: a, b."):
+    with pytest.raises(MissingData, match=r"matches 'c\*'. Available: a, b."):
         check_report(workspace, "a", "c*")
     (workspace.data_dir / "test.csv").unlink()
     for check in (
@@ -93,13 +93,13 @@ def test_measuring_needs_runs_and_a_test_split(workspace):
 def test_a_prediction_needs_a_run_and_two_pictures(workspace, tmp_path):
     with pytest.raises(MissingData, match="There is no run 'c'"):
         check_prediction(workspace, "c", ())
-    with pytest.raises(BadImage, match=r"nowhere.jpg cannot be read.*Name two pictures"):
+    with pytest.raises(BadImage, match=r"nowhere.jpg cannot be read.*Give two pictures"):
         check_prediction(workspace, "a", (tmp_path / "nowhere.jpg",))
     assert check_prediction(workspace, "a", ()) == workspace.runs_dir / "a"
 
 
 def test_a_demo_fills_its_own_folders_only(workspace):
-    with pytest.raises(OutputExists, match=r"holds no demo.json"):
+    with pytest.raises(OutputExists, match=r"contains no demo.json"):
         check_demo(workspace.runs_dir, None)
     with pytest.raises(BadOption, match="Unknown backbone"):
         check_demo(workspace.runs_dir.parent / "new", "resnet81")

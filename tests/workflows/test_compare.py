@@ -37,7 +37,7 @@ def test_heads_on_caches_of_different_faces_are_compared_on_common_triplets(plac
     overall = found["triplets"]["all"]["num_triplets"]
     assert overall == used["triplets"]["all"]["num_triplets"]
     assert overall + found["num_left_out"] == everything["triplets"]["all"]["num_triplets"]
-    assert "triplets left out: features for one of them only" in (
+    assert "triplets left out: only one side has features" in (
         place.ok("compare", "partial", "first").output
     )
 

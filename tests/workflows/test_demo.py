@@ -9,8 +9,8 @@ def test_the_demo_leaves_a_set_of_ones_own_alone(place):
     before = tree(place.folder)
     for out in ("data", "."):
         line = place.fails("demo", "--out", out)
-        assert "is not empty and holds no demo.json" in line
-        assert "Name a new or empty folder with --out" in line
+        assert "is not empty and contains no demo.json" in line
+        assert "Choose a new or empty folder with --out" in line
     assert tree(place.folder) == before
 
 
@@ -18,7 +18,7 @@ def test_the_demo_is_done_again_in_its_own_folder(empty):
     out = empty.folder / "out"
     out.mkdir()
     (out / "notes.txt").touch()
-    assert "holds no demo.json" in empty.fails("demo", "--out", "out", "--backbone", "nope")
+    assert "contains no demo.json" in empty.fails("demo", "--out", "out", "--backbone", "nope")
     (out / "demo.json").touch()
     # Past the check of the folder, and stopped by the backbone before anything is drawn.
     assert "nope" in empty.misused("demo", "--out", "out", "--backbone", "nope")

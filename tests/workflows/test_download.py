@@ -54,7 +54,7 @@ def test_a_run_in_words():
     outcome = StatusOutcome(Path("data"), STATUS, progress)
     assert outcome.parts()[0].splitlines() == [
         "This run: 7 ok, 1 failed of 10; 12.0 MB received",
-        "2 pictures found on the disk and entered without a download",
+        "2 pictures found on the disk and recorded without a download",
         "Stopped: the disk is full. The remaining URLs stay pending.",
         "slow.org asked for a longer pause: 1 URL left pending, run again later",
     ]

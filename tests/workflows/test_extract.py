@@ -45,7 +45,7 @@ def test_several_layers_in_one_pass(place):
     assert np.corrcoef(cells.mean((2, 3)).ravel(), pooled.features.ravel())[0, 1] > 0.95
     result = place.run("train-head", "--features", BACKBONE)
     assert result.exit_code == 1
-    assert "several caches that match" in result.stderr
+    assert "several matching caches" in result.stderr
 
 
 def test_features_decoded_on_a_gpu_are_gone_on_with_and_asked_without_one(place):

@@ -38,7 +38,7 @@ def test_csv_is_the_table(place):
 
 
 def test_no_csv_in_place_of_a_folder(place):
-    assert "is a folder. Name a file" in place.misused("leaderboard", "--csv", ".")
+    assert "is a folder. Give a file" in place.misused("leaderboard", "--csv", ".")
 
 
 def test_damaged_runs_are_named_and_left_out(place):
@@ -66,7 +66,7 @@ def test_a_head_in_closed_form_has_no_loss_and_names_are_whole(place):
     name = "a-name-that-is-longer-than-any-table-of-eighty-letters-would-like-" + "x" * 60
     words = ("--head", "scatter", "--loss", "triplet", "--lr", "0.5", "--name", name)
     told = place.ok("train-head", *words).stderr
-    assert "the scatter head does not read --lr, --loss" in told
+    assert "the scatter head ignores --lr, --loss" in told
     found = json.loads(place.ok("leaderboard", "--json").stdout)["runs"]
     (run,) = (entry for entry in found if entry["run"] == name)
     assert (run["head"], run["loss"]) == ("scatter", "closed form")

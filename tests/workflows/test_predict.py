@@ -79,7 +79,7 @@ def test_a_picture_that_is_none_is_refused_before_anything_is_said_of_boxes(plac
         assert result.exit_code == 1
         assert result.stderr.startswith(f"Error: {bad} ")
         assert len(result.stderr.splitlines()) == 1
-        assert "Name two pictures, as JPEG or PNG." in result.stderr
+        assert "Give two pictures, as JPEG or PNG." in result.stderr
 
 
 def test_damaged_annotations_do_not_stand_in_the_way(place, faces):

@@ -64,7 +64,7 @@ def test_a_report_never_takes_the_place_of_another_file(place):
     train = place.folder / "data" / "train.csv"
     before = train.read_bytes()
     line = place.fails("report", "--out", "data/train.csv")
-    assert "is not a report of fec" in line
+    assert "is not a fec report" in line
     assert train.read_bytes() == before
     assert "is a folder" in place.fails("report", "--out", "data")
     place.ok("report", "--out", "page.html")

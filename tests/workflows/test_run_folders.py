@@ -14,7 +14,7 @@ def test_a_search_does_not_take_the_name_of_a_trained_head(measured):
     words = ("grid-search", "--epochs", "1", "--head", "embedding", "--name", "first")
     result = measured.run(*words)
     assert result.exit_code == 1
-    assert "holds a trained head that was not made by a search" in result.stderr
+    assert "contains a trained head that was not made by a search" in result.stderr
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

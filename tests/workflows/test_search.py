@@ -87,4 +87,4 @@ def test_a_search_from_python_warns_of_options_that_no_head_reads(toy_folder):
     with open_cache("cache", "toy") as cache:
         outcome = search(cache, load_pairs("data"), settings, "runs/search", reporter=reporter)
     assert outcome.num_points == 1
-    assert "the concat head does not read --embedding-dim" in reporter.warnings
+    assert "the concat head ignores --embedding-dim" in reporter.warnings

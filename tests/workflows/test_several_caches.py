@@ -77,6 +77,6 @@ def test_a_face_that_one_cache_lacks_is_left_out_and_told(both):
     joined = select_caches(both.folder / "cache", BOTH).load()
     assert len(joined.face_ids) == before
     assert joined.num_incomplete > 0
-    assert f"{counted(joined.num_incomplete, 'face')} in some of" in result.stderr
+    assert f"{counted(joined.num_incomplete, 'face')} left out: in some but" in result.stderr
     assert "without a feature" in result.stdout
     assert np.isfinite(joined.features).all()

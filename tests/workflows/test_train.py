@@ -137,7 +137,7 @@ def test_fit_trains_the_head_that_train_saves(toy_workspace):
 def test_options_that_a_head_ignores_are_warned_of(toy_workspace):
     reporter = RecordingReporter()
     toy_run(toy_workspace, reporter, point=Point(HeadConfig("scatter"), TrainConfig(lr=0.5)))
-    assert "the scatter head does not read --lr" in reporter.warnings
+    assert "the scatter head ignores --lr" in reporter.warnings
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_name_of_a_search_is_refused(toy_workspace):
     folder = toy_workspace.runs_dir / "grid"
     folder.mkdir(parents=True)
     (folder / "search.json").write_text("{}")
-    with pytest.raises(OutputExists, match="holds a search"):
+    with pytest.raises(OutputExists, match="contains a search"):
         toy_run(toy_workspace, name="grid")
 
 
@@ -196,4 +196,4 @@ def test_fit_warns_of_options_that_the_head_does_not_read(toy_folder):
         fit(cache, load_pairs("data"), head, TrainConfig(epochs=1), reporter=reporter)
         with pytest.raises(BadOption, match=r"blocks is \(3,\), but .* Leave blocks out"):
             fit(cache, load_pairs("data"), HeadConfig(blocks=(3,)), reporter=reporter)
-    assert "the concat head does not read --embedding-dim" in reporter.warnings
+    assert "the concat head ignores --embedding-dim" in reporter.warnings

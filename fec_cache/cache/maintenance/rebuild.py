@@ -68,7 +68,7 @@ def _has_shard_name(path: Path) -> bool:
 def delete_leftovers(folder: Path, manifest: Manifest) -> None:
     """Delete what killed runs left; see `find_leftovers`."""
     for path in find_leftovers(folder, manifest):
-        log.info("%s is not in the manifest and is deleted", path)
+        log.info("deleting %s: it is not in the manifest", path)
         remove_quietly(path)
 
 

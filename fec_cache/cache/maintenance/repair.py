@@ -98,8 +98,8 @@ def _with_recipe(folder: Path) -> FeatureCache:
             write_recipe(folder, recipe)
         return FeatureCache.open(folder)
     raise CacheDamaged(
-        f"{folder / RECIPE_NAME} is damaged, and no other file holds the recipe. Run the same "
-        "`fec extract` that made it, which writes it again and loses nothing; or delete the cache: "
+        f"{folder / RECIPE_NAME} is damaged, and no other file contains the recipe. Run the same "
+        "`fec extract` that made it, which rewrites it without any loss; or delete the cache: "
         f"fec cache prune --whole {folder.name}"
     )
 
@@ -117,7 +117,7 @@ def _recipe_of_table(folder: Path) -> FeatureRecipe:
     with h5py.File.in_memory(content) as file:
         recipe = FeatureRecipe.from_json(file.attrs["recipe"])
     if recipe.fingerprint != manifest.fingerprint:
-        raise ValueError("features.h5 is of another recipe")
+        raise ValueError("features.h5 belongs to another recipe")
     return recipe
 
 

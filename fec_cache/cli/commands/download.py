@@ -35,9 +35,9 @@ def download(
     only_status: bool,
     config: DownloadConfig,
 ) -> None:
-    """Download FEC's images from their URLs, politely, each one once.
+    """Download FEC's images from their URLs, each one once, with limits per host.
 
-    Continues where an earlier run ended. DATA/download.sqlite lists the missing images with the
+    Resumes where an earlier run stopped. DATA/download.sqlite lists the missing images with the
     reasons; DATA/survivors.json identifies the set of images that were found.
     """
     from fec_cache.workflows.download import download as run_download

@@ -17,7 +17,7 @@ from fec_cache.system.workspace import Workspace
 def extract(console: Console, workspace: Workspace, config: ExtractConfig) -> None:
     """Stage one: run every face once through a frozen backbone and store its features.
 
-    Resumes where an earlier run ended, and retries faces that failed.
+    Resumes where an earlier run stopped, and retries faces that failed.
     """
     from fec_cache.workflows.checks import check_extract
 

@@ -24,7 +24,7 @@ from fec_cache.system.workspace import Workspace
 )
 @console_options
 def leaderboard(console: Console, workspace: Workspace, sort: str, csv_path: Path | None) -> None:
-    """Show all trained heads as one table: features, head, loss, figures, seconds."""
+    """Show all trained heads as one table: features, head, loss, accuracy, training time."""
     from fec_cache.workflows.leaderboard import leaderboard as run_leaderboard
 
     board = run_leaderboard(workspace, sort, csv_path, console)

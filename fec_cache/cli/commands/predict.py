@@ -35,7 +35,7 @@ from fec_cache.system.workspace import Workspace
     "--weights",
     multiple=True,
     metavar="FILE",
-    help="Weights file of the backbone, if it is not found otherwise; once for each backbone.",
+    help="Weights file of the backbone, if not found automatically; repeat for each backbone.",
 )
 @device_option
 @console_options

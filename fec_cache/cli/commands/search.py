@@ -77,7 +77,7 @@ _TOP_SHOWN = 10
     help="Head to keep. best: the highest accuracy; one-se: the smallest head within one standard "
     "error of it.",
 )
-@click.option("--retry-failed", is_flag=True, help="Try points again that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Retry points that failed before.")
 @click.option(
     "--storage", metavar="URL", help="Also write an Optuna study, e.g. sqlite:///search.db."
 )
@@ -99,9 +99,9 @@ def grid_search(
     """Try many settings, resume after an interrupt, and keep the best head.
 
     Every option takes a list or a range: --head concat,symmetric --lr 1e-4..1e-2:log (a grid tries
-    five values of it, 1e-4..1e-2:log:9 nine). Settings are ranked by validation triplet accuracy,
-    averaged over the seeds; the test split is not used. Each point is trained only once: the same
-    command continues where it ended.
+    five values of a range; 1e-4..1e-2:log:9 gives nine). Settings are ranked by validation triplet
+    accuracy, averaged over the seeds; the test split is not used. Each point is trained only once:
+    the same command resumes where it stopped.
     """
     from fec_cache.workflows.checks import check_search, check_training
 

@@ -16,7 +16,7 @@ from fec_cache.datasets.synthetic.config import SyntheticConfig
 @options_of(SyntheticConfig, "config", only=("faces", "triplets", "seed"))
 @console_options
 def synthesize(console: Console, out: Path, config: SyntheticConfig) -> None:
-    """Draw a synthetic set in FEC's format: faces with known truth, simulated raters."""
+    """Draw a synthetic dataset in FEC's format: faces with known truth, simulated raters."""
     from fec_cache.workflows.datasets import synthesize as run_synthesize
 
     outcome = run_synthesize(out, config, console)
@@ -29,7 +29,7 @@ def synthesize(console: Console, out: Path, config: SyntheticConfig) -> None:
 @options_of(FolderConfig, "config", only=("triplets", "test_share", "seed"))
 @console_options
 def import_folder(console: Console, source: Path, out: Path, config: FolderConfig) -> None:
-    """Make a set from labelled pictures: a folder per expression, or a CSV.
+    """Make a dataset from labelled pictures: a folder per expression, or a CSV.
 
     The CSV has the columns image, identity and expression; left, right, top and bottom are
     optional. The answers come from labels, not from raters, and are marked as such.

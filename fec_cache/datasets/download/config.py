@@ -93,10 +93,10 @@ class DownloadConfig:
     """
 
     concurrency: int = field(
-        default=32, metadata={"help": "Maximum number of requests at a time, over all hosts."}
+        default=32, metadata={"help": "Maximum number of concurrent requests, over all hosts."}
     )
     per_host: int = field(
-        default=6, metadata={"help": "Maximum number of requests at a time to one host."}
+        default=6, metadata={"help": "Maximum number of concurrent requests to one host."}
     )
     tries: int = field(
         default=3, metadata={"help": "Maximum number of requests for one URL in one run."}
@@ -123,7 +123,7 @@ class DownloadConfig:
     backoff_s: float = field(
         default=1.0,
         metadata={
-            "help": "Pause before the second try; doubled for each further one, with jitter.",
+            "help": "Pause before the second try, doubled for each further try, with jitter.",
             "flag": "--backoff",
             "metavar": "SECONDS",
         },
@@ -172,7 +172,7 @@ class DownloadConfig:
     placeholder_urls: int = field(
         default=3,
         metadata={
-            "help": "Treat content that more photos than this share as a placeholder; 0: never."
+            "help": "Treat content of more than this many photos as a placeholder; 0: never."
         },
     )
 

@@ -1,4 +1,4 @@
-"""Bytes from a server -> the picture that they hold, or the kind of failure.
+"""Bytes from a server -> the picture that they contain, or the kind of failure.
 
 Neither the header nor the URL's suffix is trusted. The decoder is passed in, because decoding
 belongs to the next stage, `faces`.

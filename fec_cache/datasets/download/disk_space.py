@@ -56,8 +56,8 @@ class SpaceGuard:
             raise StorageFailed(
                 f"{counted(num_pending, 'picture')} will take about {_size(expected)}, but "
                 f"{self._data_dir} has room for {_size(room)} ({_size(free)} free, "
-                f"{_size(self._reserve_bytes)} of it kept in reserve). Make room, name another "
-                "folder with --data DIR, or fetch a part with "
+                f"{_size(self._reserve_bytes)} of it kept in reserve). Free some space, choose "
+                "another folder with --data DIR, or download a part with "
                 f"--max-gb {max(room * 0.9 / _GB, 0.001):.3f}."
             )
 

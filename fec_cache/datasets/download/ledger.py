@@ -266,7 +266,7 @@ class DownloadLedger:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # from Python 3.11 on
             if code in _OUTSIDE_CODES or any(word in text for word in _OUTSIDE_WORDS):
                 raise StorageFailed(
-                    f"{self.path} could not be used ({text}). Make room, check the file's "
+                    f"{self.path} could not be used ({text}). Free some space, check the file's "
                     "permissions or wait for the other process, then run the same command again."
                 ) from error
             raise self._damaged(text) from error

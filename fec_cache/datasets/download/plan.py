@@ -46,7 +46,7 @@ def find_sources(data_dir: Path, csv_paths: Sequence[Path]) -> dict[str, Path]:
         named: dict[str, Path] = {}
         for path in csv_paths:
             if not path.is_file():
-                raise MissingData(f"There is no file {path}. Name FEC's CSV files with --csv FILE.")
+                raise MissingData(f"There is no file {path}. Give FEC's CSV files with --csv FILE.")
             split = _split_of(path)
             if split in named:
                 raise BadAnnotations(
@@ -64,7 +64,7 @@ def find_sources(data_dir: Path, csv_paths: Sequence[Path]) -> dict[str, Path]:
     if not own:
         raise MissingData(
             f"{data_dir} has none of FEC's CSV files. Put them there (docs/download.md says where "
-            "to get them), name them with --csv FILE, or name another folder with --data DIR."
+            "to get them), give them with --csv FILE, or choose another folder with --data DIR."
         )
     return own
 

@@ -133,6 +133,6 @@ class PictureStore:
 def _unwritable(error: OSError) -> StorageFailed:
     where = f" ({os.fspath(error.filename)})" if error.filename else ""
     return StorageFailed(
-        f"A picture could not be written: {error.strerror or error}{where}. Make room, or keep "
-        "less with --keep crop; then run the same command again: it resumes."
+        f"A picture could not be written: {error.strerror or error}{where}. Free some space, or "
+        "store less with --keep crop; then run the same command again: it resumes."
     )

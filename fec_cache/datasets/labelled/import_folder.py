@@ -240,7 +240,7 @@ def _copy_pictures(
         except OSError as error:
             raise MissingData(
                 f"{path} cannot be read: {error.strerror or error}. Do not change the source "
-                "while it is imported; run it again."
+                "during the import; run it again."
             ) from error
         target = images_dir / image
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`SyntheticConfig`: what a synthetic set holds."""
+"""`SyntheticConfig`: what a synthetic set contains."""
 
 from dataclasses import dataclass, field
 

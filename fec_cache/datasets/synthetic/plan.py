@@ -1,4 +1,4 @@
-"""Configuration -> `Plan`: all that a synthetic set holds, except the pixels."""
+"""Configuration -> `Plan`: all that a synthetic set contains, except the pixels."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

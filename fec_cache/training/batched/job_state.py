@@ -145,7 +145,7 @@ class JobState:
     def _end(self, number: int) -> None:
         config = self.config
         self._ended = (
-            f"The loss is no longer a number in epoch {number} with {config.optimizer}, lr "
+            f"The loss is no longer finite in epoch {number} with {config.optimizer}, lr "
             f"{config.lr:g} and weight decay {config.weight_decay:g}"
         )
         if self._best is not None:

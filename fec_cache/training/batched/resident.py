@@ -107,12 +107,12 @@ def check_features(
     if not len(train) or not len(validation):
         raise NothingToTrain(
             f"{len(train)} training and {counted(len(validation), 'validation triplet')}: both "
-            "must be there."
+            "are needed."
         )
     chunks = (features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK))
     bad = sum(int((~np.isfinite(chunk).all(axis=1)).sum()) for chunk in chunks)
     if bad:
         raise NothingToTrain(
-            f"{bad} of {counted(len(features), 'face')} with features that are not finite. Extract "
+            f"The features of {bad} of {counted(len(features), 'face')} are not finite. Extract "
             "them again, with --store-dtype float32 if they overflow float16."
         )

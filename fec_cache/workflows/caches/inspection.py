@@ -182,7 +182,7 @@ def verified_report(reports: Sequence[VerifyReport], index: Sequence[Finding]) -
         lines += [f"{title}:"] if findings else []
         lines += [f"  {'/'.join(filter(None, (name, f.file)))}: {f.what}" for name, f in findings]
     if damaged:
-        lines.append("Run `fec cache repair`, then `fec extract` as it made the features.")
+        lines.append("Run `fec cache repair`, then the same `fec extract` as before.")
     fields = {
         "is_sound": not damaged,
         "caches": [{**asdict(cache), "folder": str(cache.folder)} for cache in reports],
@@ -194,4 +194,4 @@ def verified_report(reports: Sequence[VerifyReport], index: Sequence[Finding]) -
 def _verdict(report: VerifyReport) -> str:
     if report.problems:
         return f"{len(report.problems)} damaged"
-    return "sound" if not report.remarks else "sound; see remarks"
+    return "sound" if not report.remarks else "intact; see remarks"

@@ -72,14 +72,14 @@ def export_one(
     """
     if features and "," in features:
         raise BadOption(
-            f"features is {features!r}, but a file holds one cache. Export each cache to its own "
-            "file."
+            f"features is {features!r}, but a file can contain only one cache. "
+            "Export each cache to its own file."
         )
     cache = select_cache(workspace.cache_dir, features)
     kind = kind or _SUFFIXES.get(out.suffix.lower())
     if kind is None:
         raise BadOption(
-            f"{out} has a suffix of no known format; expected {', '.join(filter(None, _SUFFIXES))},"
+            f"{out} has an unknown suffix; expected {', '.join(filter(None, _SUFFIXES))},"
             " or a format in --format."
         )
     try:

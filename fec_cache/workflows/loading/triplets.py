@@ -61,8 +61,8 @@ def label_pairs(
     matrix = caches.load(set(faces.ids().values()))
     if matrix.num_incomplete:
         reporter.warning(
-            f"{counted(matrix.num_incomplete, 'face')} in some of {caches.names} but not in all: "
-            "left out."
+            f"{counted(matrix.num_incomplete, 'face')} left out: in some but not all of "
+            f"{caches.names}."
         )
     ids, rows = faces.ids(), matrix.rows()
     table, counts = build_triplets(
@@ -71,7 +71,7 @@ def label_pairs(
     reporter.message(f"{annotations.path.name}: {counts.in_words()}")
     if not len(table):
         raise NothingToTrain(
-            f"{annotations.path} gives no usable triplet with the features of "
+            f"{annotations.path} has no usable triplet with the features of "
             f"{caches.names} ({counts.in_words()}). {_advice(workspace, caches, counts)}"
         )
     pictures = {rows[i]: ref for ref, i in ids.items() if i in rows}

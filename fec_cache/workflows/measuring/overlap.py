@@ -91,6 +91,6 @@ def warn_of_missing(counts: TripletCounts, reporter: Reporter) -> None:
     if share > _LARGEST_MISSING_SHARE:
         reporter.warning(
             f"{counts.num_without_feature} of {counted(counts.num_rows, 'test triplet')} "
-            f"({percent(share)}) not measured, because a face has no features: figures describe "
-            "the others, and compare only with figures on the same ones."
+            f"({percent(share)}) not measured, because a face has no features. The figures "
+            "describe the others and can only be compared with figures on the same triplets."
         )

@@ -1,1 +1,1 @@
-"""The parts of a search: what is asked for, what it leaves in its folder, its outcome."""
+"""The parts of a search: the request, the files in its folder, its outcome."""

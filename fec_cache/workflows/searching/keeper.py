@@ -64,7 +64,7 @@ class Keeper:
                 self._save(point_of(first.settings), kept)
         return (
             f"{counted(len(outcomes), 'point')} done and saved in {self.folder / RESULTS_NAME}. "
-            "The same command resumes with the others."
+            "Run the same command again to continue with the rest."
         )
 
     def conclude(

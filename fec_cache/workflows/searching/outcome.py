@@ -65,8 +65,8 @@ class SearchOutcome:
             )
         if self.num_open:
             lines.append(
-                f"{counted(self.num_open, 'point')} left open: the time limit was reached. The "
-                "same command resumes."
+                f"{counted(self.num_open, 'point')} left open: the time limit was reached. Run "
+                "the same command again to continue."
             )
         return [*lines, self._winner_in_words(), f"Best head: {self.folder}"]
 
@@ -78,7 +78,7 @@ class SearchOutcome:
         first = self.winner.first
         seed = f"seed {first.settings['seed']}"
         if self.winner.num_seeds > 1:
-            seed += f", the first and not the luckiest of {counted(self.winner.num_seeds, 'seed')}"
+            seed += f", the first (not the best) of {counted(self.winner.num_seeds, 'seed')}"
         accuracy = percent(first.val_triplet_accuracy)
         return f"Saved: the head of the {why} setting, {seed}: {accuracy}"
 

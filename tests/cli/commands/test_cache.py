@@ -48,7 +48,7 @@ def test_list_shows_every_cache_a_damaged_one_too(place, folder):
 
 def test_no_cache_is_told(empty):
     for name in ("list", "verify", "repair", "prune"):
-        assert "holds no features yet. Run: fec extract" in empty.fails("cache", name)
+        assert "contains no features yet. Run: fec extract" in empty.fails("cache", name)
 
 
 def test_info_shows_recipe_shards_failures_and_runs(place, folder):
@@ -61,7 +61,7 @@ def test_info_shows_recipe_shards_failures_and_runs(place, folder):
     assert [shard["rows"] for shard in found["shards"]] == [120]
     assert found["failures"] == {}
     assert len(found["runs"]) == 1
-    assert "was asked for" in place.fails("cache", "info", "resnet18")
+    assert "but not resnet18" in place.fails("cache", "info", "resnet18")
 
 
 def test_info_tells_failures_by_reason_and_views_that_lag(place, folder):
@@ -106,9 +106,9 @@ def test_export_writes_one_file_and_replaces_none(place, name):
     found = told(place, "export", "--out", name)
     assert (found["num_faces"], found["num_named"]) == (120, 120)
     assert found["format"] == {".npz": "npz", ".parquet": "parquet"}.get(name[3:], "hdf5")
-    assert "or replace it: --force" in place.fails("cache", "export", "--out", name)
+    assert "or overwrite it with --force" in place.fails("cache", "export", "--out", name)
     place.ok("cache", "export", "--out", name, "--force")
-    assert "faces.csv has a suffix of no known format; expected .h5, .npz, .parquet, .hdf5" in (
+    assert "faces.csv has an unknown suffix; expected .h5, .npz, .parquet, .hdf5" in (
         place.misused("cache", "export", "--out", "faces.csv")
     )
 

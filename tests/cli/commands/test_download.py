@@ -189,7 +189,7 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "There is no file nowhere.csv" in empty.fails("download", "--csv", "nowhere.csv")
     data = empty.folder / "data"
     write_csv(data / "train.csv", ["a.jpg", "b.jpg", "c.jpg"])
-    assert "names no URL" in empty.fails("download")
+    assert "No URL in" in empty.fails("download")
     (data / "train.csv").write_text("a,b\n")
     assert "no usable row" in empty.fails("download")
     assert not (data / "survivors.json").exists()
@@ -197,7 +197,7 @@ def test_what_can_go_wrong_is_said_in_one_line(empty, server, monkeypatch):
     assert "contact is" in empty.misused("download", "--contact", "a\r\nX-Evil: 1")
     assert "per host is 0" in empty.misused("download", "--per-host", "0")
     with FileLock(data / LOCK_NAME):
-        assert "Another fec download runs in data" in empty.fails("download", *LOCAL)
+        assert "Another fec download is running in data" in empty.fails("download", *LOCAL)
     monkeypatch.setattr(
         "fec_cache.datasets.download.disk_space.free_disk_bytes", lambda folder: 1_000_000
     )

@@ -67,7 +67,7 @@ def test_flip_alone_is_on(asked):
 def test_wrong_values_are_refused(asked):
     result = CliRunner().invoke(fec, ["extract", "--devices", "0,,1"])
     assert result.exit_code == 2
-    assert "devices are '0,,1', but they must be like 0,1 or cuda:0,cuda:1." in result.output
+    assert "devices is '0,,1', but it must be a list such as 0,1 or cuda:0,cuda:1." in result.output
     result = CliRunner().invoke(fec, ["extract", "--batch-size", "0"])
     assert result.exit_code == 2
     assert "batch size is 0, but it must be between 1 and 65536." in result.output

@@ -52,7 +52,7 @@ def test_too_little_room_is_refused_with_figures(guard):
         guard(free=300_000_000).check(1000)
     assert str(caught.value).startswith("1000 pictures will take about 0.15 GB, but ")
     assert "has room for 44.0 MB (0.30 GB free, 0.26 GB of it kept in reserve)" in str(caught.value)
-    assert str(caught.value).endswith("fetch a part with --max-gb 0.040.")
+    assert str(caught.value).endswith("download a part with --max-gb 0.040.")
     guard(free=500_000_000).check(1000)
 
 

@@ -283,7 +283,7 @@ def test_a_folder_of_other_files_is_not_touched(tmp_path):
     source = write_source(tmp_path / "in")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputExists, match=r"is not empty and holds no imported\.json"):
+    with pytest.raises(OutputExists, match=r"is not empty and contains no imported\.json"):
         import_folder(source, tmp_path / "out", FolderConfig())
     with pytest.raises(OutputExists, match=r"thesis\.txt is a file, but --out must be a folder"):
         import_folder(source, tmp_path / "out" / "thesis.txt", FolderConfig())

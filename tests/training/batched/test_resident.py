@@ -54,5 +54,5 @@ def test_features_that_are_not_finite_are_counted():
     features, train, validation = planted_split()
     check_features(features, train, validation)
     features[[3, 5], 1] = np.inf
-    with pytest.raises(NothingToTrain, match="2 of 180 faces with features that are not finite"):
+    with pytest.raises(NothingToTrain, match="The features of 2 of 180 faces are not finite"):
         check_features(features, train, validation)

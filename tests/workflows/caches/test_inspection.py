@@ -95,7 +95,7 @@ def test_damage_and_remarks_are_listed_apart(tmp_path):
         "  images.index: 1 damaged line",
         "Remarks:",
         "  toy/x.tmp: left",
-        "Run `fec cache repair`, then `fec extract` as it made the features.",
+        "Run `fec cache repair`, then the same `fec extract` as before.",
     ]
     assert not report.is_well
     assert report.fields["index"] == [{"file": "images.index", "what": "1 damaged line"}]

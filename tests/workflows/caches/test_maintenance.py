@@ -71,7 +71,7 @@ def test_export_has_features_with_paths(workspace, tmp_path):
 
 @pytest.mark.parametrize(
     ("features", "name", "words"),
-    [("a,b", "all.h5", "Export each cache to its own file"), (None, "all.csv", "suffix of no")],
+    [("a,b", "all.h5", "Export each cache to its own file"), (None, "all.csv", "unknown suffix")],
 )
 def test_export_refuses_two_caches_and_unknown_formats(workspace, features, name, words):
     with pytest.raises(BadOption, match=words):

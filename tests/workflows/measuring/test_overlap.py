@@ -56,7 +56,7 @@ def test_people_seen_in_training_are_refused_though_no_face_was(place):
         row["identity"] = name if row["identity"] == other else row["identity"]
     write_truth(place, rows)
     line = place.fails("evaluate", "--run", "first")
-    assert f"Error: 1 person ({name}) of the test split already seen in training by first" in line
+    assert f"Error: first has seen 1 person ({name}) of the test split in training" in line
     found = evaluation(place, "--allow-overlap")
     assert (found["num_overlap"], found["num_overlapping_people"]) == (0, 1)
     assert "WERE SEEN IN TRAINING" in place.ok("evaluate", "--allow-overlap").output
@@ -68,7 +68,7 @@ def test_people_seen_in_training_are_refused_though_no_face_was(place):
 
 def test_a_leak_of_ten_faces_is_refused_with_the_count_and_told_where_one_insists(place):
     leak_ten_faces(place)
-    told = "10 faces of the test split already seen in training by first"
+    told = "first has seen 10 faces of the test split in training"
     for words in (("evaluate",), ("report",), ("compare", "first", "first")):
         assert told in place.fails(*words)
         assert "--allow-overlap" in place.fails(*words)
@@ -105,4 +105,4 @@ def test_a_mostly_missing_test_set_is_told(place):
     missing, rows = counts["num_without_feature"], counts["num_rows"]
     assert missing > rows / 2
     assert f"{missing} of {rows} test triplets" in result.stderr
-    assert "compare only with figures on the same ones" in result.stderr
+    assert "only be compared with figures on the same triplets" in result.stderr

@@ -25,8 +25,7 @@ def test_the_table_and_the_winner():
     assert table.rows[0][table.columns.index("val accuracy")] == "55.0 %"
     assert rate == "4 points trained in 8.0 s: 0.50 points/s"
     assert winner == (
-        "Saved: the head of the best setting, seed 0, the first and not the luckiest of 2 seeds: "
-        "50.0 %"
+        "Saved: the head of the best setting, seed 0, the first (not the best) of 2 seeds: 50.0 %"
     )
     assert folder == "Best head: runs/g"
 
@@ -40,7 +39,10 @@ def test_failed_and_open_points_are_named_with_what_to_do():
     failed = Outcome("f" * 16, {"lr": 9.0}, FAILED, error="no memory")
     parts = dataclasses.replace(OUTCOME, failed=(failed,), num_open=2).parts(2)
     assert "1 point failed; see runs/g/results.csv. Try them again with --retry-failed." in parts
-    assert "2 points left open: the time limit was reached. The same command resumes." in parts
+    assert (
+        "2 points left open: the time limit was reached. Run the same command again to continue."
+        in parts
+    )
 
 
 def test_fields_for_machines():

@@ -1,1 +1,1 @@
-"""What speaks to the network."""
+"""Code that accesses the network."""

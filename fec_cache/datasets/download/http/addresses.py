@@ -1,4 +1,4 @@
-"""Which addresses may be connected to: checked after resolution, then connected to as checked.
+"""Which addresses may be connected to: checked after resolution, and used exactly as checked.
 
 A name is resolved once, each address is checked, and the connection goes to the checked address
 itself: there is no second look-up between check and use that could return another address (DNS
