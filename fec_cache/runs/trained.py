@@ -75,8 +75,8 @@ def check_run_folder(folder: Path) -> None:
     """
     if (folder / SEARCH_NAME).exists():
         raise OutputExists(
-            f"{folder} contains a search, which keeps its best head there. Choose another --name, or "
-            "remove the folder."
+            f"{folder} contains a search, which keeps its best head there. Choose another --name, "
+            "or remove the folder."
         )
     if folder.exists() and not folder.is_dir():
         raise OutputExists(f"{folder} is a file. Name a folder for the run.")

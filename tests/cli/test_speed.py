@@ -102,7 +102,9 @@ def test_tables_and_errors_that_need_no_tensor_load_no_heavy_library(place):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "limit_s"), [("train-head --help", 0, 0.3), ("leaderboard", 0, 0.6)]
+    # Idle, these take 0.2 and 0.35 s; beside another test on one core, half as much again.
+    ("words", "code", "limit_s"),
+    [("train-head --help", 0, 0.5), ("leaderboard", 0, 0.9)],
 )
 def test_a_light_command_takes_little_cpu_time(place, words, code, limit_s):
     times = []

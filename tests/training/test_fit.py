@@ -148,7 +148,7 @@ def test_nan_features_and_empty_sides_are_refused():
     with pytest.raises(NothingToTrain, match="0 training and 200 validation"):
         fit(features, empty, validation, HeadConfig(), QUICK)
     features[3, 1] = np.nan
-    with pytest.raises(NothingToTrain, match="1 of 180 faces with features that are not finite"):
+    with pytest.raises(NothingToTrain, match="The features of 1 of 180 faces are not finite"):
         fit(features, train, validation, HeadConfig(), QUICK)
 
 
