@@ -152,7 +152,9 @@ def test_no_face_is_on_both_sides(rows, share, seed):
     if split.method == "components":
         assert split.num_dropped == 0
         # More than asked for only as one island that is no larger than what training keeps.
-        assert 0.5 * share <= len(split.validation) / len(rows) <= max(1.5 * share, 0.5)
+        got = len(split.validation) / len(rows)
+        # 1.5 times 0.6 is less than 0.9 in floating point.
+        assert 0.5 * share - 1e-9 <= got <= max(1.5 * share, 0.5) + 1e-9
 
 
 def test_one_large_component_is_better_than_splitting_faces():
