@@ -102,7 +102,7 @@ class RecipeNetworks:
 
 
 def check_finite(features: npt.NDArray[np.floating], store_dtype: str) -> None:
-    """Raise `BadImage` if a feature [D] of one face is not finite in the store's dtype."""
+    """Raise `BadImage` if any of the features [..., D] is not finite in the store's dtype."""
     if not np.isfinite(features).all():
         raise BadImage(
             f"The features of a picture are not finite in {store_dtype}. Use another picture, or a "

@@ -124,8 +124,7 @@ class Judge:
         """
         faces = [self._cut(a, box_a, _NAMES[0]), self._cut(b, box_b, _NAMES[1])]
         features = self._features(faces)
-        for values in features:
-            check_finite(values, self._store_dtype)
+        check_finite(features, self._store_dtype)
         (verdict,) = self._verdicts(faces, features)
         return verdict
 
@@ -184,8 +183,7 @@ class Judge:
         parts, remaining = [], iter(pictures)
         while batch := list(itertools.islice(remaining, batch_size)):
             features = self._features([self._cut(source, None, "a picture") for source in batch])
-            for values in features:
-                check_finite(values, self._store_dtype)
+            check_finite(features, self._store_dtype)
             parts.append(embeddings_of(self.head, features))
         if not parts:
             return embeddings_of(self.head, np.empty((0, self.config.width), np.float32))
